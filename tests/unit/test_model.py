@@ -1,0 +1,172 @@
+"""Encoders, scorers, pooling, and models that rebuild themselves."""
+
+import json
+
+import pytest
+import torch
+
+from attention_audit.attention import ScaledDotProductScorer, SelfAttention
+from attention_audit.errors import AuditError
+from attention_audit.model import (
+    Classifier,
+    ModelSettings,
+    load_model,
+    resolve_device,
+    save_model,
+    settings_json,
+)
+from attention_audit.tables import write_json
+from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+
+encoders = pytest.mark.parametrize("encoder", ENCODERS)
+scorers = pytest.mark.parametrize("scorer", ["additive", "scaled_dot_product"])
+
+
+@encoders
+@scorers
+def test_padding_changes_nothing(encoder, scorer):
+    model = tiny_model(encoder, scorer, kind="sparsemax")
+    ids, mask = tiny_batch((7, 4, 1))
+    together = model(ids, mask)
+    for b, n in enumerate((7, 4, 1)):
+        alone = model(ids[b : b + 1, :n], mask[b : b + 1, :n])
+        torch.testing.assert_close(together.logits[b], alone.logits[0])
+        torch.testing.assert_close(together.attention[b, :n], alone.attention[0])
+        torch.testing.assert_close(together.hidden[b, :n], alone.hidden[0])
+        assert (together.attention[b, n:] == 0).all()
+        assert (together.hidden[b, n:] == 0).all()
+
+
+@encoders
+def test_padding_gets_no_gradient(encoder):
+    model = tiny_model(encoder)
+    ids, mask = tiny_batch((6, 3))
+    x = model.embed(ids).detach().requires_grad_()
+    hidden = model.encode(x, mask)
+    model.classify(hidden, model.pooling.weights(hidden, mask)).sum().backward()
+    assert (x.grad[~mask] == 0).all()
+    assert (x.grad[mask] != 0).any()
+
+
+def test_the_average_encoder_has_no_context():
+    model = tiny_model("average")
+    ids, mask = tiny_batch((6,))
+    other = ids.clone()
+    other[0, 2] = (ids[0, 2] % 20) + 3
+    changed = (model(ids, mask).hidden != model(other, mask).hidden).any(-1)
+    assert changed[0].tolist() == [False, False, True, False, False, False]
+
+
+@pytest.mark.parametrize("encoder", ["bilstm", "transformer"])
+def test_encoders_with_context_let_every_input_reach_every_state(encoder):
+    model = tiny_model(encoder)
+    ids, mask = tiny_batch((6,))
+    for position in range(6):
+        other = ids.clone()
+        other[0, position] = (ids[0, position] % 20) + 3
+        changed = (model(ids, mask).hidden != model(other, mask).hidden).any(-1)
+        assert changed.all()
+
+
+def test_self_attention_is_the_scaled_dot_product_of_torch():
+    torch.manual_seed(0)
+    ours = SelfAttention(8, 2, {"kind": "softmax"}).double()
+    theirs = torch.nn.MultiheadAttention(8, 2, batch_first=True).double()
+    theirs.in_proj_weight.data = ours.project.weight.data
+    theirs.in_proj_bias.data = ours.project.bias.data
+    theirs.out_proj.load_state_dict(ours.output.state_dict())
+    x = torch.randn(3, 5, 8, dtype=torch.float64)
+    _, mask = tiny_batch((5, 3, 2))
+    expected, weights = theirs(
+        x, x, x, key_padding_mask=~mask, average_attn_weights=False
+    )
+    got = ours(x, mask)
+    torch.testing.assert_close(got[0], expected)
+    torch.testing.assert_close(got[1], weights)
+
+
+def test_self_attention_takes_the_runs_normalizer():
+    settings = ModelSettings.from_config(
+        {
+            **ENCODERS["transformer"],
+            "self_attention": "run",
+            "embedding_size": 5,
+            "freeze_vectors": False,
+        },
+        {"kind": "additive"},
+        {"kind": "sparsemax"},
+        vocabulary_size=30,
+        n_classes=2,
+    )
+    model = Classifier(settings).eval()
+    ids, mask = tiny_batch((7,))
+    # Scores of a fresh model are close together; spread them until zeros must appear.
+    model.encoder.layers[0].attention.scale = 50.0
+    _, weights = model.encoder.with_attention(model.embed(ids), mask)
+    assert (weights[0] == 0).any()
+    torch.testing.assert_close(weights[0].sum(-1), torch.ones(1, 2, 7))
+
+
+def test_scaled_dot_product_divides_by_the_root_of_the_size():
+    scorer = ScaledDotProductScorer(4)
+    scorer.score.weight.data = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert scorer(torch.ones(1, 1, 4)).item() == pytest.approx(10 / 2)
+
+
+def test_pretrained_vectors_are_kept_and_missing_ones_drawn():
+    vectors = torch.randn(30, 5) * 0.1
+    vectors[[0, 1, 7]] = torch.nan
+    model = tiny_model(dtype=torch.float32)
+    model.set_vectors(vectors)
+    weight = model.embedding.weight
+    known = [i for i in range(30) if i not in (0, 1, 7)]
+    torch.testing.assert_close(weight[known].detach(), vectors[known])
+    assert (weight[0] == 0).all()
+    assert weight.isfinite().all()
+    assert 0 < weight[7].abs().max() < 1
+
+
+def saved(tmp_path, model):
+    weights, settings = tmp_path / "model.safetensors", tmp_path / "settings.json"
+    save_model(model, weights, {"made": "here"})
+    write_json(settings, settings_json(model.settings, label_names=["a", "b"]))
+    return weights, settings
+
+
+@encoders
+def test_a_saved_model_rebuilds_itself(tmp_path, encoder):
+    model = tiny_model(encoder, dtype=torch.float32)
+    again = load_model(*saved(tmp_path, model))
+    ids, mask = tiny_batch()
+    torch.testing.assert_close(again(ids, mask), model(ids, mask), rtol=0, atol=0)
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    first = saved(tmp_path / "a", tiny_model(dtype=torch.float32))
+    second = saved(tmp_path / "b", tiny_model(dtype=torch.float32))
+    assert first[0].read_bytes() == second[0].read_bytes()
+
+
+def test_damage_is_named(tmp_path):
+    weights, settings = saved(tmp_path, tiny_model(dtype=torch.float32))
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AuditError, match=r"model\.safetensors: not a whole checkpoint"):
+        load_model(weights, settings)
+    weights.write_bytes(whole)
+    changed = json.loads(settings.read_text())
+    changed["model"]["n_classes"] = 3
+    settings.write_text(json.dumps(changed))
+    with pytest.raises(AuditError, match="does not fit"):
+        load_model(weights, settings)
+    weights.unlink()
+    with pytest.raises(AuditError, match="no such file"):
+        load_model(weights, settings)
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(AuditError, match=r"training\.device is 'cuda'"):
+        resolve_device("cuda")

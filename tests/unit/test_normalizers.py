@@ -1,0 +1,249 @@
+"""Properties of every normalizer, hand values, and independent solvers."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from attention_audit.errors import AuditError
+from attention_audit.normalizers import NORMALIZERS, build_normalizer
+
+INSTANCES = {
+    "softmax": {"kind": "softmax"},
+    "sparsemax": {"kind": "sparsemax"},
+    "entmax1": {"kind": "entmax", "alpha": 1.0},
+    "entmax1.3": {"kind": "entmax", "alpha": 1.3},
+    "entmax1.5": {"kind": "entmax", "alpha": 1.5},
+    "entmax2": {"kind": "entmax", "alpha": 2.0},
+    "entmax3": {"kind": "entmax", "alpha": 3.0},
+    "sparsegen-4": {"kind": "sparsegen", "lam": -4.0},
+    "sparsegen0.75": {"kind": "sparsegen", "lam": 0.75},
+    "uniform": {"kind": "uniform"},
+}
+every = pytest.mark.parametrize("settings", INSTANCES.values(), ids=INSTANCES)
+
+scores_and_masks = st.integers(1, 12).flatmap(
+    lambda n: st.tuples(
+        hnp.arrays(np.float64, (3, n), elements=st.floats(-20, 20, width=32)),
+        hnp.arrays(np.bool_, (3, n)),
+    )
+)
+
+
+def apply(settings, scores, mask=None):
+    scores = torch.as_tensor(scores)
+    if mask is None:
+        mask = torch.ones(scores.shape, dtype=torch.bool)
+    return build_normalizer(settings)(scores, torch.as_tensor(mask))
+
+
+def test_every_kind_is_covered_here():
+    assert {s["kind"] for s in INSTANCES.values()} == set(NORMALIZERS)
+
+
+@every
+@given(scores_and_masks)
+def test_weights_are_on_the_simplex_of_the_unmasked(settings, drawn):
+    scores, mask = drawn
+    weights = apply(settings, scores, mask).numpy()
+    assert (weights[~mask] == 0).all()
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(-1), mask.any(-1).astype(float), atol=1e-6)
+
+
+@every
+@given(scores_and_masks)
+def test_masked_scores_do_not_matter(settings, drawn):
+    scores, mask = drawn
+    other = np.where(mask, scores, 17.0)
+    np.testing.assert_array_equal(
+        apply(settings, scores, mask), apply(settings, other, mask)
+    )
+
+
+@every
+def test_padding_does_not_matter(settings):
+    scores = torch.randn(4, 7, dtype=torch.float64)
+    padded = torch.cat([scores, torch.full((4, 5), torch.nan)], -1)
+    padded = torch.nan_to_num(padded, nan=3.0)
+    mask = torch.arange(12) < 7
+    torch.testing.assert_close(
+        apply(settings, padded, mask.expand(4, 12))[:, :7],
+        apply(settings, scores),
+        atol=1e-9,
+        rtol=0,
+    )
+
+
+@every
+@given(scores_and_masks, st.randoms(use_true_random=False))
+def test_permuting_scores_permutes_weights(settings, drawn, random):
+    scores, mask = drawn
+    order = list(range(scores.shape[1]))
+    random.shuffle(order)
+    np.testing.assert_allclose(
+        apply(settings, scores[:, order].copy(), mask[:, order].copy()),
+        apply(settings, scores, mask)[:, order],
+        atol=1e-6,
+    )
+
+
+@every
+@given(scores_and_masks, st.floats(-50, 50))
+def test_shifting_scores_changes_nothing(settings, drawn, shift):
+    scores, mask = drawn
+    np.testing.assert_allclose(
+        apply(settings, scores + shift, mask), apply(settings, scores, mask), atol=1e-6
+    )
+
+
+@every
+@given(scores_and_masks)
+def test_a_higher_score_never_gets_less_weight(settings, drawn):
+    scores, mask = drawn
+    weights = apply(settings, scores, mask).numpy()
+    for s, w, m in zip(scores, weights, mask, strict=True):
+        ordered = w[m][np.argsort(s[m], kind="stable")]
+        assert (np.diff(ordered) >= -1e-6).all()
+
+
+@every
+def test_gradients_agree_with_finite_differences(settings):
+    torch.manual_seed(1)
+    scores = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]])
+    assert torch.autograd.gradcheck(
+        lambda s: build_normalizer(settings)(s, mask.bool()),
+        scores,
+        # bisection ends at a tolerance of its own
+        eps=1e-5,
+        atol=1e-4,
+    )
+
+
+@every
+def test_masked_positions_get_no_gradient(settings):
+    scores = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
+    mask = torch.rand(5, 8) > 0.4
+    weights = build_normalizer(settings)(scores, mask)
+    # uniform weights have no graph of their own
+    (weights * torch.randn(5, 8) + 0 * scores).sum().backward()
+    gradient = scores.grad
+    assert (gradient[~mask] == 0).all()
+    assert gradient.isfinite().all()
+
+
+@every
+def test_very_large_scores_stay_finite(settings):
+    weights = apply(settings, torch.tensor([[1e30, -1e30, 0.0], [1e8, 1e8, -1e8]]))
+    assert weights.isfinite().all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2))
+
+
+@every
+def test_a_score_of_minus_infinity_is_like_a_mask(settings):
+    if settings["kind"] == "uniform":
+        pytest.skip("uniform weights do not look at scores")
+    scores = torch.tensor([[0.3, -torch.inf, 1.0]])
+    torch.testing.assert_close(
+        apply(settings, scores),
+        apply(settings, scores.nan_to_num(), torch.tensor([[True, False, True]])),
+    )
+
+
+@every
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_broken_score_breaks_its_own_row_alone(settings, bad):
+    if settings["kind"] == "uniform":
+        pytest.skip("uniform weights do not look at scores")
+    weights = apply(settings, torch.tensor([[0.0, bad, 1.0], [0.0, 2.0, 1.0]]))
+    assert weights[0].isnan().all()
+    assert weights[1].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "scores", "expected"),
+    [
+        # sparsemax: the threshold tau with sum (z - tau)_+ = 1
+        ({"kind": "sparsemax"}, [0.5, 0.3, -2.0], [0.6, 0.4, 0.0]),
+        ({"kind": "sparsemax"}, [2.0, 0.5], [1.0, 0.0]),
+        # entmax 1.5 of two scores: p = ((z/2 - tau)_+)^2; equal scores share
+        ({"kind": "entmax", "alpha": 1.5}, [0.0, 0.0], [0.5, 0.5]),
+        # lam = 0.5 doubles the scores
+        ({"kind": "sparsegen", "lam": 0.5}, [0.2, 0.0], [0.7, 0.3]),
+        ({"kind": "softmax"}, [np.log(3.0), 0.0], [0.75, 0.25]),
+        ({"kind": "uniform"}, [5.0, -1.0, 2.0, 0.0], [0.25] * 4),
+    ],
+)
+def test_hand_values(settings, scores, expected):
+    weights = apply(settings, np.array([scores]))
+    np.testing.assert_allclose(weights[0], expected, atol=1e-9)
+
+
+def tsallis_by_bisection(scores, alpha):
+    """argmax p.z + H_alpha(p) from its optimality condition, in float64.
+
+    p_i = ((alpha - 1) z_i - tau)_+^(1 / (alpha - 1)) with tau such that sum p = 1.
+    """
+    z = (alpha - 1) * np.asarray(scores, dtype=np.float64)
+    low, high = z.max() - 1, z.max()
+    for _ in range(200):
+        tau = (low + high) / 2
+        total = (np.maximum(z - tau, 0) ** (1 / (alpha - 1))).sum()
+        low, high = (tau, high) if total > 1 else (low, tau)
+    return np.maximum(z - tau, 0) ** (1 / (alpha - 1))
+
+
+@pytest.mark.parametrize("alpha", [1.1, 1.5, 2.0, 2.5, 4.0])
+def test_entmax_solves_its_optimisation_problem(alpha):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.normal(scale=3, size=9)
+        weights = apply({"kind": "entmax", "alpha": alpha}, scores[None])[0]
+        np.testing.assert_allclose(
+            weights, tsallis_by_bisection(scores, alpha), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("lam", [-10.0, -1.0, 0.0, 0.5, 0.9])
+def test_sparsegen_minimises_its_objective(lam):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=7)
+    weights = apply({"kind": "sparsegen", "lam": lam}, scores[None])[0].numpy()
+
+    def objective(p):
+        return ((p - scores) ** 2).sum() - lam * (p**2).sum()
+
+    best = objective(weights)
+    # The objective is convex for lam < 1: nothing nearby or far on the simplex is lower.
+    for _ in range(500):
+        other = rng.dirichlet(np.ones(7))
+        for step in (1e-3, 0.1, 1.0):
+            assert objective(weights + step * (other - weights)) >= best - 1e-12
+
+
+def test_sparsity_grows_with_alpha_and_with_lam():
+    scores = torch.randn(200, 30, dtype=torch.float64)
+
+    def support(settings):
+        return (apply(settings, scores) > 0).sum().item()
+
+    by_alpha = [support({"kind": "entmax", "alpha": a}) for a in (1, 1.5, 2, 3)]
+    by_lam = [support({"kind": "sparsegen", "lam": x}) for x in (-9, 0, 0.5, 0.9)]
+    assert by_alpha == sorted(by_alpha, reverse=True) and by_alpha[0] == 6000
+    assert by_lam == sorted(by_lam, reverse=True) and by_lam[-1] < by_lam[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kind": "entmax", "alpha": 0.5}, "alpha must be at least 1"),
+        ({"kind": "sparsegen", "lam": 1.0}, "lam must be less than 1"),
+        ({"kind": "sparsmax"}, "Did you mean 'sparsemax'"),
+    ],
+)
+def test_bad_parameters_are_named(settings, words):
+    with pytest.raises(AuditError, match=words):
+        apply(settings, torch.zeros(1, 3))

@@ -1,0 +1,382 @@
+"""Tokens, splits, vocabulary and batches."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention_audit import tables
+from attention_audit.errors import AuditError
+from attention_audit.sources import Document
+from attention_audit.text import (
+    PAD,
+    UNK,
+    build_vocabulary,
+    length_bucketed_batches,
+    pad_batch,
+    prepare_dataset,
+    read_examples,
+    read_vocabulary,
+    tokenize,
+)
+
+# ---------------------------------------------------------------- tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It's GREAT, isn't it?", "it 's great , is n't it ?"),
+        ("I can't; they won't; n't 's", "i ca n't ; they wo n't ; n't 's"),
+        ("we've you'll I'd I'm they're", "we 've you 'll i 'd i 'm they 're"),
+        ("O’Brien’s rock'n'roll", "o'brien 's rock'n'roll"),
+        ("the 'quoted' word", "the ' quoted ' word"),
+        ("a well-known sci-fi film", "a well-known sci-fi film"),
+        ("wait... what--no -", "wait ... what -- no -"),
+        ("in 1999 1,000.5 and 7/10", "in <num> <num> and <num> / <num>"),
+        ("20-year-old 7th 1990s k-19", "20-year-old 7th 1990s k-19"),
+        ("scores 10-15.", "scores <num> - <num> ."),
+        ("so<br /><br />bad &amp; <i>dull</i>", "so bad & dull"),
+        ("1 < 2 > 0 &lt;b&gt;", "<num> < <num> > <num> < b >"),
+        ("cafe\u0301 caf\u00e9", "café café"),
+        ("a\x96b\u00a0c\x00", "a b c"),
+        ("", ""),
+    ],
+)
+def test_tokens(text, expected):
+    assert tokenize(text, True, True, True) == expected.split()
+
+
+def test_settings_switch_each_step_off():
+    text = "Film No 7 is<br>Good"
+    for switches, expected in [
+        ((False, True, True), "Film No <num> is Good"),
+        ((True, False, True), "film no 7 is good"),
+        ((True, True, False), "film no <num> is < br > good"),
+    ]:
+        assert tokenize(text, *switches) == expected.split()
+
+
+printable = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]))
+
+
+@given(printable)
+def test_tokens_lose_nothing_but_white_space(text):
+    assert "".join(tokenize(text, False, False, False)) == "".join(text.split())
+
+
+@given(st.text(), st.booleans(), st.booleans(), st.booleans())
+def test_tokens_hold_no_white_space(text, lowercase, replace_digits, strip_markup):
+    tokens = tokenize(text, lowercase, replace_digits, strip_markup)
+    assert " ".join(tokens).split() == tokens
+
+
+# ---------------------------------------------------------------- preparing
+
+SETTINGS = {
+    "source": {"labels": None},
+    "vectors": None,
+    "lowercase": True,
+    "replace_digits": True,
+    "strip_markup": True,
+    "max_length": None,
+    "max_examples": None,
+    "min_count": 1,
+    "max_vocabulary": None,
+    "split": {"dev": 0.2, "test": 0.3},
+}
+FILES = ("train", "dev", "test", "vocabulary")
+
+
+def prepare(folder, documents, give=None, **changes):
+    outputs = {key: folder / f"{key}.parquet" for key in FILES}
+    outputs["card"] = folder / "card.json"
+    prepare_dataset("toy", SETTINGS | changes, documents, give, outputs, {"code": "x"})
+    return outputs
+
+
+def texts_of(outputs, split) -> list[str]:
+    tokens = tables.read_table(outputs[split], "examples")["tokens"].to_pylist()
+    return [" ".join(text) for text in tokens]
+
+
+def labelled_of(outputs, split) -> set[tuple[str, str]]:
+    names = json.loads(outputs["card"].read_text())["label_names"]
+    labels = read_examples(outputs[split]).labels
+    return {
+        (t, names[i]) for t, i in zip(texts_of(outputs, split), labels, strict=True)
+    }
+
+
+def many(number: int, split: str = "all", prefix: str = "text") -> list[Document]:
+    return [
+        Document(split, f"{prefix} w{i} x{i % 7}", "ab"[i % 2]) for i in range(number)
+    ]
+
+
+def three_splits() -> list[Document]:
+    return [d for s in ("train", "dev", "test") for d in many(6, s, s)]
+
+
+def test_every_text_lands_in_one_split_with_its_label_and_ids(tmp_path):
+    documents = many(500)
+    outputs = prepare(tmp_path, documents)
+    splits = {split: labelled_of(outputs, split) for split in FILES[:3]}
+    assert set.union(*splits.values()) == {(d.text, d.label) for d in documents}
+    assert sum(map(len, splits.values())) == 500
+    # 3 standard deviations of a binomial share
+    assert abs(len(splits["test"]) - 150) < 31
+    assert abs(len(splits["dev"]) - 100) < 27
+    vocabulary, vectors = read_vocabulary(outputs["vocabulary"])
+    assert vectors is None
+    train = read_examples(outputs["train"])
+    decoded = [" ".join(vocabulary[i] for i in ids) for ids in train.token_ids]
+    assert decoded == texts_of(outputs, "train")
+    assert train.lengths.tolist() == [len(ids) for ids in train.token_ids]
+    ids = [i for s in FILES[:3] for i in read_examples(outputs[s]).instance_ids]
+    assert len(set(ids)) == 500 and all(len(bytes.fromhex(i)) == 8 for i in ids)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        p.name for p in outputs.values()
+    )
+    assert tables.read_metadata(outputs["train"]) == {"code": "x"}
+
+
+def test_split_of_a_text_does_not_depend_on_the_others(tmp_path):
+    documents = many(400)
+    full = prepare(tmp_path / "full", documents)
+    some = documents[:150]
+    random.Random(0).shuffle(some)
+    part = prepare(tmp_path / "part", some)
+    kept = {d.text for d in some}
+    for split in FILES[:3]:
+        assert set(texts_of(part, split)) == kept & set(texts_of(full, split))
+
+
+def test_caps_are_nested_and_ids_do_not_follow_them(tmp_path):
+    documents = many(400)
+    found = {}
+    for cap in (20, 60, None):
+        outputs = prepare(tmp_path / str(cap), documents, max_examples={"train": cap})
+        found[cap] = read_examples(outputs["train"]).instance_ids
+        # the other splits have no cap
+        assert len(read_examples(outputs["test"])) > 60
+    assert len(found[20]) == 20 and len(found[60]) == 60
+    assert set(found[20]) < set(found[60]) < set(found[None])
+    assert set(found[20]) != set(sorted(found[None])[:20])
+    card = json.loads((tmp_path / "60" / "card.json").read_text())
+    assert card["dropped"] == {"over_cap": len(found[None]) - 60}
+
+
+def test_copies_leave_the_training_data_first(tmp_path):
+    extra = [
+        Document("train", "Same TEXT", "a"),  # copy of a test text
+        Document("train", "twice here", "b"),
+        Document("train", "twice  HERE", "b"),
+        Document("train", "in dev", "b"),
+        Document("dev", "in dev", "b"),
+        Document("train", "both labels", "a"),
+        Document("test", "both labels", "b"),
+        Document("train", "<br />", "a"),
+        Document("train", None, "a"),
+        Document("train", "no label", None),
+        Document("test", "same text", "a"),
+        Document("dev", "same text", "a"),
+    ]
+    outputs = prepare(tmp_path, three_splits() + extra)
+    assert texts_of(outputs, "test").count("same text") == 1
+    assert texts_of(outputs, "train").count("twice here") == 1
+    assert texts_of(outputs, "dev").count("in dev") == 1
+    everywhere = [t for s in FILES[:3] for t in texts_of(outputs, s)]
+    assert len(everywhere) == len(set(everywhere)) == 18 + 3
+    card = json.loads(outputs["card"].read_text())
+    assert card["dropped"] == {
+        "duplicate": 1,
+        "duplicate_of_dev": 1,
+        "duplicate_of_test": 2,
+        "conflicting_label": 2,
+        "empty": 2,
+        "unlabelled": 1,
+    }
+
+
+def test_training_gives_up_dev_only_where_the_source_has_none(tmp_path):
+    with_dev = prepare(tmp_path / "a", three_splits())
+    assert set(texts_of(with_dev, "dev")) == {d.text for d in many(6, "dev", "dev")}
+    documents = many(300, "train", "train") + many(20, "test", "test")
+    without = prepare(tmp_path / "b", documents)
+    assert set(texts_of(without, "test")) == {d.text for d in documents[300:]}
+    train, dev = texts_of(without, "train"), texts_of(without, "dev")
+    assert {*train, *dev} == {d.text for d in documents[:300]}
+    assert abs(len(dev) - 60) < 21  # 3 standard deviations
+
+
+def test_cut_texts_stay_distinct_by_their_whole(tmp_path):
+    documents = [
+        Document(s, f"same start {s} {i}x", "ab"[i % 2])
+        for s in FILES[:3]
+        for i in range(4)
+    ]
+    outputs = prepare(tmp_path, documents, max_length=3)
+    assert texts_of(outputs, "train") == ["same start train"] * 4
+    assert len(set(read_examples(outputs["train"]).instance_ids)) == 4
+    card = json.loads(outputs["card"].read_text())
+    assert card["truncated"] == {"train": 4, "dev": 4, "test": 4}
+    assert card["length"]["dev"]["max"] == 3
+    assert card["length_before_cut"]["dev"]["mean"] == 4
+
+
+def test_vocabulary_counts_training_texts_only_and_orders_ties(tmp_path):
+    documents = [
+        Document("train", "b b a a c rare", "x"),
+        Document("train", "b zz zz", "y"),
+        Document("dev", "unseen unseen unseen", "x"),
+        Document("test", "a new", "y"),
+    ]
+    vectors = {"a": np.float32([1, 2]), "zz": np.float32([3, 4])}
+    asked = []
+
+    def give(words):
+        asked.append(set(words))
+        return ((w, v) for w, v in vectors.items() if w in words)
+
+    outputs = prepare(tmp_path, documents, give, min_count=2, vectors="mine")
+    tokens, matrix = read_vocabulary(outputs["vocabulary"])
+    assert tokens == ["<pad>", "<unk>", "b", "a", "zz"]
+    assert asked == [{"b", "a", "zz"}]
+    nan = np.nan
+    np.testing.assert_array_equal(
+        matrix, np.float32([[nan, nan], [nan, nan], [nan, nan], [1, 2], [3, 4]])
+    )
+    first = read_examples(outputs["train"]).token_ids[0]
+    assert first.tolist() == [2, 2, 3, 3, UNK, UNK]
+    card = json.loads(outputs["card"].read_text())
+    assert card["vocabulary"] == {
+        "size": 5,
+        "types_in_train": 5,
+        "share_unknown": {"train": 2 / 9, "dev": 1.0, "test": 0.5},
+    }
+    assert card["vectors"] == {
+        "name": "mine",
+        "dimension": 2,
+        "covered_types": 2,
+        "share_of_types": 2 / 3,
+        "share_of_training_tokens": 4 / 9,
+    }
+
+
+def test_vocabulary_size_includes_the_specials():
+    counts = {"a": 1, "b": 3, "c": 3, "d": 2}
+    assert build_vocabulary(counts, 1, 4) == ["<pad>", "<unk>", "b", "c"]
+    assert build_vocabulary(counts, 2, None)[2:] == ["b", "c", "d"]
+
+
+def test_label_ids_follow_the_mapping_else_the_alphabet(tmp_path):
+    documents = three_splits()
+    outputs = prepare(tmp_path / "1", documents)
+    assert json.loads(outputs["card"].read_text())["label_names"] == ["a", "b"]
+    mapping = {"labels": {"1": "b", "0": "a", "2": "b"}}
+    mapped = prepare(tmp_path / "2", documents, source=mapping)
+    card = json.loads(mapped["card"].read_text())
+    assert card["label_names"] == ["b", "a"]
+    assert card["counts"]["train"] == {"b": 3, "a": 3}
+    swapped = 1 - read_examples(mapped["train"]).labels
+    np.testing.assert_array_equal(swapped, read_examples(outputs["train"]).labels)
+
+
+def test_output_does_not_change_between_runs(tmp_path):
+    for folder in ("1", "2"):
+        prepare(tmp_path / folder, many(100))
+    for name in ("train.parquet", "vocabulary.parquet", "card.json"):
+        first, second = (tmp_path / f / name for f in ("1", "2"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("documents", "changes", "match"),
+    [
+        ([], {}, "train split is empty"),
+        (many(30, "train"), {}, "test split is empty.*'all'"),
+        (
+            many(30),
+            {"split": {"dev": 0.0, "test": 0.3}},
+            r"dev split is empty.*split\.dev",
+        ),
+        ([d._replace(label="a") for d in three_splits()], {}, "one class only, 'a'"),
+        ([*three_splits(), Document("test", "new", "c")], {}, "class 'c'"),
+        ([Document("all", b"bytes", "a")], {}, "document 1 is bytes"),
+        ([Document("all", "\ud800", "a")], {}, "no valid Unicode"),
+        (three_splits(), {"min_count": 99}, "vocabulary; the commonest occurs 6 times"),
+        (three_splits(), {"vectors": "mine"}, "'mine' cover no word"),
+    ],
+)
+def test_faults_are_named_and_leave_nothing(tmp_path, documents, changes, match):
+    give = (lambda words: iter(())) if "vectors" in changes else None
+    with pytest.raises(AuditError, match=f"datasets.toy: .*{match}"):
+        prepare(tmp_path, documents, give, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_the_source_leaves_nothing(tmp_path):
+    def broken():
+        yield from many(1500)
+        raise AuditError("line 1501")
+
+    with pytest.raises(AuditError, match="line 1501"):
+        prepare(tmp_path, broken())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_texts_than_a_batch(tmp_path):
+    documents = many(2500)
+    outputs = prepare(tmp_path, documents, split={"dev": 0.1, "test": 0.1})
+    found = set.union(*(labelled_of(outputs, s) for s in FILES[:3]))
+    assert found == {(d.text, d.label) for d in documents}
+
+
+# ---------------------------------------------------------------- batches
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=400),
+    st.integers(1, 40),
+    st.integers(1, 60),
+    st.integers(0, 2**32),
+)
+def test_batches_hold_each_index_once(lengths, batch_size, bucket, seed):
+    lengths = np.array(lengths)
+    batches = length_bucketed_batches(
+        lengths, batch_size, np.random.default_rng(seed), bucket
+    )
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= batch_size
+    again = length_bucketed_batches(
+        lengths, batch_size, np.random.default_rng(seed), bucket
+    )
+    assert all(map(np.array_equal, batches, again))
+
+
+def test_batches_pad_little_and_differ_between_epochs():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(5, 400, 3200)
+    batches = length_bucketed_batches(lengths, 32, rng)
+    assert {len(b) for b in batches} == {32}
+
+    def padding(groups):
+        return sum(lengths[g].max() * len(g) - lengths[g].sum() for g in groups)
+
+    assert padding(batches) < 0.1 * padding(np.split(rng.permutation(3200), 100))
+    order = [lengths[b].mean() for b in batches]
+    assert abs(np.corrcoef(order, range(100))[0, 1]) < 0.4
+    other = length_bucketed_batches(lengths, 32, rng)
+    assert {frozenset(b) for b in batches} != {frozenset(b) for b in other}
+
+
+def test_padding_and_mask():
+    ids, mask = pad_batch([np.array([5, 6, 7]), np.array([8]), np.array([9, 1])])
+    assert ids.tolist() == [[5, 6, 7], [8, PAD, PAD], [9, 1, PAD]]
+    assert ids.dtype == np.int64 and mask.dtype == bool
+    assert mask.tolist() == [[True] * 3, [True, False, False], [True, True, False]]

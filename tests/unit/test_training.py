@@ -1,0 +1,182 @@
+"""The training loop: it learns, repeats itself, stops, resumes, and fails loudly."""
+
+import numpy as np
+import pytest
+import torch
+
+from attention_audit.errors import AuditError
+from attention_audit.model import ModelSettings
+from attention_audit.training import build_optimizer, evaluate, macro_f1, train
+from attention_audit.text import Examples
+from tests.unit.models import ENCODERS, tiny_model
+
+CPU = torch.device("cpu")
+SETTINGS = {
+    "max_epochs": 6,
+    "patience": 3,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "weight_decay": 1e-5,
+    "gradient_clip": 5.0,
+}
+
+
+def keyword_task(n=160, seed=0):
+    """Texts whose class is whether they hold token 2."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for i in range(n):
+        tokens = rng.integers(3, 30, rng.integers(2, 9))
+        if i % 2:
+            tokens[rng.integers(len(tokens))] = 2
+        texts.append(tokens.astype(np.int64))
+        labels.append(i % 2)
+    return Examples(
+        [f"{i:016x}" for i in range(n)],
+        texts,
+        np.array(labels),
+        np.array([len(t) for t in texts]),
+    )
+
+
+def model_settings(encoder="bilstm", dropout=0.0):
+    return ModelSettings(
+        vocabulary_size=30,
+        n_classes=2,
+        embedding_size=8,
+        freeze_vectors=False,
+        encoder={**ENCODERS[encoder], "dropout": dropout},
+        scorer={"kind": "additive"},
+        normalizer={"kind": "sparsemax"},
+    )
+
+
+def run(
+    settings=SETTINGS, seed=0, checkpoint=None, identity="", examples=None, **model
+):
+    return train(
+        model_settings(**model),
+        settings,
+        keyword_task() if examples is None else examples,
+        keyword_task(60, seed=1),
+        seed,
+        CPU,
+        checkpoint=checkpoint,
+        identity=identity,
+    )
+
+
+def same_weights(a, b):
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("encoder", ["average", "bilstm", "transformer"])
+def test_it_learns(encoder):
+    trained = run({**SETTINGS, "max_epochs": 15}, encoder=encoder)
+    score = evaluate(trained.model, keyword_task(100, seed=2), 16, CPU)
+    assert score["accuracy"] > 0.9
+    assert score["n"] == 100
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not():
+    first, again, other = run(dropout=0.2), run(dropout=0.2), run(dropout=0.2, seed=1)
+    assert same_weights(first.model, again.model)
+    assert first.history == again.history
+    assert not same_weights(first.model, other.model)
+
+
+def test_the_best_epoch_is_kept_and_training_stops_without_progress():
+    # Labels drawn at random can be learned by heart, which does not help on dev.
+    task = keyword_task()
+    task.labels[:] = np.random.default_rng(0).permutation(task.labels)
+    trained = run({**SETTINGS, "max_epochs": 40, "patience": 2}, examples=task)
+    losses = [row["dev_loss"] for row in trained.history]
+    assert trained.best_epoch == int(np.argmin(losses)) + 1
+    assert len(losses) == min(trained.best_epoch + 2, 40) < 40
+    assert [r["best"] for r in trained.history].index(True) + 1 == trained.best_epoch
+    score = evaluate(trained.model, keyword_task(60, seed=1), 16, CPU)
+    assert score["loss"] == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path, monkeypatch):
+    undisturbed = run(dropout=0.2)
+    path = tmp_path / "checkpoint.pt"
+
+    import attention_audit.training as training
+
+    real, calls = training.evaluate, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(training, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(dropout=0.2, checkpoint=path, identity="x")
+    assert path.exists()
+    calls[:] = [1] * 10
+    resumed = run(dropout=0.2, checkpoint=path, identity="x")
+    # three epochs were done before: only the other three are evaluated again
+    assert len(calls) == 10 + SETTINGS["max_epochs"] - 3
+    assert same_weights(resumed.model, undisturbed.model)
+    assert resumed.history == undisturbed.history
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "of other settings"])
+def test_a_checkpoint_that_cannot_be_trusted_is_not_resumed(tmp_path, damage):
+    path = tmp_path / "checkpoint.pt"
+    if damage == "of other settings":
+        torch.save({"identity": "y", "history": [1, 2, 3]}, path)
+    else:
+        torch.save({"identity": "x"}, path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:50] if damage == "truncated" else b"not a checkpoint")
+    trained = run(checkpoint=path, identity="x")
+    assert same_weights(trained.model, run().model)
+
+
+def test_a_loss_that_is_not_finite_is_named():
+    with pytest.raises(AuditError, match=r"loss became .*learning_rate \(now 1e\+30\)"):
+        run({**SETTINGS, "learning_rate": 1e30, "gradient_clip": 1e30})
+
+
+def test_weight_decay_leaves_attention_alone():
+    model = tiny_model()
+    rest, attention = build_optimizer(model, SETTINGS).param_groups
+    assert attention["weight_decay"] == 0 and rest["weight_decay"] == 1e-5
+    assert {id(p) for p in attention["params"]} == {
+        id(p) for p in model.pooling.parameters()
+    }
+    assert len(rest["params"]) + len(attention["params"]) == len(
+        list(model.parameters())
+    )
+
+
+def test_frozen_vectors_stay():
+    vectors = torch.randn(30, 5)
+    settings = ModelSettings.from_config(
+        {**ENCODERS["average"], "embedding_size": 9, "freeze_vectors": True},
+        {"kind": "additive"},
+        {"kind": "softmax"},
+        30,
+        2,
+        vectors,
+    )
+    assert settings.embedding_size == 5
+    trained = train(
+        settings, SETTINGS, keyword_task(), keyword_task(60, 1), 0, CPU, vectors
+    )
+    torch.testing.assert_close(trained.model.embedding.weight[2:], vectors[2:])
+
+
+def test_macro_f1_by_hand():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    predicted = np.array([0, 0, 1, 1, 0, 0])
+    # class 0: TP 2, FP 2, FN 1 -> 4/7; class 1: TP 1, FP 1, FN 1 -> 1/2; class 2: 0
+    assert macro_f1(labels, predicted, 3) == pytest.approx((4 / 7 + 1 / 2 + 0) / 3)

@@ -1,0 +1,76 @@
+# Paths, wildcards and config slices that the rules share.
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from attention_audit.config import check_target, grid, validate
+from attention_audit.errors import AuditError
+from attention_audit.figures.catalogue import FIGURES
+from attention_audit.methods import method_function
+from attention_audit.provenance import code_digest, library_versions
+
+try:
+    config = validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
+    for target in workflow.dag_settings.targets or []:
+        check_target(str(target), config)
+    RUNS = grid(config)
+except AuditError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
+DATASETS = sorted({run.dataset for run in RUNS})
+METHODS = list(config["methods"])
+HUB_DATASETS = [
+    name
+    for name, dataset in config["datasets"].items()
+    if dataset["source"]["kind"] == "hub"
+]
+
+
+def one_of(names):
+    """A wildcard's pattern: any of the declared names and nothing else."""
+    # A pattern that matches nothing stands for an axis without any instance.
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    archive=one_of(config["archives"]),
+    dataset=one_of(config["datasets"]),
+    encoder=one_of(config["encoders"]),
+    scorer=one_of(config["scorers"]),
+    normalizer=one_of(config["normalizers"]),
+    method=one_of(config["methods"]),
+    seed=r"\d+",
+
+
+def of_runs(pattern):
+    """The paths of a pattern for every run of the grid."""
+    return [pattern.format(run=run.path) for run in RUNS]
+
+
+def identity(wildcards):
+    """What a run is called, for the tables' identity columns."""
+    return {
+        "dataset": wildcards.dataset,
+        "encoder": wildcards.encoder,
+        "scorer": wildcards.scorer,
+        "normalizer": wildcards.normalizer,
+        "seed": int(wildcards.seed),
+    }
+
+
+def made_by(script, *modules):
+    """The params that tie a job to the code and the libraries it depends on."""
+    return {
+        "code": code_digest(script, *modules),
+        "libraries": library_versions(script, *modules),
+    }
+
+
+def statistics_slice(*keys):
+    """The named keys of the config's statistics, for rules that use only these."""
+    return {key: config["statistics"][key] for key in keys}

@@ -1,0 +1,38 @@
+# figures: one rule a figure, each a target by name, with the numbers it draws.
+
+ORDER = {
+    "datasets": [d for d in config["grid"]["datasets"] if d in DATASETS],
+    **{axis: config["grid"][axis] for axis in ["encoders", "scorers", "normalizers"]},
+    "methods": METHODS,
+}
+
+for figure, tables in FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            **{table: f"results/statistics/{table}.parquet" for table in tables},
+        output:
+            png=report(
+                f"results/figures/{figure}.png",
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure.replace("_", " ")},
+            ),
+            pdf=f"results/figures/{figure}.pdf",
+            numbers=f"results/figures/{figure}.parquet",
+        log:
+            f"logs/figures/{figure}.log",
+        benchmark:
+            f"logs/figures/{figure}.tsv"
+        params:
+            figure=figure,
+            order=ORDER,
+            **made_by("draw.py", f"figures.{figure}"),
+        resources:
+            mem_mb=1000,
+        message:
+            f"Drawing {figure}"
+        script:
+            "../scripts/draw.py"

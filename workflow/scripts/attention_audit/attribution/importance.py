@@ -1,0 +1,39 @@
+"""Importance of every input or hidden state, by any method."""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from attention_audit.audit import Batch, ragged
+from attention_audit.model import Classifier
+from attention_audit.tables import TableWriter
+
+
+def load_function(module: str, name: str) -> Callable[..., Tensor]:
+    """A function of the package, by its module's name relative to the package."""
+    return getattr(importlib.import_module(f"attention_audit.{module}"), name)
+
+
+def write_importance(
+    table: TableWriter,
+    model: Classifier,
+    batches: Iterator[Batch],
+    run: Mapping[str, Any],
+    method: str,
+    function: Callable[..., Tensor],
+    parameters: Mapping[str, Any],
+) -> None:
+    """Importance by one declared method, not normalized; see `methods`."""
+    for batch in batches:
+        values = function(model, batch.token_ids, batch.mask, **parameters)
+        table.write(
+            {
+                **run,
+                "method": method,
+                "instance_id": batch.instance_ids,
+                "length": batch.lengths,
+                "importance": ragged(values, batch.lengths),
+            }
+        )

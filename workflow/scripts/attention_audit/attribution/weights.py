@@ -1,0 +1,38 @@
+"""What the model attends to: predictions and attention weights."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from attention_audit.audit import Batch, ragged
+from attention_audit.measures import entropy, support_size
+from attention_audit.model import Classifier
+from attention_audit.tables import TableWriter
+
+
+@torch.no_grad()
+def write_attention(
+    table: TableWriter,
+    model: Classifier,
+    batches: Iterator[Batch],
+    run: Mapping[str, Any],
+) -> None:
+    """Predictions and attention weights, with their support and entropy (nats)."""
+    for batch in batches:
+        output = model(batch.token_ids, batch.mask)
+        probabilities = output.logits.softmax(-1).cpu().numpy()
+        weights, mask = output.attention.cpu().numpy(), batch.mask.cpu().numpy()
+        table.write(
+            {
+                **run,
+                "instance_id": batch.instance_ids,
+                "length": batch.lengths,
+                "label": batch.labels,
+                "predicted": probabilities.argmax(-1),
+                "probabilities": list(probabilities),
+                "attention": ragged(output.attention, batch.lengths),
+                "support": support_size(weights, mask),
+                "entropy": entropy(weights, mask),
+            }
+        )

@@ -1,0 +1,461 @@
+"""The configuration: checked, completed with defaults, expanded into runs.
+
+The keys, their types and their defaults are described once, in
+``workflow/schemas/config.schema.yaml``. This module turns violations into messages
+that name the key and the fix, and adds the checks that span several keys.
+"""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, TypeChecker, ValidationError
+from jsonschema.validators import extend
+
+from attention_audit.errors import AuditError, suggestion
+
+# The axes of the grid, in the order of a run's path, with the section that declares
+# their instances. The fifth axis, the seed, is a number and not declared.
+AXES = {
+    "dataset": "datasets",
+    "encoder": "encoders",
+    "scorer": "scorers",
+    "normalizer": "normalizers",
+}
+
+# Tables that stand beside those of the methods, whose names they share a folder with.
+RESERVED_METHODS = ("attention", "influence")
+
+MAX_REPORTED = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the grid: the names of its instances and its seed."""
+
+    dataset: str
+    encoder: str
+    scorer: str
+    normalizer: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """The run's folder below ``results/{stage}``."""
+        return (
+            f"{self.dataset}/{self.encoder}/{self.scorer}/{self.normalizer}"
+            f"/seed{self.seed}"
+        )
+
+
+def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
+    """A completed copy of ``config``; ``config`` itself is left as it is.
+
+    Every key that the schema gives a default is filled in, keys stand in the order
+    of the schema (names in the order of their declaration), numbers are floats
+    where the schema wants numbers, and the axes of ``grid`` are lists of names.
+    Two ways to write one setting thus come out the same. Validating the result
+    again changes nothing.
+
+    Raises `AuditError` with a line for each of the first few faults, the most
+    telling first.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    validator = _Validator(schema)
+    _raise_any(_wrong_keys(config))
+    _raise_any(_violations(validator, config))
+    completed = _completed(validator, schema, config)
+    for section in AXES.values():
+        if completed["grid"][section] is None:
+            completed["grid"][section] = list(completed[section])
+    _raise_any(_inconsistencies(completed))
+    return completed
+
+
+def grid(config: Mapping[str, Any]) -> list[Run]:
+    """The runs of a validated configuration, in declared order, less the excluded."""
+    axes = [config["grid"][section] for section in (*AXES.values(), "seeds")]
+    runs = (Run(*cell) for cell in itertools.product(*axes))
+    return [
+        run
+        for run in runs
+        if not any(_matches(run, entry) for entry in config["exclude"])
+    ]
+
+
+def check_target(target: str, config: Mapping[str, Any]) -> None:
+    """Raise an `AuditError` where a requested path names what is not declared.
+
+    Checks ``results/data/{dataset}/...``, ``results/models/{run}/...``,
+    ``results/attributions/{run}/...`` and ``results/measures/{run}.parquet``.
+    A declared run need not be in the grid; paths of other shapes pass.
+    """
+    match PurePosixPath(target).parts:
+        case ("results", "data", dataset, _, *_):
+            names: tuple[str, ...] = (dataset,)
+        case ("results", "models" | "attributions", d, e, s, n, seed, _, *_):
+            names = (d, e, s, n, seed)
+        case ("results", "measures", d, e, s, n, file) if file.endswith(".parquet"):
+            names = (d, e, s, n, file.removesuffix(".parquet"))
+        case _:
+            return
+    for (axis, section), name in zip(AXES.items(), names, strict=False):
+        if name not in config[section]:
+            raise AuditError(
+                f"{target}: {axis} '{name}' is not declared under {section} in the "
+                f"config.{suggestion(name, config[section])}"
+            )
+    # A leading zero would make one run reachable under two paths.
+    if len(names) > len(AXES) and not re.fullmatch(r"seed(0|[1-9][0-9]*)", names[-1]):
+        raise AuditError(
+            f"{target}: seed '{names[-1]}' should be the word seed and a whole number, "
+            "such as seed0"
+        )
+
+
+def _matches(run: Run, entry: Mapping[str, Any]) -> bool:
+    return all(getattr(run, axis) == value for axis, value in entry.items())
+
+
+# --- violations of the schema -------------------------------------------------
+
+
+def _is_integer(_: TypeChecker, value: Any) -> bool:
+    # The draft counts 1.0 as an integer, but seed1.0 is another path than seed1.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: TypeChecker, value: Any) -> bool:
+    # YAML can write .nan and .inf, which pass every comparison with a bound or none.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
+
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a dictionary",
+    "string": "text",
+}
+
+# Which fault to report first: a misspelt name explains what else is missing.
+_RANKS = ("additionalProperties", "enum", "propertyNames", "required", "type")
+
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+}
+
+
+def _raise_any(faults: Iterable[str]) -> None:
+    """Raise an `AuditError` with a line for each of the first faults, if any."""
+    faults = list(dict.fromkeys(faults))
+    if not faults:
+        return
+    lines = [f"config: {fault}" for fault in faults[:MAX_REPORTED]]
+    if len(faults) > MAX_REPORTED:
+        lines.append(f"config: and {len(faults) - MAX_REPORTED} more")
+    raise AuditError("\n".join(lines))
+
+
+def _dotted(path: Iterable[str | int]) -> str:
+    """A path through dictionaries and lists as ``exclude[0].encoder``."""
+    key = ""
+    for part in path:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return key.removeprefix(".")
+
+
+def _shown(value: Any) -> str:
+    """A value as its writer knows it, shortened."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _wrong_keys(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Keys that YAML does not read as text, which a JSON schema cannot describe."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            if isinstance(key, str):
+                yield from _wrong_keys(child, (*path, key))
+            else:
+                where = _dotted(path) or "the top level"
+                yield (
+                    f"the key {_shown(key)} in {where} is read as {type(key).__name__}, "
+                    "not as text. Put it in quotes."
+                )
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _wrong_keys(child, (*path, index))
+
+
+def _violations(validator: Draft202012Validator, config: Any) -> list[str]:
+    """One line for each key that violates the schema, the most telling first."""
+    found: dict[str, tuple[int, str]] = {}
+    for error in validator.iter_errors(config):
+        rule = _rule(error)
+        rank = _RANKS.index(rule) if rule in _RANKS else len(_RANKS)
+        for key, message in _explained(validator, error):
+            if key not in found or rank < found[key][0]:
+                found[key] = (rank, message)
+    return [message for _, message in sorted(found.values(), key=lambda f: f[0])]
+
+
+def _rule(error: ValidationError) -> str:
+    """The keyword that was violated."""
+    # A name is an instance of its own, checked in a schema below propertyNames.
+    return "propertyNames" if "propertyNames" in error.schema_path else error.validator
+
+
+def _explained(
+    validator: Draft202012Validator, error: ValidationError
+) -> Iterator[tuple[str, str]]:
+    """The keys at fault, dotted, each with a message that names it."""
+    path, value, rule = list(error.absolute_path), error.instance, _rule(error)
+    key = _dotted(path)
+    # The schema's reason is about the value; one of a wrong type has no value yet.
+    reason = error.schema.get("errorMessage") if rule != "type" else None
+    because = f": {reason}" if reason else ""
+    if rule == "propertyNames":
+        name = _dotted([*path, value])
+        yield name, f"the name {_shown(value)} in {key} is not allowed{because}"
+    elif rule == "additionalProperties":
+        known = error.schema["properties"]
+        of_kind = f" for kind '{value['kind']}'" if "kind" in value else ""
+        for extra in value:
+            if extra not in known:
+                name = _dotted([*path, extra])
+                yield name, f"unknown key '{name}'{of_kind}.{suggestion(extra, known)}"
+    elif rule == "required":
+        for missing in error.validator_value:
+            if missing not in value:
+                name = _dotted([*path, missing])
+                described = _resolved(validator, error.schema["properties"][missing])
+                yield name, f"{name} is missing{_expected(described)}"
+    elif rule == "enum" and path[-1] == "kind":
+        hint = suggestion(value, error.validator_value)
+        yield key, f"{key} {_shown(value)} is unknown.{hint}"
+    else:
+        yield key, f"{key or 'the file'} {_expectation(error)}{because}"
+
+
+def _expected(described: Mapping[str, Any]) -> str:
+    """What a missing key should hold, in the words of the schema."""
+    text = f" ({described['description'].rstrip('.')})"
+    if "enum" in described:
+        text += f": one of {', '.join(described['enum'])}"
+    return text
+
+
+def _expectation(error: ValidationError) -> str:
+    """What a value must be and what was found."""
+    rule, wanted, value = error.validator, error.validator_value, error.instance
+    got = f"got {_shown(value)}"
+    if rule == "type":
+        wanted = [wanted] if isinstance(wanted, str) else wanted
+        names = " or ".join(_TYPES[name] for name in wanted)
+        return f"must be {names}, got {_shown_mistyped(value, wanted)}"
+    if rule in _BOUNDS:
+        return f"must be {_BOUNDS[rule]} {wanted}, {got}"
+    if rule == "enum":
+        choices = ", ".join("null" if choice is None else choice for choice in wanted)
+        return f"must be one of {choices}, {got}"
+    if rule == "const":
+        return f"must be {_shown(wanted)}, {got}"
+    if rule in ("minItems", "minProperties", "minLength"):
+        return f"must not be empty, {got}"
+    if rule == "maxLength":
+        return f"must have {wanted} character at most, {got}"
+    if rule == "uniqueItems":
+        return f"must not name anything twice, {got}"
+    if rule == "pattern":
+        return f"is not well formed, {got}"
+    return f"is not allowed, {got} ({error.message})"
+
+
+def _shown_mistyped(value: Any, wanted: list[str]) -> str:
+    """A value of a wrong type, with the fix where YAML read it in an unexpected way."""
+    if isinstance(value, str) and {"integer", "number"} & set(wanted):
+        return f"the text '{value}'{_unquoted(value)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value}, which is not finite"
+    if wanted[0] == "string" and isinstance(value, bool | int | float | date):
+        return f"{_shown(value)}. Put it in quotes."
+    return _shown(value)
+
+
+def _unquoted(text: str) -> str:
+    """How to write a number that YAML read as text, as it does 1e-3 for want of a dot."""
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    plain = int(number) if number.is_integer() else number
+    return f". Write {yaml.safe_dump(plain).split()[0]}, without quotes."
+
+
+# --- defaults -----------------------------------------------------------------
+
+
+def _resolved(
+    validator: Draft202012Validator, schema: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """A schema with its reference, if it is one, replaced by what that stands for.
+
+    What stands beside the reference, such as a default, goes before the definition.
+    """
+    if "$ref" not in schema:
+        return schema
+    definition = schema["$ref"].removeprefix("#/$defs/")
+    siblings = {key: value for key, value in schema.items() if key != "$ref"}
+    return {**validator.schema["$defs"][definition], **siblings}
+
+
+def _completed(
+    validator: Draft202012Validator, schema: Mapping[str, Any], value: Any
+) -> Any:
+    """A copy of a valid value with the schema's defaults, in the schema's order."""
+    schema = _resolved(validator, schema)
+    for part in schema.get("allOf", ()):
+        value = _completed(validator, part, value)
+    if "if" in schema:
+        holds = validator.evolve(schema=schema["if"]).is_valid(value)
+        branch = schema.get("then" if holds else "else", {})
+        value = _completed(validator, branch, value)
+    if isinstance(value, Mapping):
+        return _completed_object(validator, schema, value)
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [_completed(validator, items, item) for item in value]
+    # 2 and 2.0 are one setting, and must not differ in what a job depends on.
+    if schema.get("type") == "number":
+        return float(value)
+    return value
+
+
+def _completed_object(
+    validator: Draft202012Validator, schema: Mapping[str, Any], value: Mapping
+) -> dict[str, Any]:
+    completed = {}
+    for key, described in schema.get("properties", {}).items():
+        default = _resolved(validator, described)
+        if key in value:
+            completed[key] = _completed(validator, described, value[key])
+        elif "default" in default:
+            completed[key] = _completed(validator, described, default["default"])
+    # Names of instances, which the schema cannot list, and keys of a kind's branch.
+    others = schema.get("additionalProperties") or {}
+    for key in value:
+        if key not in completed:
+            completed[key] = _completed(validator, others, value[key])
+    return completed
+
+
+# --- checks across keys -------------------------------------------------------
+
+
+def _undeclared(key: str, name: str, section: str, config: Mapping) -> Iterator[str]:
+    """A line where ``key`` refers to a ``name`` that ``section`` does not declare."""
+    known = config[section]
+    if name not in known:
+        hint = suggestion(name, known) if known else f" {section} is empty."
+        yield f"{key}: '{name}' is not declared under {section}.{hint}"
+
+
+def _inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of a completed configuration that no single key shows."""
+    yield from _grid_faults(config)
+    for name, vectors in config["vectors"].items():
+        if vectors["kind"] == "archive":
+            key = f"vectors.{name}.archive"
+            yield from _undeclared(key, vectors["archive"], "archives", config)
+    for name, dataset in config["datasets"].items():
+        yield from _dataset_faults(f"datasets.{name}", dataset, config)
+    for name, encoder in config["encoders"].items():
+        if encoder["kind"] == "transformer" and (
+            encoder["hidden_size"] % encoder["heads"]
+        ):
+            yield (
+                f"encoders.{name}.hidden_size must be a multiple of heads "
+                f"({encoder['heads']}), got {encoder['hidden_size']}"
+            )
+    for name in RESERVED_METHODS:
+        if name in config["methods"]:
+            yield (
+                f"methods.{name}: the name is taken by a table of the pipeline. "
+                "Choose another."
+            )
+    influence = config["influence"]
+    if influence["matrices"] > influence["instances"]:
+        yield (
+            f"influence.matrices must be at most influence.instances "
+            f"({influence['instances']}), got {influence['matrices']}"
+        )
+
+
+def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    for section in AXES.values():
+        for name in config["grid"][section]:
+            yield from _undeclared(f"grid.{section}", name, section, config)
+    for index, entry in enumerate(config["exclude"]):
+        for axis, section in AXES.items():
+            if axis in entry:
+                key = f"exclude[{index}].{axis}"
+                yield from _undeclared(key, entry[axis], section, config)
+    reference = config["statistics"]["reference"]
+    compared = config["grid"]["normalizers"]
+    yield from _undeclared("statistics.reference", reference, "normalizers", config)
+    if reference in config["normalizers"] and reference not in compared:
+        yield (
+            f"statistics.reference: '{reference}' is not in grid.normalizers "
+            f"({', '.join(compared)}). Add it there, or name one of these."
+        )
+    if not grid(config):
+        yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
+
+
+def _dataset_faults(
+    key: str, dataset: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[str]:
+    source = dataset["source"]
+    if dataset["vectors"] is not None:
+        yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
+    if source["kind"] == "archive":
+        archive_key = f"{key}.source.archive"
+        yield from _undeclared(archive_key, source["archive"], "archives", config)
+    field = "splits" if source["kind"] == "hub" else "files"
+    splits = set(source[field])
+    if splits not in ({"all"}, {"train", "test"}, {"train", "dev", "test"}):
+        yield (
+            f"{key}.source.{field} must name either all alone, or train and test "
+            f"(and dev, where there is one), got {', '.join(source[field]) or 'none'}"
+        )
+    if source["labels"] is not None and len(set(source["labels"].values())) < 2:
+        yield (
+            f"{key}.source.labels must lead to two classes or more, "
+            f"got {_shown(source['labels'])}"
+        )

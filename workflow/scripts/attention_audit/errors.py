@@ -1,0 +1,53 @@
+"""Errors that a user can act on, and how a job reports them."""
+
+import contextlib
+import difflib
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+class AuditError(Exception):
+    """A fault of input or configuration.
+
+    The message names the file or key, what was expected and found, and the fix.
+    Anything else that is raised is a fault of the program and keeps its traceback.
+    """
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'x'?"`` where a known name is close, else the known names."""
+    known = sorted(map(str, known))
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Known: {', '.join(known)}."
+
+
+@contextlib.contextmanager
+def reported(log: str | Path) -> Iterator[None]:
+    """Log a job's progress to ``log``; end it on an `AuditError` with one message.
+
+    The package's log records go to the file. An `AuditError` is printed once, on
+    stderr and in the log, and the process exits with status 1; every other
+    exception is logged with its traceback and raised again.
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log, mode="w")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("attention_audit")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    except AuditError as error:
+        logger.error("error: %s", error)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception:
+        logger.exception("unexpected error")
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

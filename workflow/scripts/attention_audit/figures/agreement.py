@@ -1,0 +1,36 @@
+"""Agreement of attention with importance, as attention gets sparser."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from attention_audit.figures.style import (
+    Order,
+    grid_of_panels,
+    legend_below,
+    lines_by_sparsity,
+    measured,
+    models,
+)
+
+
+def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+    """Kendall tau-b with input and with hidden-state importance, by sparsity."""
+    agreement = measured(tables["summary"], "kendall_tau_b", "attention")
+    sparsity = measured(tables["summary"], "sparsity", "attention")
+    keys = ["dataset", "encoder", "scorer", "normalizer"]
+    rows = agreement.merge(
+        sparsity[[*keys, "mean"]].rename(columns={"mean": "sparsity"}), on=keys
+    )
+    model_names = models(rows, order)
+    figure, axes = grid_of_panels(len(model_names), len(order["datasets"]))
+    for line, model in zip(axes, model_names, strict=True):
+        for panel, dataset in zip(line, order["datasets"], strict=True):
+            part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
+            lines_by_sparsity(panel, part, "sparsity", "reference", order["methods"])
+            panel.axhline(0, color="black", linewidth=0.6)
+            panel.set_title(f"{dataset}, {model}")
+        line[0].set_ylabel("Kendall $\\tau_b$ with attention")
+    for panel in axes[-1]:
+        panel.set_xlabel("sparsity: share of zero weights")
+    legend_below(figure, axes[0, 0], columns=2)
+    return figure, rows

@@ -1,0 +1,186 @@
+"""Palette, labels and shared axes of all figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from attention_audit.tables import atomic_path
+
+mpl.use("agg")
+
+Order = Mapping[str, Sequence[str]]
+
+# Seaborn's palette for the colour-blind; every use of a colour also has a marker or a
+# line style of its own, so that the figures survive grey print.
+PALETTE = sns.color_palette("colorblind")
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+PANEL = (2.6, 2.3)  # inches, width and height of one panel
+
+RC = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "figure.dpi": 110,
+    "font.size": 8,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5,
+    "pdf.fonttype": 42,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 200,
+    # names inside an SVG or PDF must not depend on a random draw
+    "svg.hashsalt": "attention-audit",
+}
+mpl.rcParams.update(RC)
+
+
+def with_model(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add ``model``: the encoder, with its scorer where the grid has several."""
+    several = rows["scorer"].nunique() > 1
+    label = rows["encoder"] + (", " + rows["scorer"] if several else "")
+    return rows.assign(model=label)
+
+
+def models(rows: pd.DataFrame, order: Order) -> list[str]:
+    """The models in ``rows`` in the order of the config."""
+    rank = {name: i for i, name in enumerate([*order["encoders"], *order["scorers"]])}
+    found = rows[["model", "encoder", "scorer"]].drop_duplicates()
+    keys = zip(found["encoder"].map(rank), found["scorer"].map(rank), found["model"])
+    return [model for *_, model in sorted(keys)]
+
+
+def measured(
+    summary: pd.DataFrame,
+    measure: str,
+    subject: str | None = None,
+    reference: str | None = None,
+) -> pd.DataFrame:
+    """The rows of a summary for one measure, with their model."""
+    rows = summary[summary["measure"] == measure]
+    if subject is not None:
+        rows = rows[rows["subject"] == subject]
+    if reference is not None:
+        rows = rows[rows["reference"] == reference]
+    return with_model(rows)
+
+
+def grid_of_panels(
+    n_rows: int, n_columns: int, share_y: bool | str = True, **more: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure of ``n_rows`` by ``n_columns`` panels of one size; axes (rows, columns)."""
+    return plt.subplots(
+        n_rows,
+        n_columns,
+        figsize=(PANEL[0] * n_columns, PANEL[1] * n_rows),
+        squeeze=False,
+        sharey=share_y,
+        layout="constrained",
+        **more,
+    )
+
+
+def dodge(index: int, count: int, width: float = 0.5) -> float:
+    """Offset of series ``index`` of ``count`` around a category's position."""
+    return 0.0 if count == 1 else width * (index / (count - 1) - 0.5)
+
+
+def category_axis(axes: Axes, names: Sequence[str]) -> None:
+    """Names along x, slanted so that they can be read."""
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.grid(False, axis="x")
+
+
+def points_by_normalizer(
+    axes: Axes, rows: pd.DataFrame, order: Order, model_names: Sequence[str]
+) -> None:
+    """Means with intervals, a position a normalizer and a series a model."""
+    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
+    for i, model in enumerate(model_names):
+        part = rows[rows["model"] == model].set_index("normalizer").reindex(names)
+        x = np.arange(len(names)) + dodge(i, len(model_names), 0.3)
+        axes.errorbar(
+            x,
+            part["mean"],
+            yerr=interval_errors(part),
+            fmt=MARKERS[i],
+            color=PALETTE[i],
+            label=model,
+            capsize=2,
+        )
+    category_axis(axes, names)
+
+
+def interval_errors(rows: pd.DataFrame) -> np.ndarray:
+    """Distances (2, rows) from the mean to the ends of its interval, as errorbar wants."""
+    # A percentile interval need not contain the mean; a bar cannot be negative.
+    return np.maximum([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(columns, len(labels))
+    )
+
+
+def save_figure(figure: Figure, paths: Mapping[str, str | Path]) -> None:
+    """Write ``paths["png"]`` and ``paths["pdf"]``, each atomically.
+
+    Dates and random names are left out, so that the same numbers give the same bytes.
+    """
+    # matplotlib stamps a PDF with the date unless told otherwise
+    dateless = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {}}
+    for kind, metadata in dateless.items():
+        with atomic_path(paths[kind]) as temporary:
+            figure.savefig(temporary, format=kind, metadata=metadata)
+    plt.close(figure)
+
+
+def lines_by_sparsity(
+    axes: Axes, rows: pd.DataFrame, x: str, series: str, names: Sequence[str]
+) -> None:
+    """Means with intervals along ``x``, a line a method.
+
+    Methods of hidden states are dashed, and the normalizer of each x stands over it.
+    """
+    for i, name in enumerate(names):
+        part = rows[rows[series] == name].sort_values(x)
+        axes.errorbar(
+            part[x],
+            part["mean"],
+            yerr=interval_errors(part),
+            marker=MARKERS[i % len(MARKERS)],
+            linestyle="--" if name.startswith("hidden") else "-",
+            color=PALETTE[i % len(PALETTE)],
+            label=name.replace("_", " "),
+            capsize=2,
+        )
+    for position, normalizer in (
+        rows[[x, "normalizer"]].drop_duplicates().itertuples(index=False)
+    ):
+        axes.annotate(
+            normalizer,
+            (position, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -1),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=5.5,
+            color="0.35",
+        )

@@ -1,0 +1,588 @@
+"""Per instance: how concentrated weights are, and how far two of them agree.
+
+The numerical functions work on a padded batch: ``(B, n)`` arrays with a boolean
+mask of the same shape, True where a position exists. What stands at masked
+positions is never read. They return one float64 value an instance, NaN where the
+measure is undefined. `measure_run` applies them to the tables of one run.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, zip_longest
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.special import entr, erfc, rel_entr
+
+from attention_audit import tables
+from attention_audit.errors import AuditError
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+# Elements of a padded batch that Kendall's tau works on at once: temporaries then
+# stay within a few megabytes, which is also where they are fastest.
+_CHUNK_ELEMENTS = 2**17
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a measure is called in figures, its range and its definition.
+
+    ``high`` is None where the measure has no upper bound that holds for all inputs.
+    """
+
+    label: str
+    unit: str
+    low: float
+    high: float | None
+    definition: str
+
+
+MEASURES: dict[str, Measure] = {
+    "support": Measure(
+        "Support", "inputs", 0, None, "Number of positions with a weight above zero."
+    ),
+    "support_share": Measure(
+        "Share of inputs attended", "share", 0, 1, "Support divided by the length."
+    ),
+    "sparsity": Measure(
+        "Sparsity", "share", 0, 1, "Share of positions whose weight is exactly zero."
+    ),
+    "entropy": Measure(
+        "Entropy", "nats", 0, None, "Shannon entropy of weights scaled to sum to one."
+    ),
+    "dispersion": Measure(
+        "Dispersion",
+        "share",
+        0,
+        1,
+        "Entropy divided by its largest value, ln(length); 0 is one-hot, 1 uniform. "
+        "Undefined for a single position and where all weights are zero.",
+    ),
+    "max": Measure("Largest weight", "weight", 0, None, "Largest attention weight."),
+    "correct": Measure(
+        "Accuracy", "share", 0, 1, "1 where the predicted class is the label, else 0."
+    ),
+    "kendall_tau_b": Measure(
+        "Kendall's tau-b",
+        "correlation",
+        -1,
+        1,
+        "Rank agreement of subject and reference over the positions of one instance, "
+        "corrected for ties. Undefined where either is constant.",
+    ),
+    "kendall_p": Measure(
+        "p value of tau-b",
+        "probability",
+        0,
+        1,
+        "Two-sided p value of tau-b by the tie-corrected normal approximation.",
+    ),
+    "kendall_significant": Measure(
+        "Share of instances with p < 0.05",
+        "share",
+        0,
+        1,
+        "1 where the p value of tau-b is below 0.05, else 0; its mean over instances "
+        "is the share that Jain and Wallace (2019) report.",
+    ),
+    "influence_dispersion": Measure(
+        "Dispersion of influence",
+        "share",
+        0,
+        1,
+        "Dispersion of the inputs' influence on a hidden state, averaged over the "
+        "hidden states.",
+    ),
+    "coindexed_share": Measure(
+        "Influence of the own input",
+        "share",
+        0,
+        1,
+        "Share of the influence on a hidden state that comes from the input at its "
+        "own position, averaged over the hidden states.",
+    ),
+    "coindexed_top": Measure(
+        "Own input is the most influential",
+        "share",
+        0,
+        1,
+        "Share of hidden states that the input at their own position influences most.",
+    ),
+    "coindexed_rank": Measure(
+        "Relative rank of the own input",
+        "share",
+        0,
+        1,
+        "Rank of the input at a hidden state's own position by influence, as "
+        "(rank - 1) / (length - 1), averaged over the hidden states; 0 is the most "
+        "influential. Undefined for a single position.",
+    ),
+}
+
+
+# --- rank agreement -------------------------------------------------------------
+
+
+def _ordered_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """Unsigned integers in the order of the floats, equal where those are equal."""
+    # Adding zero turns -0.0 into 0.0, which equals it but has other bits.
+    bits = (values + np.float32(0)).view(np.uint32)
+    # Negative numbers have all bits flipped, the others the sign alone.
+    flips = (bits.view(np.int32) >> 31).view(np.uint32)
+    flips |= np.uint32(1 << 31)
+    bits ^= flips
+    return bits
+
+
+def _tie_sums(equal: Mask) -> tuple[Floats, Floats]:
+    """Sums of t(t-1)/2 and t(t-1)(t-2) over the groups of t equals in sorted rows.
+
+    ``equal`` is ``(B, n - 1)``: whether an element equals its right neighbour.
+    """
+    batch, n = equal.shape[0], equal.shape[1] + 1
+    # With a False at both ends of each row, a run of equals starts and stops where
+    # the flag changes; there are few groups, so the changes are few.
+    flags = np.zeros((batch, n + 1), dtype=bool)
+    flags[:, 1:n] = equal
+    changes = np.flatnonzero(flags[:, 1:] != flags[:, :-1])
+    starts, stops = changes[::2], changes[1::2]
+    t = (stops - starts + 1).astype(np.float64)
+    rows = starts // n
+    pairs = np.bincount(rows, t * (t - 1) / 2, minlength=batch)
+    triples = np.bincount(rows, t * (t - 1) * (t - 2), minlength=batch)
+    return pairs, triples
+
+
+def _inversions(
+    permutations: npt.NDArray[np.unsignedinteger],
+) -> npt.NDArray[np.int64]:
+    """Number of pairs out of order in each column of ``(n, B)`` permutations.
+
+    All pairs are compared, n - 1 vectorised steps of O(nB); at the lengths of texts
+    this beats methods of O(n log n), whose steps vectorise less well.
+    """
+    n, batch = permutations.shape
+    total = np.zeros(batch, dtype=np.int64)
+    greater = np.empty((n, batch), dtype=bool)
+    # One byte counts up to 255 steps, and adding bytes is what is fast.
+    greater_bytes = greater.view(np.uint8)
+    for first in range(0, n, 255):
+        count = np.zeros((n, batch), dtype=np.uint8)
+        for i in range(first, min(first + 255, n - 1)):
+            later = slice(i + 1, None)
+            np.greater(permutations[i], permutations[later], out=greater[later])
+            count[later] += greater_bytes[later]
+        total += count.sum(axis=0, dtype=np.int64)
+    return total
+
+
+def _concordance(
+    x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], mask: Mask
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Concordant less discordant pairs, then pairs and triples tied in x and in y.
+
+    Knight's method (1966), a batch at a time: order by (x, y) and count the
+    inversions of y. Two plain sorts of 64-bit integers do it, because each carries
+    its payload in the lower half: the first sorts x with y, the second sorts that
+    y with its place in the first order. The places, read in the second order, form
+    the inverse of the permutation wanted, which has equally many inversions.
+    """
+    n = x.shape[1]
+    lengths = mask.sum(axis=1, dtype=np.int32)
+    half, upper = np.uint64(32), np.uint64(2**32)
+    places = np.arange(n, dtype=np.uint64)
+
+    key = _ordered_bits(x).astype(np.uint64)
+    key <<= half
+    key |= _ordered_bits(y)
+    # Masked positions sort last: no number has these bits, only a NaN.
+    np.putmask(key, ~mask, np.uint64(2**64 - 1))
+    key.sort(axis=1)
+    exists = np.arange(1, n, dtype=np.int32) < lengths[:, None]
+    change = key[:, 1:] ^ key[:, :-1]
+    x_pairs, x_triples = _tie_sums((change < upper) & exists)
+    both_pairs, _ = _tie_sums((change == 0) & exists)
+
+    # The shift drops x, which has done its work.
+    key <<= half
+    key |= places
+    key.sort(axis=1)
+    change = key[:, 1:] ^ key[:, :-1]
+    y_pairs, y_triples = _tie_sums((change < upper) & exists)
+
+    # The narrowest integers that hold a place; truncation keeps the low bits.
+    place = np.uint8 if n <= 2**8 else np.uint16 if n <= 2**16 else np.uint32
+    discordant = _inversions(np.ascontiguousarray(key.astype(place).T))
+
+    total = lengths * (lengths - 1) / 2
+    difference = total - x_pairs - y_pairs + both_pairs - 2 * discordant
+    return difference, x_pairs, x_triples, y_pairs, y_triples
+
+
+def kendall_tau_b(
+    x: npt.ArrayLike, y: npt.ArrayLike, mask: Mask
+) -> tuple[Floats, Floats]:
+    """Kendall's tau-b and its two-sided p value, for each instance of a batch.
+
+    With P concordant and Q discordant of the N = n(n-1)/2 pairs, T_x and T_y pairs
+    tied in x and in y, tau_b = (P - Q) / sqrt((N - T_x)(N - T_y)) (Kendall 1945).
+    The p value treats P - Q as normal with the variance that ties leave (Kendall,
+    Rank Correlation Methods, 1970); it equals that of
+    ``scipy.stats.kendalltau(method="asymptotic")``.
+
+    Args:
+        x, y: ``(B, n)``; compared as float32, and tied exactly where equal as such.
+        mask: ``(B, n)`` bool.
+
+    Returns:
+        tau in [-1, 1] and p in [0, 1], each ``(B,)`` float64. Both are NaN where
+        fewer than two positions exist, where x or y is constant, and where either
+        holds a NaN.
+    """
+    x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
+    _check_shapes(mask, x, y)
+    batch = len(mask)
+    parts = np.zeros((5, batch))
+    lengths = mask.sum(axis=1)
+    # Longest first, so that instances of like length share a chunk and little time
+    # goes to padding.
+    order = np.argsort(-lengths, kind="stable")
+    first = 0
+    while first < batch and lengths[order[first]] > 0:
+        rows = order[first : first + max(1, _CHUNK_ELEMENTS // lengths[order[first]])]
+        width = slice(0, np.flatnonzero(mask[rows].any(axis=0))[-1] + 1)
+        parts[:, rows] = _concordance(x[rows, width], y[rows, width], mask[rows, width])
+        first += len(rows)
+    difference, x_pairs, x_triples, y_pairs, y_triples = parts
+
+    m = lengths * (lengths - 1.0)
+    # t(t-1)(2t+5) = 2 t(t-1)(t-2) + 18 t(t-1)/2
+    x_spread, y_spread = (
+        2 * triples + 18 * pairs
+        for triples, pairs in ((x_triples, x_pairs), (y_triples, y_pairs))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tau = difference / np.sqrt(m / 2 - x_pairs) / np.sqrt(m / 2 - y_pairs)
+        variance = (m * (2 * lengths + 5) - x_spread - y_spread) / 18
+        variance += 2 * x_pairs * y_pairs / m
+        # two positions form no triple
+        variance += x_triples * y_triples / (9 * m * np.maximum(lengths - 2, 1))
+        p = erfc(np.abs(difference) / np.sqrt(2 * variance))
+    undefined = (
+        (lengths < 2)
+        | (x_pairs == m / 2)
+        | (y_pairs == m / 2)
+        | (mask & (np.isnan(x) | np.isnan(y))).any(axis=1)
+    )
+    return (
+        np.where(undefined, np.nan, np.clip(tau, -1, 1)),
+        np.where(undefined, np.nan, p),
+    )
+
+
+# --- concentration and divergence -----------------------------------------------
+
+
+def _check_shapes(mask: Mask, *arrays: np.ndarray) -> None:
+    for array in arrays:
+        if mask.ndim != 2 or array.shape != mask.shape:
+            raise ValueError(
+                f"expected arrays and a mask of one shape (B, n), "
+                f"got {array.shape} and mask {mask.shape}"
+            )
+
+
+def _distribution(w: npt.ArrayLike, mask: Mask) -> Floats:
+    """Weights scaled to sum to one over the mask; a row of NaN without any mass."""
+    w = np.where(mask, np.asarray(w, dtype=np.float64), 0.0)
+    with np.errstate(invalid="ignore"):
+        return w / w.sum(axis=1, keepdims=True)
+
+
+def support_size(w: npt.ArrayLike, mask: Mask) -> npt.NDArray[np.int64]:
+    """Number of positions with weight above zero; ``(B, n)`` to ``(B,)`` int64."""
+    w = np.asarray(w)
+    _check_shapes(mask, w)
+    return np.count_nonzero((w > 0) & mask, axis=1)
+
+
+def entropy(w: npt.ArrayLike, mask: Mask) -> Floats:
+    """Shannon entropy -sum p ln p in nats of weights scaled to sum to one.
+
+    ``w`` is ``(B, n)`` and not negative; 0 ln 0 counts as 0. The result ``(B,)``
+    lies in [0, ln n], and is NaN where all weights are zero.
+    """
+    w = np.asarray(w)
+    _check_shapes(mask, w)
+    return entr(_distribution(w, mask)).sum(axis=1)
+
+
+def dispersion(w: npt.ArrayLike, mask: Mask) -> Floats:
+    """`entropy` over its largest value, ln n (Meister et al. 2021): 0 one-hot, 1 uniform.
+
+    NaN where fewer than two positions exist and where all weights are zero.
+    """
+    lengths = mask.sum(axis=1)
+    most = np.log(np.where(lengths < 2, 1, lengths))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(lengths < 2, np.nan, entropy(w, mask) / most)
+
+
+def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, mask: Mask) -> Floats:
+    """Jensen-Shannon divergence in nats: KL(p|m)/2 + KL(q|m)/2 with m = (p + q)/2.
+
+    ``p`` and ``q`` are ``(B, n)``, not negative, and scaled to sum to one. The
+    result ``(B,)`` is symmetric, 0 for equal and ln 2 for disjoint distributions;
+    NaN where either has no mass.
+    """
+    p, q = np.asarray(p), np.asarray(q)
+    _check_shapes(mask, p, q)
+    p, q = _distribution(p, mask), _distribution(q, mask)
+    middle = (p + q) / 2
+    total = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
+    # Rounding may leave the range by an ulp.
+    return np.clip(total, 0.0, np.log(2))
+
+
+# --- one run --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Padded:
+    """One list column of a batch: ids (B,), values (B, n) and mask (B, n)."""
+
+    path: str | Path
+    ids: list[str]
+    values: np.ndarray
+    mask: Mask
+
+
+def check_run(
+    table: pa.Table, identity: Mapping[str, object], path: str | Path
+) -> None:
+    """Raise an `AuditError` unless every row carries the run's identity."""
+    for column in tables.RUN_COLUMNS:
+        for value in pc.unique(table[column]).to_pylist():
+            if value != identity[column]:
+                raise AuditError(
+                    f"{path}: holds {column} '{value}', expected '{identity[column]}': "
+                    "the file belongs to another run. Delete it and run snakemake "
+                    "again to rebuild it."
+                )
+
+
+def _padded(table: pa.Table, column: str, path: str | Path) -> _Padded:
+    """Pad a list column; lists must be as long as the column ``length`` says."""
+    lists = table[column].combine_chunks()
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    expected = table["length"].to_numpy()
+    ids = table["instance_id"].to_pylist()
+    wrong = np.flatnonzero(lengths != expected)
+    if wrong.size:
+        i = wrong[0]
+        raise AuditError(
+            f"{path}: instance '{ids[i]}' has length {expected[i]}, but its list "
+            f"'{column}' has {lengths[i]} values. Delete the file and run snakemake "
+            "again to rebuild it."
+        )
+    mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    values = np.zeros(mask.shape, dtype=flat.dtype)
+    values[mask] = flat
+    return _Padded(path, ids, values, mask)
+
+
+def _weights(table: pa.Table, column: str, path: str | Path) -> _Padded:
+    """As `_padded`, for values that must be finite and not negative."""
+    padded = _padded(table, column, path)
+    bad = padded.mask & ~((padded.values >= 0) & np.isfinite(padded.values))
+    if bad.any():
+        i, j = np.argwhere(bad)[0]
+        raise AuditError(
+            f"{path}: '{column}' of instance '{padded.ids[i]}' is {padded.values[i, j]} "
+            f"at position {j}; expected finite values of at least 0. Did the model's "
+            "training diverge? See its metrics.json and history.parquet."
+        )
+    return padded
+
+
+def _check_aligned(first: _Padded, other: _Padded) -> None:
+    for i, (a, b) in enumerate(zip_longest(first.ids, other.ids)):
+        if a != b:
+            raise AuditError(
+                f"{first.path} and {other.path} hold different instances: where the "
+                f"first has '{a}', the second has '{b}'. Delete both files and run "
+                "snakemake again to rebuild them."
+            )
+        if first.mask[i].sum() != other.mask[i].sum():
+            raise AuditError(
+                f"{first.path} and {other.path} disagree on the length of instance "
+                f"'{a}': {first.mask[i].sum()} and {other.mask[i].sum()}. Delete both "
+                "files and run snakemake again to rebuild them."
+            )
+
+
+# (measure, subject, reference, values)
+_Block = tuple[str, str, str | None, npt.NDArray]
+
+
+def _rows(
+    identity: Mapping[str, object], ids: list[str], blocks: Iterable[_Block]
+) -> pa.Table:
+    """A table of schema "measures": the blocks one below the other, NaN as null."""
+    pieces = []
+    for measure, subject, reference, values in blocks:
+        columns = {
+            **identity,
+            "measure": measure,
+            "subject": subject,
+            "reference": reference,
+        }
+        arrays = []
+        for field in tables.SCHEMAS["measures"]:
+            if field.name == "instance_id":
+                arrays.append(pa.array(ids, field.type))
+            elif field.name == "value":
+                values = np.asarray(values, dtype=np.float64)
+                arrays.append(pa.array(values, field.type, from_pandas=True))
+            else:
+                scalar = pa.scalar(columns[field.name], field.type)
+                arrays.append(pa.repeat(scalar, len(ids)))
+        pieces.append(pa.Table.from_arrays(arrays, schema=tables.SCHEMAS["measures"]))
+    return pa.concat_tables(pieces)
+
+
+def _attention_blocks(
+    table: pa.Table, attention: _Padded, importances: Mapping[str, _Padded]
+) -> Iterator[_Block]:
+    weights, mask = attention.values, attention.mask
+    support = support_size(weights, mask)
+    with np.errstate(invalid="ignore"):
+        share = support / mask.sum(axis=1)
+    largest = np.max(weights, axis=1, initial=0.0, where=mask)
+    correct = table["predicted"].to_numpy() == table["label"].to_numpy()
+    yield "support", "attention", None, support
+    yield "support_share", "attention", None, share
+    yield "sparsity", "attention", None, 1 - share
+    yield "entropy", "attention", None, entropy(weights, mask)
+    yield "dispersion", "attention", None, dispersion(weights, mask)
+    yield "max", "attention", None, largest
+    yield "correct", "prediction", None, correct
+    for method, importance in importances.items():
+        yield "dispersion", method, None, dispersion(importance.values, mask)
+    ranked = {"attention": attention, **importances}
+    for subject, reference in combinations(ranked, 2):
+        tau, p = kendall_tau_b(ranked[subject].values, ranked[reference].values, mask)
+        yield "kendall_tau_b", subject, reference, tau
+        yield "kendall_p", subject, reference, p
+
+
+def _mean_over_hidden_states(values: Floats, mask: Mask) -> Floats:
+    """Row means over the positions in which a value is defined; NaN without any."""
+    defined = mask & ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
+
+
+def _influence_blocks(table: pa.Table, path: str | Path) -> Iterator[_Block]:
+    spread = _padded(table, "dispersion", path)
+    share = _padded(table, "coindexed_share", path)
+    rank = _padded(table, "coindexed_rank", path)
+    mask = rank.mask
+    ranks = rank.values.astype(np.float64)
+    top = np.where(np.isnan(ranks), np.nan, ranks == 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = (ranks - 1) / (mask.sum(axis=1, keepdims=True) - 1)
+    for measure, values in {
+        "influence_dispersion": spread.values.astype(np.float64),
+        "coindexed_share": share.values.astype(np.float64),
+        "coindexed_top": top,
+        "coindexed_rank": relative,
+    }.items():
+        mean = _mean_over_hidden_states(values, mask)
+        yield measure, "hidden_states", "inputs", mean
+
+
+def measure_run(
+    identity: Mapping[str, object],
+    attention: str | Path,
+    importances: Mapping[str, str | Path],
+    influence: str | Path | None = None,
+    batch_size: int = 512,
+) -> Iterator[pa.Table]:
+    """Yield every measure of one run, as tables of schema "measures".
+
+    The files of attention and importance are read in step, ``batch_size`` instances
+    at a time, so that memory does not grow with the number of instances, their ids
+    aside. The influence, which covers some of the instances, follows in a pass of
+    its own.
+
+    Args:
+        identity: dataset, encoder, scorer, normalizer and seed of the run.
+        attention: a table of schema "attention".
+        importances: a table of schema "importance" for each method's name, with the
+            same instances in the same order.
+        influence: a table of schema "influence" over a subset of them, or None.
+
+    Raises:
+        AuditError: where files hold different instances, lengths, methods or runs,
+            or weights that are negative or not finite.
+    """
+    methods = sorted(importances)
+    streams = [tables.iterate_table(attention, "attention", batch_size)]
+    streams += [
+        tables.iterate_table(importances[m], "importance", batch_size) for m in methods
+    ]
+    paths = [attention, *(importances[m] for m in methods)]
+    seen: set[str] = set()
+    for batches in zip_longest(*streams):
+        for path, batch in zip(paths, batches, strict=True):
+            if batch is None:
+                longer = next(
+                    p for p, b in zip(paths, batches, strict=True) if b is not None
+                )
+                raise AuditError(
+                    f"{path} holds fewer instances than {longer}. Delete both files "
+                    "and run snakemake again to rebuild them."
+                )
+            check_run(batch, identity, path)
+        main = _weights(batches[0], "attention", attention)
+        others = {}
+        for method, path, batch in zip(methods, paths[1:], batches[1:], strict=True):
+            for found in pc.unique(batch["method"]).to_pylist():
+                if found != method:
+                    raise AuditError(
+                        f"{path}: holds method '{found}', expected '{method}'. Delete "
+                        "the file and run snakemake again to rebuild it."
+                    )
+            others[method] = _weights(batch, "importance", path)
+            _check_aligned(main, others[method])
+        repeated = seen.intersection(main.ids)
+        if repeated or len(set(main.ids)) < len(main.ids):
+            raise AuditError(
+                f"{attention}: an instance stands twice"
+                f"{f' ({min(repeated)})' if repeated else ''}. Delete the file and "
+                "run snakemake again to rebuild it."
+            )
+        seen.update(main.ids)
+        yield _rows(identity, main.ids, _attention_blocks(batches[0], main, others))
+
+    if influence is None:
+        return
+    # The matrices are large and not needed here.
+    columns = [n for n in tables.SCHEMAS["influence"].names if n != "matrix"]
+    for batch in tables.iterate_table(influence, "influence", batch_size, columns):
+        check_run(batch, identity, influence)
+        ids = batch["instance_id"].to_pylist()
+        unknown = [i for i in ids if i not in seen]
+        if unknown:
+            raise AuditError(
+                f"{influence}: instance '{unknown[0]}' is not in {attention}. Delete "
+                "both files and run snakemake again to rebuild them."
+            )
+        yield _rows(identity, ids, _influence_blocks(batch, influence))

@@ -1,0 +1,173 @@
+"""Settings -> a classifier that returns logits, attention, hidden states, embeddings.
+
+Shapes: B instances, n positions, E embedding size, H hidden size, K classes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from attention_audit.attention import AttentionPooling
+from attention_audit.encoders import build_encoder
+from attention_audit.errors import AuditError
+from attention_audit.tables import METADATA_KEY, atomic_path, read_json
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Everything that is needed to rebuild a model, apart from its weights."""
+
+    vocabulary_size: int
+    n_classes: int
+    embedding_size: int
+    freeze_vectors: bool
+    encoder: dict[str, Any]
+    scorer: dict[str, Any]
+    normalizer: dict[str, Any]
+
+    @classmethod
+    def from_config(
+        cls,
+        encoder: Mapping[str, Any],
+        scorer: Mapping[str, Any],
+        normalizer: Mapping[str, Any],
+        vocabulary_size: int,
+        n_classes: int,
+        vectors: Tensor | None = None,
+    ) -> "ModelSettings":
+        """Settings from declared instances; pretrained vectors decide their own size."""
+        encoder = dict(encoder)
+        embedding_size = encoder.pop("embedding_size")
+        freeze_vectors = encoder.pop("freeze_vectors")
+        if encoder.get("self_attention") == "run":
+            encoder["self_attention"] = dict(normalizer)
+        return cls(
+            vocabulary_size=vocabulary_size,
+            n_classes=n_classes,
+            embedding_size=embedding_size if vectors is None else vectors.shape[1],
+            freeze_vectors=freeze_vectors,
+            encoder=encoder,
+            scorer=dict(scorer),
+            normalizer=dict(normalizer),
+        )
+
+
+class Output(NamedTuple):
+    """One forward pass."""
+
+    logits: Tensor  # (B, K)
+    attention: Tensor  # (B, n), exactly 0 at padding
+    hidden: Tensor  # (B, n, H)
+    embeddings: Tensor  # (B, n, E)
+
+
+class Classifier(nn.Module):
+    """Embedding, encoder, attention pooling, linear output."""
+
+    def __init__(self, settings: ModelSettings):
+        super().__init__()
+        self.settings = settings
+        self.embedding = nn.Embedding(
+            settings.vocabulary_size, settings.embedding_size, padding_idx=0
+        )
+        self.embedding.weight.requires_grad_(not settings.freeze_vectors)
+        self.encoder = build_encoder(settings.encoder, settings.embedding_size)
+        self.pooling = AttentionPooling(
+            self.encoder.output_size, settings.scorer, settings.normalizer
+        )
+        self.output = nn.Linear(self.encoder.output_size, settings.n_classes)
+
+    @torch.no_grad()
+    def set_vectors(self, vectors: Tensor) -> None:
+        """Start from pretrained vectors (V, E); rows of NaN have none.
+
+        Words without a vector are drawn from a normal distribution of the spread of
+        those that have one, so that neither kind stands out by its length alone.
+        """
+        known = ~vectors.isnan().any(-1)
+        drawn = torch.randn_like(vectors) * vectors[known].std()
+        drawn[self.embedding.padding_idx] = 0.0
+        self.embedding.weight.copy_(torch.where(known.unsqueeze(-1), vectors, drawn))
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """(B, n) -> (B, n, E)"""
+        return self.embedding(token_ids)
+
+    def encode(self, embeddings: Tensor, mask: Tensor) -> Tensor:
+        """(B, n, E), (B, n) -> (B, n, H)"""
+        return self.encoder(embeddings, mask)
+
+    def classify(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        """Logits (B, K) of hidden states (B, n, H) pooled with given weights (B, n)."""
+        return self.output(self.pooling.context(hidden, weights))
+
+    def forward(self, token_ids: Tensor, mask: Tensor) -> Output:
+        embeddings = self.embed(token_ids)
+        hidden = self.encode(embeddings, mask)
+        weights = self.pooling.weights(hidden, mask)
+        return Output(self.classify(hidden, weights), weights, hidden, embeddings)
+
+
+def save_model(
+    model: Classifier, path: str | Path, provenance: Mapping[str, Any]
+) -> None:
+    """Write a model's weights as safetensors, atomically, with their provenance."""
+    # One metadata key only: the format does not keep the order of several, and the
+    # same model must give the same bytes.
+    metadata = {METADATA_KEY.decode(): json.dumps(provenance, sort_keys=True)}
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(state, temporary, metadata)
+
+
+def settings_json(settings: ModelSettings, **more: Any) -> dict[str, Any]:
+    """What ``settings.json`` holds: the model's settings and whatever goes with them."""
+    return {"model": asdict(settings), **more}
+
+
+def load_model(
+    weights: str | Path, settings: str | Path, device: str | torch.device = "cpu"
+) -> Classifier:
+    """Rebuild a trained model, in evaluation mode, from its two files.
+
+    Raises `AuditError` where the weights are damaged or do not fit the settings.
+    """
+    model = Classifier(ModelSettings(**read_json(settings)["model"]))
+    fix = "Delete the file and run snakemake again to train it anew."
+    try:
+        state = safetensors.torch.load_file(weights)
+    except FileNotFoundError as error:
+        raise AuditError(
+            f"{weights}: no such file. Run snakemake to build it."
+        ) from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise AuditError(
+            f"{weights}: not a whole checkpoint ({error}). {fix}"
+        ) from error
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise AuditError(
+            f"{weights}: does not fit {settings}: {error}. {fix}"
+        ) from error
+    return model.to(device).eval()
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is a GPU where there is one; a device that is not there is an error."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    if (name == "cuda" and not cuda) or (name == "mps" and not mps):
+        raise AuditError(
+            f"training.device is '{name}', which this machine does not have. "
+            "Use 'auto' or 'cpu'."
+        )
+    return torch.device(name)

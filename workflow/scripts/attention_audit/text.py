@@ -1,0 +1,612 @@
+"""From documents to token ids: tokens, splits, vocabulary, padded batches.
+
+`prepare_dataset` writes what training reads. It goes over the source once, keeps the
+tokens in a temporary Parquet file and holds in memory only a hash and a few integers
+a text, so that the size of a data set is bounded by the disk.
+"""
+
+import contextlib
+import hashlib
+import html
+import re
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from attention_audit import tables
+from attention_audit.errors import AuditError
+from attention_audit.sources import Document
+
+PAD, UNK = 0, 1
+SPECIALS = ("<pad>", "<unk>")
+NUMBER = "<num>"
+SPLITS = ("train", "dev", "test")
+
+_BATCH = 1000  # texts held at once
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+# ---------------------------------------------------------------- tokens
+
+_TAG = re.compile(r"<(?:/?[a-zA-Z]|!)[^<>]*>")
+_APOSTROPHES = str.maketrans("‘’\x91\x92", "''''")
+_CLITIC = r"'(?:s|re|ve|ll|d|m)(?![^\W_])"
+_TOKEN = re.compile(
+    rf"""
+      (?P<number> \d++ (?:[.,]\d++)*+ (?! ['-]?[^\W\d_] ) )  # 7, 1,000.5; not 7th
+    | [^\W\d_]+? (?= n't(?![^\W_]) )                         # does|n't
+    | n't (?![^\W_])
+    | {_CLITIC}                                              # it|'s
+    | [^\W_]+ (?: (?!{_CLITIC}) ['-] [^\W_]+ )*              # o'brien, well-known
+    | \.\.\. | --
+    | [^\w\s\x00-\x1f\x7f-\x9f] | _                          # one mark; no controls
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def tokenize(
+    text: str, lowercase: bool, replace_digits: bool, strip_markup: bool
+) -> list[str]:
+    """Cut a text into words, numbers and single marks; no token holds white space.
+
+    Contractions are cut as in the Penn Treebank ("does n't", "it 's"), because the
+    words of pretrained vectors are. Inner hyphens and other apostrophes stay. With
+    ``strip_markup`` HTML tags are removed and entities replaced by their characters;
+    with ``replace_digits`` each number that stands alone becomes "<num>", as in Jain
+    & Wallace (2019). Tokens are in Unicode normal form C. A script that is written
+    without spaces comes out as one token a run of characters.
+    """
+    if strip_markup:
+        text = html.unescape(_TAG.sub(" ", text))
+    if lowercase:
+        text = text.lower()
+    text = unicodedata.normalize("NFC", text.translate(_APOSTROPHES))
+    return [
+        NUMBER if replace_digits and match.lastgroup == "number" else match.group()
+        for match in _TOKEN.finditer(text)
+    ]
+
+
+# ---------------------------------------------------------------- reading and dropping
+
+# The order in which a text that stands in several splits of its source is kept: a
+# copy of a test text leaves the training data, never the other way round.
+_SOURCE_SPLITS = ("test", "dev", "train", "all")
+_DROPPED = -1
+
+_SPOOL = pa.schema(
+    [
+        pa.field("split", pa.int8(), nullable=False),  # index in _SOURCE_SPLITS
+        pa.field("label", pa.int32(), nullable=False),  # index in order of appearance
+        pa.field("hash", pa.binary(32), nullable=False),
+        pa.field("length", pa.int32(), nullable=False),  # before the cut
+        pa.field("tokens", pa.list_(pa.string()), nullable=False),  # after the cut
+    ]
+)
+
+
+def _hash(tokens: list[str]) -> bytes:
+    """32 bytes that identify a text; see `_Texts` for their use.
+
+    Tokens hold no white space, so that different sequences are different strings.
+    """
+    return hashlib.blake2b(" ".join(tokens).encode(), digest_size=32).digest()
+
+
+@dataclass
+class _Texts:
+    """What is held in memory of every text of the spool, in its order.
+
+    ``words`` (N, 4) are the 64-bit words of its hash: the first two identify the
+    text, the third draws its split and the fourth its turn under a cap. They are
+    independent of each other, so that neither draw depends on the order of ids.
+    """
+
+    split: np.ndarray  # (N,) index in _SOURCE_SPLITS
+    label: np.ndarray  # (N,) index of the class
+    words: np.ndarray  # (N, 4) uint64
+    full_length: np.ndarray  # (N,) tokens before the cut
+
+
+def _checked_text(text: Any, name: str, number: int) -> str:
+    if not isinstance(text, str):
+        raise AuditError(
+            f"datasets.{name}: document {number} is {type(text).__name__}, not text. "
+            "Name the column of texts in source.text."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise AuditError(
+            f"datasets.{name}: document {number} is no valid Unicode ({error}). "
+            "Store the source as UTF-8."
+        ) from error
+    return text
+
+
+def _write_spool(
+    path: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    documents: Iterable[Document],
+) -> tuple[list[str], Counter]:
+    """Tokenize documents into ``path``; return class names and counts of dropped."""
+    classes: dict[str, int] = {}
+    dropped: Counter = Counter()
+    batch: dict[str, list] = {field: [] for field in _SPOOL.names}
+    # No total: a stream does not know its length. Silent where there is no terminal.
+    progress = tqdm(documents, desc=name, unit=" texts", disable=None)
+    with tables.open_table(path, _SPOOL, {}) as spool:
+        for number, (split, text, label) in enumerate(progress, 1):
+            if label is None:
+                dropped["unlabelled"] += 1
+                continue
+            tokens = tokenize(
+                "" if text is None else _checked_text(text, name, number),
+                settings["lowercase"],
+                settings["replace_digits"],
+                settings["strip_markup"],
+            )
+            if not tokens:
+                dropped["empty"] += 1
+                continue
+            batch["split"].append(_SOURCE_SPLITS.index(split))
+            batch["label"].append(classes.setdefault(label, len(classes)))
+            batch["hash"].append(_hash(tokens))
+            batch["length"].append(len(tokens))
+            batch["tokens"].append(tokens[: settings["max_length"]])
+            if len(batch["split"]) == _BATCH:
+                spool.write(batch)
+                batch = {field: [] for field in _SPOOL.names}
+        spool.write(batch)
+    return list(classes), dropped
+
+
+def _read_texts(path: Path) -> _Texts:
+    table = tables.read_table(path, _SPOOL, ["split", "label", "hash", "length"])
+    hashes = b"".join(table["hash"].to_pylist())
+    return _Texts(
+        table["split"].to_numpy(),
+        table["label"].to_numpy(),
+        np.frombuffer(hashes, dtype=">u8").reshape(-1, 4).astype(np.uint64),
+        table["length"].to_numpy(),
+    )
+
+
+def _drop_copies(texts: _Texts, dropped: Counter) -> np.ndarray:
+    """Which texts stay (N,): one of each, none that stands with two labels."""
+    frame = pd.DataFrame(
+        {
+            "high": texts.words[:, 0],
+            "low": texts.words[:, 1],
+            "split": texts.split,
+            "label": texts.label,
+        }
+    ).sort_values("split", kind="stable")
+    same = frame.groupby(["high", "low"], sort=False)
+    conflicting = same["label"].transform("min") != same["label"].transform("max")
+    copy = (same.cumcount() > 0) & ~conflicting
+    dropped["conflicting_label"] += int(conflicting.sum())
+    kept_in = same["split"].transform("first")
+    for original, number in (
+        kept_in[copy & (kept_in != frame["split"])].value_counts().items()
+    ):
+        dropped[f"duplicate_of_{_SOURCE_SPLITS[original]}"] += int(number)
+    dropped["duplicate"] += int((copy & (kept_in == frame["split"])).sum())
+    return (~(copy | conflicting)).sort_index().to_numpy()
+
+
+def _assign_splits(
+    texts: _Texts, kept: np.ndarray, dev_share: float, test_share: float
+) -> np.ndarray:
+    """The split of every text (N,): an index in `SPLITS`, or -1 where dropped.
+
+    A text's split depends on its own tokens and on which splits the source has, never
+    on the other texts, so that it stays where it is when a source grows.
+    """
+    u = (texts.words[:, 2] >> np.uint64(11)) * 2.0**-53  # [0, 1)
+    train, dev, test = range(3)
+    source = {name: texts.split == i for i, name in enumerate(_SOURCE_SPLITS)}
+    split = np.full(len(kept), train)
+    split[source["dev"]] = dev
+    split[source["test"]] = test
+    if not (source["dev"].any() or source["all"].any()):
+        split[source["train"] & (u < dev_share)] = dev
+    split[source["all"] & (u < dev_share + test_share)] = dev
+    split[source["all"] & (u < test_share)] = test
+    split[~kept] = _DROPPED
+    return split
+
+
+def _apply_caps(
+    texts: _Texts,
+    split: np.ndarray,
+    max_examples: Mapping[str, int | None],
+    dropped: Counter,
+) -> None:
+    """Drop, in place, what is over the cap of its split; more is always a superset."""
+    for index, name in enumerate(SPLITS):
+        members = np.flatnonzero(split == index)
+        cap = max_examples.get(name)
+        if cap is None:
+            continue
+        over = members[np.argsort(texts.words[members, 3])][cap:]
+        split[over] = _DROPPED
+        dropped["over_cap"] += len(over)
+
+
+def _check_splits(
+    name: str, split: np.ndarray, label: np.ndarray, classes: list[str]
+) -> None:
+    """Every split has texts, and training has every class, two at least."""
+    fix = {
+        "train": "Check source.files and source.where",
+        "dev": "Raise split.dev or give the source a dev file",
+        "test": "Name a test file in the source, or its only file 'all' to have it "
+        "divided, and check split.test",
+    }
+    for index, part in enumerate(SPLITS):
+        if not (split == index).any():
+            raise AuditError(
+                f"datasets.{name}: the {part} split is empty. {fix[part]}; a very "
+                "small data set may need larger shares."
+            )
+    trained = {classes[i] for i in np.unique(label[split == 0])}
+    if len(trained) == 1:
+        raise AuditError(
+            f"datasets.{name}: the training texts are of one class only, "
+            f"'{trained.pop()}'. Check source.label, source.labels and max_examples."
+        )
+    for index in np.unique(label[split != _DROPPED]):
+        if classes[index] not in trained:
+            raise AuditError(
+                f"datasets.{name}: no training text is of class '{classes[index]}', "
+                "which dev or test has. Raise max_examples.train or leave the class "
+                "out with source.labels."
+            )
+
+
+# ---------------------------------------------------------------- vocabulary
+
+
+def _count_tokens(spool: Path, split: np.ndarray) -> Counter:
+    """Tokens of the training texts, as cut."""
+    counts: Counter = Counter()
+    start = 0
+    for table in tables.iterate_table(spool, _SPOOL, _BATCH):
+        training = pa.array(split[start : start + len(table)] == 0)
+        counts.update(
+            table["tokens"].filter(training).combine_chunks().flatten().to_pylist()
+        )
+        start += len(table)
+    return counts
+
+
+def build_vocabulary(
+    counts: Mapping[str, int], min_count: int, max_size: int | None
+) -> list[str]:
+    """Specials, then tokens by falling count, ties in alphabetical order.
+
+    ``max_size`` includes the specials. A token's id is its position.
+    """
+    known = [token for token, count in counts.items() if count >= min_count]
+    known.sort(key=lambda token: (-counts[token], token))
+    return [*SPECIALS, *known][:max_size]
+
+
+def _vector_card(
+    name: str | None,
+    known: Mapping[str, np.ndarray],
+    vocabulary: list[str],
+    counts: Mapping[str, int],
+) -> dict[str, Any]:
+    types = vocabulary[len(SPECIALS) :]
+    return {
+        "name": name,
+        "dimension": len(next(iter(known.values()))),
+        "covered_types": len(known),
+        "share_of_types": len(known) / len(types),
+        "share_of_training_tokens": sum(counts[token] for token in known)
+        / sum(counts.values()),
+    }
+
+
+def _write_vocabulary(
+    table: tables.TableWriter,
+    name: str,
+    vocabulary: list[str],
+    counts: Mapping[str, int],
+    vectors: Mapping[str, np.ndarray],
+) -> None:
+    for start in range(0, len(vocabulary), _BATCH):
+        tokens = vocabulary[start : start + _BATCH]
+        table.write(
+            {
+                "dataset": name,
+                "token_id": range(start, start + len(tokens)),
+                "token": tokens,
+                "count": [counts.get(token, 0) for token in tokens],
+                "vector": [vectors.get(token) for token in tokens],
+            }
+        )
+
+
+# ---------------------------------------------------------------- prepared data sets
+
+
+def _write_examples(
+    spool: Path,
+    writers: Mapping[str, tables.TableWriter],
+    name: str,
+    texts: _Texts,
+    split: np.ndarray,
+    label: np.ndarray,
+    vocabulary: list[str],
+) -> dict[str, Counter]:
+    """Write the splits from the spool; return tokens and unknown tokens a split."""
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    totals = {part: Counter(tokens=0, unknown=0) for part in SPLITS}
+    start = 0
+    for table in tables.iterate_table(spool, _SPOOL, _BATCH):
+        here = split[start : start + len(table)]
+        for index, part in enumerate(SPLITS):
+            rows = np.flatnonzero(here == index)
+            if not len(rows):
+                continue
+            tokens = table["tokens"].take(pa.array(rows)).to_pylist()
+            token_ids = [[ids.get(token, UNK) for token in text] for text in tokens]
+            writers[part].write(
+                {
+                    "dataset": name,
+                    "instance_id": [f"{w:016x}" for w in texts.words[start + rows, 0]],
+                    "tokens": tokens,
+                    "token_ids": token_ids,
+                    "label": label[start + rows],
+                    "length": [len(text) for text in tokens],
+                }
+            )
+            totals[part]["tokens"] += sum(map(len, token_ids))
+            totals[part]["unknown"] += sum(text.count(UNK) for text in token_ids)
+        start += len(table)
+    return totals
+
+
+def _length_card(lengths: np.ndarray) -> dict[str, Any]:
+    return {
+        "mean": float(lengths.mean()),
+        "min": int(lengths.min()),
+        "max": int(lengths.max()),
+        "quantiles": {
+            str(q): float(v)
+            for q, v in zip(_QUANTILES, np.quantile(lengths, _QUANTILES), strict=True)
+        },
+    }
+
+
+def prepare_dataset(
+    name: str,
+    settings: Mapping[str, Any],
+    documents: Iterable[Document],
+    vectors: Callable[[Container[str]], Iterator[tuple[str, np.ndarray]]] | None,
+    outputs: Mapping[str, str | Path],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write train, dev and test tables, the vocabulary and a card of a data set.
+
+    ``settings`` is the data set's entry in the configuration with all defaults:
+    ``source``; ``vectors`` (a name or None); ``lowercase``, ``replace_digits``,
+    ``strip_markup`` (see `tokenize`); ``max_length`` (tokens or None);
+    ``max_examples`` ({split: number or None} or None); ``min_count`` and
+    ``max_vocabulary`` (or None; see `build_vocabulary`); ``split`` ({"dev": share,
+    "test": share}). ``vectors`` gives pretrained vectors for the words it is asked
+    for. ``outputs`` has the paths "train", "dev", "test", "vocabulary" and "card".
+
+    Texts without tokens or label are dropped. Of texts with the same tokens one is
+    kept, from test before dev before train; with different labels, none. The source's
+    own splits stay; a source without splits ("all") is divided by the shares of
+    ``split``, and training gives up the share of dev where there is no dev split.
+    Both, and the choice under a cap, follow a hash of the tokens. An ``instance_id``
+    is 16 hexadecimal digits of that hash, unique in a data set. Label ids follow the
+    order of ``source.labels``, else that of the sorted names.
+
+    Outputs appear at the end, the card last, or not at all. Raises `AuditError` for
+    texts that are none, an empty split, a single class, a class unseen in training,
+    and vectors that cover no word.
+    """
+    paths = {key: Path(path) for key, path in outputs.items()}
+    folder = paths["card"].parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".spool.") as temporary:
+        spool = Path(temporary) / "spool.parquet"
+        found, dropped = _write_spool(spool, name, settings, documents)
+        texts = _read_texts(spool)
+
+        kept = _drop_copies(texts, dropped)
+        shares = settings["split"]
+        split = _assign_splits(texts, kept, shares["dev"], shares["test"])
+        _apply_caps(texts, split, settings["max_examples"] or {}, dropped)
+        _check_splits(name, split, texts.label, found)
+        in_use = split != _DROPPED
+        if len(np.unique(texts.words[in_use, 0])) != in_use.sum():
+            raise AuditError(
+                f"datasets.{name}: two texts share an instance_id (a collision of "
+                "64-bit hashes). Remove one of the texts from the source."
+            )
+
+        mapping = settings["source"]["labels"]
+        present = {found[i] for i in np.unique(texts.label[in_use])}
+        ordered = dict.fromkeys(mapping.values()) if mapping else sorted(found)
+        label_names = [label for label in ordered if label in present]
+        position = {label: i for i, label in enumerate(label_names)}
+        label = np.array([position.get(c, _DROPPED) for c in found])[texts.label]
+
+        counts = _count_tokens(spool, split)
+        vocabulary = build_vocabulary(
+            counts, settings["min_count"], settings["max_vocabulary"]
+        )
+        if len(vocabulary) == len(SPECIALS):
+            raise AuditError(
+                f"datasets.{name}: no token is left in the vocabulary; the commonest "
+                f"occurs {max(counts.values())} times. Lower min_count or raise "
+                "max_vocabulary."
+            )
+        known = {}
+        if vectors is not None:
+            known = dict(vectors(frozenset(vocabulary[len(SPECIALS) :])))
+            if not known:
+                raise AuditError(
+                    f"datasets.{name}: the vectors '{settings['vectors']}' cover no "
+                    f"word of the vocabulary (such as '{vocabulary[-1]}'). Check "
+                    "their language and the setting lowercase, or set vectors to null."
+                )
+
+        with contextlib.ExitStack() as stack:
+            writers = {
+                part: stack.enter_context(
+                    tables.open_table(paths[part], "examples", provenance)
+                )
+                for part in SPLITS
+            }
+            table = stack.enter_context(
+                tables.open_table(paths["vocabulary"], "vocabulary", provenance)
+            )
+            totals = _write_examples(
+                spool, writers, name, texts, split, label, vocabulary
+            )
+            _write_vocabulary(table, name, vocabulary, counts, known)
+
+    limit = settings["max_length"]
+    full = texts.full_length
+    cut = full if limit is None else np.minimum(full, limit)
+    members = {part: split == index for index, part in enumerate(SPLITS)}
+    card = {
+        "name": name,
+        "source": settings["source"],
+        "label_names": label_names,
+        "counts": {
+            part: {
+                label_name: int((label[rows] == i).sum())
+                for i, label_name in enumerate(label_names)
+            }
+            for part, rows in members.items()
+        },
+        "dropped": {reason: n for reason, n in dropped.items() if n},
+        "truncated": {
+            part: int((full[rows] > cut[rows]).sum()) for part, rows in members.items()
+        },
+        "length": {part: _length_card(cut[rows]) for part, rows in members.items()},
+        "length_before_cut": {
+            part: _length_card(full[rows]) for part, rows in members.items()
+        },
+        "vocabulary": {
+            "size": len(vocabulary),
+            "types_in_train": len(counts),
+            "share_unknown": {
+                part: total["unknown"] / total["tokens"]
+                for part, total in totals.items()
+            },
+        },
+        "vectors": (
+            _vector_card(settings["vectors"], known, vocabulary, counts)
+            if known
+            else None
+        ),
+        "provenance": provenance,
+    }
+    tables.write_json(paths["card"], card)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split, as `read_examples` reads it: N texts.
+
+    ``token_ids`` are N int64 arrays of ``lengths`` (N,) ids, none of them PAD;
+    ``labels`` (N,) are int64 indices into the card's ``label_names``.
+    """
+
+    instance_ids: list[str]
+    token_ids: list[np.ndarray]
+    labels: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.instance_ids)
+
+
+def read_examples(path: str | Path) -> Examples:
+    """Read one split that `prepare_dataset` wrote, in its order."""
+    table = tables.read_table(
+        path, "examples", ["instance_id", "token_ids", "label", "length"]
+    )
+    lengths = table["length"].to_numpy().astype(np.int64)
+    flat = table["token_ids"].combine_chunks().flatten().to_numpy().astype(np.int64)
+    return Examples(
+        table["instance_id"].to_pylist(),
+        np.split(flat, np.cumsum(lengths)[:-1]),
+        table["label"].to_numpy().astype(np.int64),
+        lengths,
+    )
+
+
+def read_vocabulary(path: str | Path) -> tuple[list[str], np.ndarray | None]:
+    """Tokens by id (V), and their vectors as float32 (V, d), or None without any.
+
+    A token without a pretrained vector has a row of NaN.
+    """
+    table = tables.read_table(path, "vocabulary", ["token", "vector"])
+    tokens = table["token"].to_pylist()
+    column = table["vector"].combine_chunks()
+    covered = column.is_valid().to_numpy(zero_copy_only=False)
+    if not covered.any():
+        return tokens, None
+    values = column.drop_null().flatten().to_numpy().reshape(covered.sum(), -1)
+    vectors = np.full((len(tokens), values.shape[1]), np.nan, dtype=np.float32)
+    vectors[covered] = values
+    return tokens, vectors
+
+
+# ---------------------------------------------------------------- batches
+
+
+def length_bucketed_batches(
+    lengths: np.ndarray, batch_size: int, rng: np.random.Generator, bucket: int = 50
+) -> list[np.ndarray]:
+    """Batches of indices of texts of similar length, in random order.
+
+    The texts are shuffled and sorted by length within pools of ``bucket`` batches,
+    so that padding is small and the batches still differ from epoch to epoch. Each
+    index of ``lengths`` (N,) comes exactly once; all batches but those at the end of
+    a pool hold ``batch_size``.
+    """
+    order = rng.permutation(len(lengths))
+    size = bucket * batch_size
+    batches = []
+    for start in range(0, len(order), size):
+        pool = order[start : start + size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [
+            pool[first : first + batch_size]
+            for first in range(0, len(pool), batch_size)
+        ]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def pad_batch(token_ids: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (B, n) int64 and mask (B, n) bool; n is the longest text, padding is PAD.
+
+    The mask is True at tokens and False at padding.
+    """
+    lengths = np.array([len(text) for text in token_ids])
+    mask = np.arange(lengths.max()) < lengths[:, None]  # (B, n)
+    ids = np.full(mask.shape, PAD, dtype=np.int64)
+    ids[mask] = np.concatenate(token_ids)
+    return ids, mask

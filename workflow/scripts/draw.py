@@ -1,0 +1,23 @@
+"""Draw one figure and store the numbers in it."""
+
+import importlib
+
+import pyarrow as pa
+
+from attention_audit.errors import reported
+from attention_audit.figures.style import save_figure
+from attention_audit.provenance import record
+from attention_audit.tables import read_table, write_table
+
+with reported(snakemake.log[0]):
+    params = snakemake.params
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    module = importlib.import_module(f"attention_audit.figures.{params.figure}")
+    tables = {
+        name: read_table(path, name).to_pandas()
+        for name, path in snakemake.input.items()
+    }
+    figure, rows = module.draw(tables, params.order)
+    numbers = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
+    write_table(snakemake.output.numbers, numbers.schema, numbers, provenance)
+    save_figure(figure, {"png": snakemake.output.png, "pdf": snakemake.output.pdf})

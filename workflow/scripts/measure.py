@@ -1,0 +1,19 @@
+"""All measures of one run, a row an (instance, measure)."""
+
+from attention_audit.errors import reported
+from attention_audit.measures import measure_run
+from attention_audit.provenance import record
+from attention_audit.tables import open_table
+
+with reported(snakemake.log[0]):
+    params = snakemake.params
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    importances = dict(zip(params.methods, snakemake.input.importances, strict=True))
+    with open_table(snakemake.output.measures, "measures", provenance) as table:
+        for rows in measure_run(
+            snakemake.input.attention,
+            importances,
+            snakemake.input.influence,
+            params.run,
+        ):
+            table.write(rows)

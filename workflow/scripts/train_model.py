@@ -1,0 +1,79 @@
+"""Train one model of the grid and score it."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from attention_audit.errors import reported
+from attention_audit.model import (
+    ModelSettings,
+    resolve_device,
+    save_model,
+    settings_json,
+)
+from attention_audit.provenance import record
+from attention_audit.tables import read_json, write_json, write_table
+from attention_audit.text import read_examples, read_vocabulary
+from attention_audit.training import evaluate, train
+
+with reported(snakemake.log[0]):
+    params, output = snakemake.params, snakemake.output
+    torch.set_num_threads(snakemake.threads)
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    device = resolve_device(params.training["device"])
+    tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
+    label_names = read_json(snakemake.input.card)["label_names"]
+    vectors = None if vectors is None else torch.from_numpy(vectors)
+    settings = ModelSettings.from_config(
+        params.encoder,
+        params.scorer,
+        params.normalizer,
+        len(tokens),
+        len(label_names),
+        vectors,
+    )
+    dev = read_examples(snakemake.input.dev)
+    trained = train(
+        settings,
+        params.training,
+        read_examples(snakemake.input.train),
+        dev,
+        params.run["seed"],
+        device,
+        vectors,
+        checkpoint=Path(params.checkpoint),
+        identity=json.dumps(provenance, sort_keys=True),
+        name="/".join(map(str, params.run.values())),
+    )
+    batch_size = params.training["batch_size"]
+    metrics = {
+        split: evaluate(trained.model, read_examples(path), batch_size, device)
+        for split, path in {
+            "dev": snakemake.input.dev,
+            "test": snakemake.input.test,
+        }.items()
+    }
+    save_model(trained.model, output.model, provenance)
+    write_json(
+        output.settings,
+        settings_json(
+            settings,
+            label_names=label_names,
+            run=params.run,
+            training=params.training,
+            provenance=provenance,
+        ),
+    )
+    history = {key: [row[key] for row in trained.history] for key in trained.history[0]}
+    write_table(output.history, "history", {**params.run, **history}, provenance)
+    write_json(
+        output.metrics,
+        {
+            **metrics,
+            "best_epoch": trained.best_epoch,
+            "epochs": len(trained.history),
+            "parameters": sum(p.numel() for p in trained.model.parameters()),
+            "provenance": provenance,
+        },
+    )
