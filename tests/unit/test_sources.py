@@ -1,5 +1,6 @@
 """Sources: checked downloads, streamed documents, word vectors."""
 
+import gzip
 import hashlib
 import io
 import zipfile
@@ -58,7 +59,7 @@ def index(tmp_path, monkeypatch):
         folder / "toy_texts-1.0-py3-none-any.whl",
         {
             "toy_texts/data.csv": "text,label\n",
-            f"{info}/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0\n",
+            f"{info}/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
             f"{info}/RECORD": "",
         },
@@ -133,7 +134,7 @@ def test_rows_that_where_and_labels_do_not_name_are_left_out(tmp_path):
 
 
 def test_tab_files_have_extra_header_lines_a_blank_line_and_bare_quotes(tmp_path):
-    content = 'Label\tText\nd\tstring\nclass\t\n\nx\ta "stray quote\ny\tb\n'
+    content = 'Label\tText\nd\tstring\nclass\t\n\nx\t"stray quote\ny\tb\n'
     found = read_csv(
         tmp_path,
         content,
@@ -142,7 +143,7 @@ def test_tab_files_have_extra_header_lines_a_blank_line_and_bare_quotes(tmp_path
         text="Text",
         label="Label",
     )
-    assert found == [("all", 'a "stray quote', "x"), ("all", "b", "y")]
+    assert found == [("all", '"stray quote', "x"), ("all", "b", "y")]
 
 
 def test_files_of_several_splits_are_read_in_order(tmp_path):
@@ -230,12 +231,14 @@ def local_source(**changes) -> dict:
         ("a.csv", 'text,label\n"NA, yes",1\n12,0\n'),
         ("a.tsv", "text\tlabel\nNA, yes\t1\n12\t0\n"),
         ("a.jsonl", '{"text": "NA, yes", "label": 1}\n{"text": "12", "label": 0}\n'),
+        ("a.csv.gz", 'text,label\n"NA, yes",1\n12,0\n'),
         ("a.json", '[{"text": "NA, yes", "label": 1}, {"text": "12", "label": 0}]'),
     ],
 )
 def test_local_texts_stay_what_they_are(tmp_path, name, content):
     file = tmp_path / name
-    file.write_text(content)
+    packed = gzip.compress if name.endswith(".gz") else bytes
+    file.write_bytes(packed(content.encode()))
     found = list(read_documents(local_source(), {"all": file}))
     assert found == [("all", "NA, yes", "1"), ("all", "12", "0")]
 

@@ -268,7 +268,7 @@ def test_vocabulary_counts_training_texts_only_and_orders_ties(tmp_path):
 
 
 def test_vocabulary_size_includes_the_specials():
-    counts = {"a": 1, "b": 3, "c": 3, "d": 2}
+    counts = {"a": 1, "c": 3, "b": 3, "d": 2}
     assert build_vocabulary(counts, 1, 4) == ["<pad>", "<unk>", "b", "c"]
     assert build_vocabulary(counts, 2, None)[2:] == ["b", "c", "d"]
 

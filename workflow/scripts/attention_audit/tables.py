@@ -277,14 +277,13 @@ def open_table(
     if isinstance(schema, str):
         schema = SCHEMAS[schema]
     metadata = {METADATA_KEY: json.dumps(provenance, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        with pq.ParquetWriter(
-            temporary,
-            schema.with_metadata(metadata),
-            compression="zstd",
-            write_page_checksum=True,
-        ) as writer:
-            yield TableWriter(writer, schema, Path(path))
+    with atomic_path(path) as temporary, pq.ParquetWriter(
+        temporary,
+        schema.with_metadata(metadata),
+        compression="zstd",
+        write_page_checksum=True,
+    ) as writer:
+        yield TableWriter(writer, schema, Path(path))
 
 
 def write_table(

@@ -75,7 +75,7 @@ def _of_hidden_states(model: Classifier, token_ids: Tensor, mask: Tensor) -> Ten
         n = int(mask[b].sum())
         # Row t: the same scores with position t masked, normalized anew. (n, n)
         weights = model.pooling.normalizer(scores[b, :n].expand(n, n), others[:n, :n])
-        outputs = model.output(weights @ hidden[b, :n]).softmax(-1)
+        outputs = model.classify(hidden[b, :n].expand(n, n, -1), weights).softmax(-1)
         importance[b, :n] = (outputs - full[b]).abs().mean(-1)
     return importance
 
