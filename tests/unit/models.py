@@ -25,16 +25,20 @@ def tiny_model(
     scorer: str = "additive",
     n_classes: int = 2,
     dtype: torch.dtype = torch.float64,
+    self_attention: dict | None = None,
     **normalizer,
 ) -> Classifier:
     """A classifier with random weights, in evaluation mode."""
     torch.manual_seed(0)
+    architecture = dict(ENCODERS[encoder])
+    if self_attention is not None:
+        architecture["self_attention"] = self_attention
     settings = ModelSettings(
         vocabulary_size=VOCABULARY,
         n_classes=n_classes,
         embedding_size=5,
         freeze_vectors=False,
-        encoder=dict(ENCODERS[encoder]),
+        encoder=architecture,
         scorer={"kind": scorer},
         normalizer=normalizer or {"kind": "softmax"},
     )

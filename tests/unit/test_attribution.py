@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from attention_audit import tables
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.influence import (
@@ -13,10 +14,12 @@ from attention_audit.attribution.influence import (
     lstm_jacobian_norms,
     summarise,
 )
+from attention_audit.attribution.weights import write_attention
+from attention_audit.audit import Batch
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
-normalizers = pytest.mark.parametrize("kind", ["softmax", "sparsemax"])
+normalizers = pytest.mark.parametrize("kind", ["softmax", "sparsemax", "rela"])
 subjects = pytest.mark.parametrize("of", ["inputs", "hidden_states"])
 
 
@@ -203,3 +206,44 @@ def test_summary_by_hand():
     np.testing.assert_array_equal(summary.coindexed_rank, [2, 1, 3])
     assert np.isnan(summary.dispersion[2]) and np.isnan(summary.coindexed_share[2])
     assert np.isnan(summarise(np.ones((1, 1))).dispersion[0])
+
+
+@pytest.mark.parametrize("kind", ["rela", "top_k", "sparsemax", "entmax"])
+def test_influence_reaches_through_self_attention_with_any_normalizer(kind):
+    own = {"top_k": {"k": 2}, "entmax": {"alpha": "learned"}, "rela": {"gated": True}}
+    attention = {"kind": kind, **own.get(kind, {})}
+    model = tiny_model("transformer", self_attention=attention)
+    x = model.embed(tiny_batch((5,))[0])[0].detach()
+    ones = torch.ones(1, 5, dtype=torch.bool)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: model.encoder(x.unsqueeze(0), ones)[0], x
+    )  # (n, H, n, E)
+    torch.testing.assert_close(
+        jacobian_norms(model.encoder, x), jacobian.square().sum((1, 3)).sqrt()
+    )
+
+
+def test_an_instance_without_any_weight_is_told_apart(tmp_path):
+    model = tiny_model("bilstm", kind="rela")
+    ids, mask = tiny_batch((4, 3))
+    scores = model.pooling.scorer(model.encode(model.embed(ids), mask))
+
+    class Scorer(torch.nn.Module):
+        """The scores of the first instance, and none above zero in the second."""
+
+        def forward(self, hidden):
+            return torch.stack([scores[0].abs(), -scores[1].abs()])
+
+    model.pooling.scorer = Scorer()
+    output = model(ids, mask)
+    assert (output.attention[0] > 0).any() and (output.attention[1] == 0).all()
+    torch.testing.assert_close(output.logits[1], model.output.bias)
+
+    run = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "r", "seed": 0}
+    batch = Batch(["a", "b"], [0, 1], mask.sum(-1).numpy(), ids, mask)
+    path = tmp_path / "attention.parquet"
+    with tables.open_table(path, "attention", {}) as table:
+        write_attention(table, model, iter([batch]), run)
+    written = tables.read_table(path, "attention")
+    assert written["support"].to_pylist()[1] == 0
+    assert written["entropy"].is_null().to_pylist() == [False, True]

@@ -231,6 +231,50 @@ def test_two_ways_to_write_a_setting_come_out_the_same():
     )
 
 
+def test_a_sweep_stands_for_its_instances_wherever_it_is_named():
+    config = small(
+        normalizers={
+            "softmax": {"kind": "softmax"},
+            "e": {"kind": "entmax", "alpha": [1, 1.25, "learned"]},
+            "s": {"kind": "sparsegen", "lam": [-4, 0.5]},
+        },
+        grid={"normalizers": ["s", "softmax", "e"], "seeds": [0, 1]},
+        exclude=[{"normalizer": "s", "seed": 1}, {"normalizer": "e_1.25"}],
+    )
+    before = copy.deepcopy(config)
+    done = validate(config, SCHEMA_PATH)
+    assert config == before
+    assert validate(done, SCHEMA_PATH) == done
+    assert repr(done["normalizers"]) == repr(
+        {
+            "softmax": {"kind": "softmax"},
+            "e_1": {"kind": "entmax", "alpha": 1.0},
+            "e_1.25": {"kind": "entmax", "alpha": 1.25},
+            "e_learned": {"kind": "entmax", "alpha": "learned"},
+            "s_-4": {"kind": "sparsegen", "lam": -4.0},
+            "s_0.5": {"kind": "sparsegen", "lam": 0.5},
+        }
+    )
+    assert [(run.normalizer, run.seed) for run in grid(done)] == [
+        ("s_-4", 0),
+        ("s_0.5", 0),
+        ("softmax", 0),
+        ("softmax", 1),
+        ("e_1", 0),
+        ("e_1", 1),
+        ("e_learned", 0),
+        ("e_learned", 1),
+    ]
+
+
+def test_a_sweep_is_the_same_as_its_instances_written_out():
+    softmax = {"softmax": {"kind": "softmax"}}
+    sweep = {"k": {"kind": "top_k", "k": [4, 8]}}
+    apart = {"k_4": {"kind": "top_k", "k": 4}, "k_8": {"kind": "top_k", "k": 8}}
+    swept = validate(small(normalizers={**softmax, **sweep}), SCHEMA_PATH)
+    assert swept == validate(small(normalizers={**softmax, **apart}), SCHEMA_PATH)
+
+
 def test_null_axis_means_all_that_are_declared():
     config = merged("grid: {scorers: null, encoders: null}")
     done = validate(config, SCHEMA_PATH)["grid"]
@@ -260,9 +304,33 @@ ONE_FAULT = {
     "normalizers: {x: {kind: entmax, alpha: 0.5}}": "config: normalizers.x.alpha must "
     "be at least 1, got 0.5",
     "normalizers: {x: {kind: entmax, alpha: '1.5'}}": "config: normalizers.x.alpha "
-    "must be a number, got the text '1.5'. Write 1.5, without quotes.",
+    "must be 'learned', got '1.5': a number is written without quotes",
     "normalizers: {x: {kind: entmax, alpha: .inf}}": "config: normalizers.x.alpha "
-    "must be a number, got inf, which is not finite",
+    "must be a number or text, got inf, which is not finite",
+    "normalizers: {x: {kind: top_k}}": "config: normalizers.x.k is missing (Positions "
+    "that keep a weight; ties with the last of them stay too)",
+    "normalizers: {x: {kind: top_k, k: 0}}": "config: normalizers.x.k must be at "
+    "least 1, got 0",
+    # a sweep, and what cannot be one
+    "normalizers: {x: {kind: entmax, alpha: [1, 0.5]}}": "config: "
+    "normalizers.x_0.5.alpha must be at least 1, got 0.5",
+    "normalizers: {x: {kind: entmax, alpha: []}}": "config: normalizers.x.alpha must "
+    "not be empty, got []",
+    "normalizers: {x: {kind: entmax, alpha: [2, 2.0]}}": "config: normalizers.x.alpha "
+    "must not name anything twice, got [2, 2.0]",
+    "normalizers: {x: {kind: [entmax], alpha: [2]}}": "config: normalizers.x: a sweep "
+    "has a list for one setting, got lists for kind and alpha",
+    "normalizers: {x: {kind: entmax, alpha: [2]}, x_2: {kind: sparsemax}}": "config: "
+    "normalizers.x: the sweep makes an instance 'x_2', which is declared already. "
+    "Rename one of them.",
+    "{normalizers: {x: {kind: top_k, k: [1, 2]}}, statistics: {reference: x}}": ""
+    "config: statistics.reference: 'x' is a sweep of x_1, x_2. Name one of these.",
+    "{normalizers: {x: {kind: top_k, k: [1, 2]}}, grid: {normalizers: [softmax, x, "
+    "x_2]}}": 'config: grid.normalizers must not name anything twice, got ["softmax", '
+    '"x_1", "x_2", "x_2"]',
+    "encoders: {transformer: {self_attention: {kind: entmax, alpha: [1, 2]}}}": ""
+    "config: encoders.transformer.self_attention.alpha must be a number or text, got "
+    "[1, 2]",
     "normalizers: {x: {kind: sparsegen, lam: .nan}}": "config: normalizers.x.lam "
     "must be a number, got nan, which is not finite",
     "normalizers: {x: {kind: sparsemax, alpha: 2}}": "config: unknown key "
@@ -270,7 +338,8 @@ ONE_FAULT = {
     "normalizers: {x: softmax}": "config: normalizers.x must be a dictionary, got "
     "'softmax'",
     "normalizers: {x: {}}": "config: normalizers.x.kind is missing (The map from "
-    "scores to weights): one of softmax, sparsemax, entmax, sparsegen, uniform",
+    "scores to weights): one of softmax, sparsemax, entmax, sparsegen, top_k, rela, "
+    "uniform",
     "normalizers: {a/b: {kind: softmax}}": "config: the name 'a/b' in normalizers is "
     "not allowed: a name is part of a path, so it starts with a letter or a digit and "
     "goes on with letters, digits, '_', '.' and '-'",

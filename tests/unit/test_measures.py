@@ -249,6 +249,8 @@ def test_measures_of_a_run_by_hand(tmp_path):
     assert own["a", "entropy"] == pytest.approx(1.5 * np.log(2))
     assert own["b", "dispersion"] is None and own["c", "entropy"] is None
     assert own["d", "max"] == pytest.approx(0.4)
+    assert [own[i, "null"] for i in "abcd"] == [0, 0, 1, 0]
+    assert own["c", "mass"] == 0 and own["d", "mass"] == pytest.approx(1.0)
     assert [values[i, "correct", "prediction", None] for i in "abcd"] == [1, 1, 0, 1]
     tau = {key: v for key, v in values.items() if key[1] == "kendall_tau_b"}
     assert tau["d", "kendall_tau_b", "attention", "input_gradient"] == -1

@@ -10,6 +10,7 @@ from attention_audit.errors import AuditError
 from attention_audit.model import (
     Classifier,
     ModelSettings,
+    learned_alphas,
     load_model,
     resolve_device,
     save_model,
@@ -107,6 +108,50 @@ def test_self_attention_takes_the_runs_normalizer():
     torch.testing.assert_close(weights[0].sum(-1), torch.ones(1, 2, 7))
 
 
+def test_a_models_context_goes_through_its_normalizer():
+    model = tiny_model("average", kind="rela")
+    ids, mask = tiny_batch((5,))
+    weights = torch.rand(1, 5, dtype=torch.float64)
+    hidden = model.encode(model.embed(ids), mask)
+    # RMSNorm takes the scale of the weights away, a plain sum would not.
+    torch.testing.assert_close(
+        model.classify(hidden, weights),
+        model.classify(hidden, 1e3 * weights),
+        atol=1e-3,
+        rtol=0,
+    )
+
+
+def test_rela_in_self_attention_normalizes_each_head():
+    torch.manual_seed(0)
+    attention = SelfAttention(8, 2, {"kind": "rela", "gated": True}).double()
+    assert attention.normalizer.gain.shape == attention.normalizer.gate.shape
+    assert attention.normalizer.gain.shape == (2, 1, 4)
+    attention = SelfAttention(8, 2, {"kind": "rela"}).double()
+    attention.output = torch.nn.Identity()
+    # few positions, so that some queries attend to none of them
+    x = 30 * torch.randn(20, 2, 8, dtype=torch.float64)
+    mixed, weights = attention(x, torch.ones(20, 2, dtype=torch.bool))
+    empty = (weights == 0).all(-1).transpose(1, 2)  # (B, n, nh)
+    assert empty.any() and not empty.all()
+    mean_square = mixed.view(20, 2, 2, 4).square().mean(-1)
+    torch.testing.assert_close(mean_square, (~empty).double(), atol=1e-3, rtol=0)
+
+
+def test_learned_alphas_are_named_layer_by_layer_and_head_by_head():
+    learned = {"kind": "entmax", "alpha": "learned"}
+    model = tiny_model("transformer", self_attention=learned, **learned)
+    model.encoder.layers[1].attention.normalizer.raw_alpha.data[1] = 20.0
+    assert learned_alphas(model) == {
+        "encoder.layers.0.head_0": 1.5,
+        "encoder.layers.0.head_1": 1.5,
+        "encoder.layers.1.head_0": 1.5,
+        "encoder.layers.1.head_1": pytest.approx(2.0),
+        "pooling": 1.5,
+    }
+    assert learned_alphas(tiny_model("transformer", kind="entmax", alpha=1.5)) == {}
+
+
 def test_scaled_dot_product_divides_by_the_root_of_the_size():
     scorer = ScaledDotProductScorer(4)
     scorer.score.weight.data = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
@@ -134,8 +179,19 @@ def saved(tmp_path, model):
 
 
 @encoders
-def test_a_saved_model_rebuilds_itself(tmp_path, encoder):
-    model = tiny_model(encoder, dtype=torch.float32)
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        {"kind": "softmax"},
+        {"kind": "rela", "gated": True},
+        {"kind": "entmax", "alpha": "learned"},
+    ],
+    ids=lambda n: n["kind"],
+)
+def test_a_saved_model_rebuilds_itself(tmp_path, encoder, normalizer):
+    model = tiny_model(encoder, dtype=torch.float32, **normalizer)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
     again = load_model(*saved(tmp_path, model))
     ids, mask = tiny_batch()
     torch.testing.assert_close(again(ids, mask), model(ids, mask), rtol=0, atol=0)

@@ -1,5 +1,6 @@
 """Properties of every normalizer, hand values, and independent solvers."""
 
+import entmax
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from attention_audit.errors import AuditError
-from attention_audit.normalizers import NORMALIZERS, build_normalizer
+from attention_audit.normalizers import (
+    NORMALIZERS,
+    RMS_EPSILON,
+    Entmax,
+    ReLA,
+    alpha_entmax,
+    build_normalizer,
+)
 
 INSTANCES = {
     "softmax": {"kind": "softmax"},
@@ -20,9 +28,18 @@ INSTANCES = {
     "entmax3": {"kind": "entmax", "alpha": 3.0},
     "sparsegen-4": {"kind": "sparsegen", "lam": -4.0},
     "sparsegen0.75": {"kind": "sparsegen", "lam": 0.75},
+    "entmax_learned": {"kind": "entmax", "alpha": "learned"},
+    "top1": {"kind": "top_k", "k": 1},
+    "top3": {"kind": "top_k", "k": 3},
+    "rela": {"kind": "rela"},
+    "rela_gated": {"kind": "rela", "gated": True},
     "uniform": {"kind": "uniform"},
 }
+SIMPLEX = {name: s for name, s in INSTANCES.items() if s["kind"] != "rela"}
 every = pytest.mark.parametrize("settings", INSTANCES.values(), ids=INSTANCES)
+every_on_the_simplex = pytest.mark.parametrize(
+    "settings", SIMPLEX.values(), ids=SIMPLEX
+)
 
 scores_and_masks = st.integers(1, 12).flatmap(
     lambda n: st.tuples(
@@ -36,14 +53,15 @@ def apply(settings, scores, mask=None):
     scores = torch.as_tensor(scores)
     if mask is None:
         mask = torch.ones(scores.shape, dtype=torch.bool)
-    return build_normalizer(settings)(scores, torch.as_tensor(mask))
+    with torch.no_grad():
+        return build_normalizer(settings, size=1)(scores, torch.as_tensor(mask))
 
 
 def test_every_kind_is_covered_here():
     assert {s["kind"] for s in INSTANCES.values()} == set(NORMALIZERS)
 
 
-@every
+@every_on_the_simplex
 @given(scores_and_masks)
 def test_weights_are_on_the_simplex_of_the_unmasked(settings, drawn):
     scores, mask = drawn
@@ -90,10 +108,12 @@ def test_permuting_scores_permutes_weights(settings, drawn, random):
     )
 
 
-@every
+@every_on_the_simplex
 @given(scores_and_masks, st.floats(-50, 50))
 def test_shifting_scores_changes_nothing(settings, drawn, shift):
     scores, mask = drawn
+    # In steps of 1/16 the sum is exact, and scores tie after it where they did before.
+    scores, shift = np.round(scores * 16) / 16, round(shift * 16) / 16
     np.testing.assert_allclose(
         apply(settings, scores + shift, mask), apply(settings, scores, mask), atol=1e-6
     )
@@ -115,7 +135,7 @@ def test_gradients_agree_with_finite_differences(settings):
     scores = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]])
     assert torch.autograd.gradcheck(
-        lambda s: build_normalizer(settings)(s, mask.bool()),
+        lambda s: build_normalizer(settings, size=1)(s, mask.bool()),
         scores,
         # bisection ends at a tolerance of its own
         eps=1e-5,
@@ -127,7 +147,7 @@ def test_gradients_agree_with_finite_differences(settings):
 def test_masked_positions_get_no_gradient(settings):
     scores = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     mask = torch.rand(5, 8) > 0.4
-    weights = build_normalizer(settings)(scores, mask)
+    weights = build_normalizer(settings, size=1)(scores, mask)
     # uniform weights have no graph of their own
     (weights * torch.randn(5, 8) + 0 * scores).sum().backward()
     gradient = scores.grad
@@ -139,7 +159,38 @@ def test_masked_positions_get_no_gradient(settings):
 def test_very_large_scores_stay_finite(settings):
     weights = apply(settings, torch.tensor([[1e30, -1e30, 0.0], [1e8, 1e8, -1e8]]))
     assert weights.isfinite().all()
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2))
+    if settings["kind"] != "rela":
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2))
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_precision_costs_no_more_than_rounding(settings, dtype):
+    torch.manual_seed(3)
+    scores = torch.randn(6, 40).to(dtype)
+    mask = torch.rand(6, 40) > 0.2
+    weights = apply(settings, scores, mask)
+    exact = apply(settings, scores.double(), mask)
+    assert weights.dtype == dtype
+    # Above alpha = 2 weights change without bound near the threshold.
+    loose = settings.get("alpha") == 3.0 and dtype == torch.float32
+    atol = 1e-3 if loose else 2 * torch.finfo(dtype).eps
+    torch.testing.assert_close(weights.double(), exact, atol=atol, rtol=4e-3)
+
+
+@every
+def test_a_row_of_one_and_a_row_of_none(settings):
+    weights = apply(settings, torch.tensor([[2.0], [-3.0]]))
+    expected = [[2.0], [0.0]] if settings["kind"] == "rela" else [[1.0], [1.0]]
+    assert weights.tolist() == expected
+    assert (apply(settings, torch.randn(2, 4), torch.zeros(2, 4).bool()) == 0).all()
+
+
+@every
+def test_a_row_of_minus_infinity_is_masked(settings):
+    if settings["kind"] == "uniform":
+        pytest.skip("uniform weights do not look at scores")
+    assert (apply(settings, torch.full((1, 3), -torch.inf)) == 0).all()
 
 
 @every
@@ -175,6 +226,13 @@ def test_a_broken_score_breaks_its_own_row_alone(settings, bad):
         ({"kind": "sparsegen", "lam": 0.5}, [0.2, 0.0], [0.7, 0.3]),
         ({"kind": "softmax"}, [np.log(3.0), 0.0], [0.75, 0.25]),
         ({"kind": "uniform"}, [5.0, -1.0, 2.0, 0.0], [0.25] * 4),
+        # both scores that tie for the second place stay
+        (
+            {"kind": "top_k", "k": 2},
+            [1.0, 1 + np.log(2.0), -1.0, 1.0],
+            [1 / 4, 1 / 2, 0, 1 / 4],
+        ),
+        ({"kind": "rela"}, [0.5, -0.3, 0.0, 2.0], [0.5, 0.0, 0.0, 2.0]),
     ],
 )
 def test_hand_values(settings, scores, expected):
@@ -196,6 +254,12 @@ def tsallis_by_bisection(scores, alpha):
     return np.maximum(z - tau, 0) ** (1 / (alpha - 1))
 
 
+def tsallis_by_bisection_rows(scores, alpha):
+    rows = scores.numpy().reshape(-1, scores.shape[-1])
+    solved = [tsallis_by_bisection(row, alpha) for row in rows]
+    return np.reshape(solved, scores.shape)
+
+
 @pytest.mark.parametrize("alpha", [1.1, 1.5, 2.0, 2.5, 4.0])
 def test_entmax_solves_its_optimisation_problem(alpha):
     rng = np.random.default_rng(0)
@@ -205,6 +269,101 @@ def test_entmax_solves_its_optimisation_problem(alpha):
         np.testing.assert_allclose(
             weights, tsallis_by_bisection(scores, alpha), atol=1e-6
         )
+
+
+@given(scores_and_masks, st.integers(1, 14))
+def test_top_k_is_softmax_of_what_is_at_least_the_kth(drawn, k):
+    scores, mask = drawn
+    scores = np.round(scores)  # so that many tie
+    weights = apply({"kind": "top_k", "k": k}, scores, mask)
+    for s, m, w in zip(scores, mask, weights.numpy(), strict=True):
+        kept = sorted(s[m], reverse=True)[:k]
+        expected = np.where(m & (s >= min(kept, default=0)), np.exp(s), 0)
+        np.testing.assert_allclose(w * (expected.sum() or 1), expected, rtol=1e-9)
+        if len(s[m]) <= k:
+            softmax = apply({"kind": "softmax"}, s[None], m[None])[0]
+            np.testing.assert_array_equal(w, softmax)
+
+
+def test_top_k_passes_gradient_through_the_kept_alone():
+    scores = torch.tensor([[0.1, 2.0, -1.0, 1.0]], requires_grad=True)
+    weights = build_normalizer({"kind": "top_k", "k": 2}, 1)(
+        scores, torch.ones(1, 4).bool()
+    )
+    weights[0, 1].backward()
+    p = weights[0, 1].item()
+    assert scores.grad[0, [0, 2]].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(scores.grad[0, [1, 3]], [p * (1 - p), -p * (1 - p)])
+
+
+@pytest.mark.parametrize("heads", [None, 2])
+def test_learned_alpha_starts_at_one_and_a_half_for_each_head(heads):
+    shape = (3, 5) if heads is None else (3, 2, 5, 5)
+    scores = torch.randn(shape, dtype=torch.float64)
+    mask = torch.ones(shape, dtype=torch.bool)
+    learned = build_normalizer({"kind": "entmax", "alpha": "learned"}, 4, heads)
+    assert learned.alpha.flatten().tolist() == [1.5] * (heads or 1)
+    learned.raw_alpha.data = torch.arange(heads or 1, dtype=torch.float64).view_as(
+        learned.raw_alpha
+    )
+    got = learned.double()(scores, mask)
+    for h in range(heads or 1):
+        alpha = 1 + 1 / (1 + np.exp(-h))
+        rows = (slice(None), h) if heads else slice(None)
+        expected = tsallis_by_bisection_rows(scores[rows], alpha)
+        np.testing.assert_allclose(got[rows].detach(), expected, atol=1e-6)
+
+
+def test_the_gradient_by_alpha_agrees_with_finite_differences():
+    torch.manual_seed(0)
+    scores = torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    mask = torch.rand(2, 1, 1, 5) > 0.3
+    alpha = torch.tensor([1.2, 1.5, 1.9], dtype=torch.float64).view(3, 1, 1)
+    assert torch.autograd.gradcheck(
+        lambda a: alpha_entmax(scores, mask, a),
+        alpha.requires_grad_(),
+        eps=1e-5,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("alpha", [1.5, 2.0, 1.3, 2.5])
+def test_entmax_agrees_with_the_package(alpha):
+    scores = torch.randn(50, 64, dtype=torch.float64) * 2
+    exact = {1.5: entmax.entmax15, 2.0: entmax.sparsemax}
+    theirs = exact.get(alpha, lambda z: entmax.entmax_bisect(z, alpha=alpha))
+    ours = apply({"kind": "entmax", "alpha": alpha}, scores)
+    torch.testing.assert_close(ours, theirs(scores), atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("heads", [None, 3])
+@pytest.mark.parametrize("gated", [False, True])
+def test_rela_normalizes_the_context_of_each_head(heads, gated):
+    torch.manual_seed(0)
+    rela = ReLA(4, heads, gated).double()
+    shape = (2, 4) if heads is None else (2, heads, 6, 4)
+    for parameter in rela.parameters():
+        parameter.data = torch.randn(parameter.shape, dtype=torch.float64)
+    context = torch.randn(shape, dtype=torch.float64) * 3
+    context[0] = 0.0
+    got = rela.context(context).detach()
+    for index in np.ndindex(shape[:-1]):
+        c = context[index].numpy()
+        own = 0 if heads is None else index[1]
+        gain = rela.gain.detach().reshape(-1, 4)[own].numpy()
+        expected = c / np.sqrt(np.mean(c**2) + RMS_EPSILON) * gain
+        if gated:
+            w = rela.gate.detach().reshape(-1, 4)[own].numpy()
+            expected = expected / (1 + np.exp(-w * c))
+        np.testing.assert_allclose(got[index], expected, atol=1e-12)
+    assert (got[0] == 0).all()
+
+
+def test_only_rela_changes_the_context():
+    context = torch.randn(2, 4)
+    for settings in SIMPLEX.values():
+        assert build_normalizer(settings, 4).context(context) is context
+    assert isinstance(build_normalizer(INSTANCES["entmax1.5"], 4), Entmax)
 
 
 @pytest.mark.parametrize("lam", [-10.0, -1.0, 0.0, 0.5, 0.9])
@@ -241,6 +400,7 @@ def test_sparsity_grows_with_alpha_and_with_lam():
     [
         ({"kind": "entmax", "alpha": 0.5}, "alpha must be at least 1"),
         ({"kind": "sparsegen", "lam": 1.0}, "lam must be less than 1"),
+        ({"kind": "top_k", "k": 0}, "k must be at least 1"),
         ({"kind": "sparsmax"}, "Did you mean 'sparsemax'"),
     ],
 )

@@ -39,7 +39,7 @@ def keyword_task(n=160, seed=0):
     )
 
 
-def model_settings(encoder="bilstm", dropout=0.0):
+def model_settings(encoder="bilstm", dropout=0.0, normalizer=None):
     return ModelSettings(
         vocabulary_size=30,
         n_classes=2,
@@ -47,7 +47,7 @@ def model_settings(encoder="bilstm", dropout=0.0):
         freeze_vectors=False,
         encoder={**ENCODERS[encoder], "dropout": dropout},
         scorer={"kind": "additive"},
-        normalizer={"kind": "sparsemax"},
+        normalizer=normalizer or {"kind": "sparsemax"},
     )
 
 
@@ -79,6 +79,31 @@ def test_it_learns(encoder):
     score = evaluate(trained.model, keyword_task(100, seed=2), 16, CPU)
     assert score["accuracy"] > 0.9
     assert score["n"] == 100
+
+
+NORMALIZERS = [
+    {"kind": "top_k", "k": 2},
+    {"kind": "rela"},
+    {"kind": "rela", "gated": True},
+    {"kind": "entmax", "alpha": "learned"},
+    {"kind": "entmax", "alpha": 3.0},
+]
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
+def test_it_learns_with_any_normalizer(normalizer):
+    trained = run({**SETTINGS, "max_epochs": 15}, normalizer=normalizer)
+    assert evaluate(trained.model, keyword_task(100, seed=2), 16, CPU)["accuracy"] > 0.9
+
+
+def test_the_learned_alpha_of_every_epoch_is_kept():
+    trained = run(normalizer={"kind": "entmax", "alpha": "learned"})
+    alphas = [row["alpha"] for row in trained.history]
+    assert all(len(alpha) == 1 and 1 < alpha[0] < 2 for alpha in alphas)
+    assert len({alpha[0] for alpha in alphas}) == len(alphas)
+    kept = trained.model.pooling.normalizer.alpha.item()
+    assert alphas[trained.best_epoch - 1] == [pytest.approx(kept)]
+    assert {row["alpha"] for row in run().history} == {None}
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_does_not():

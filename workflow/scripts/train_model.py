@@ -8,6 +8,7 @@ import torch
 from attention_audit.errors import reported
 from attention_audit.model import (
     ModelSettings,
+    learned_alphas,
     resolve_device,
     save_model,
     settings_json,
@@ -71,6 +72,7 @@ with reported(snakemake.log[0]):
         output.metrics,
         {
             **metrics,
+            **{f"alpha.{k}": v for k, v in learned_alphas(trained.model).items()},
             "best_epoch": trained.best_epoch,
             "epochs": len(trained.history),
             "parameters": sum(p.numel() for p in trained.model.parameters()),

@@ -58,23 +58,22 @@ def build_scorer(settings: Mapping[str, Any], input_size: int) -> nn.Module:
 
 
 class AttentionPooling(nn.Module):
-    """Weights over the hidden states, and their weighted sum: the context vector."""
+    """Weights over the hidden states, and from their weighted sum the context vector."""
 
     def __init__(
         self, input_size: int, scorer: Mapping[str, Any], normalizer: Mapping[str, Any]
     ):
         super().__init__()
         self.scorer = build_scorer(scorer, input_size)
-        self.normalizer = build_normalizer(normalizer)
+        self.normalizer = build_normalizer(normalizer, input_size)
 
     def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(B, n, H), (B, n) -> (B, n); exactly 0 where masked."""
         return self.normalizer(self.scorer(hidden), mask)
 
-    @staticmethod
-    def context(hidden: Tensor, weights: Tensor) -> Tensor:
-        """(B, n, H), (B, n) -> (B, H)"""
-        return torch.einsum("bn,bnh->bh", weights, hidden)
+    def context(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        """(B, n, H), (B, n) -> (B, H), through what the normalizer does to it."""
+        return self.normalizer.context(torch.einsum("bn,bnh->bh", weights, hidden))
 
 
 class SelfAttention(nn.Module):
@@ -88,10 +87,11 @@ class SelfAttention(nn.Module):
                 f"heads {heads}"
             )
         self.heads = heads
-        self.scale = 1 / math.sqrt(hidden_size // heads)
+        head_size = hidden_size // heads
+        self.scale = 1 / math.sqrt(head_size)
         self.project = nn.Linear(hidden_size, 3 * hidden_size)
         self.output = nn.Linear(hidden_size, hidden_size)
-        self.normalizer = build_normalizer(normalizer)
+        self.normalizer = build_normalizer(normalizer, head_size, heads)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, H), (B, n) -> (B, n, H) and weights (B, nh, n, n), queries by keys."""
@@ -105,5 +105,5 @@ class SelfAttention(nn.Module):
         scores = (q @ k.transpose(-2, -1)) * self.scale
         weights = self.normalizer(scores, mask[:, None, None, :])
         # (B, nh, n, hs) -> (B, n, H)
-        mixed = (weights @ v).transpose(1, 2).reshape(B, n, H)
+        mixed = self.normalizer.context(weights @ v).transpose(1, 2).reshape(B, n, H)
         return self.output(mixed), weights

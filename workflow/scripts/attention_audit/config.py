@@ -64,12 +64,18 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     Two ways to write one setting thus come out the same. Validating the result
     again changes nothing.
 
+    A sweep is an instance under ``normalizers`` with a list for one of its settings:
+    ``entmax: {kind: entmax, alpha: [1, 1.5, 2]}`` stands for the instances
+    ``entmax_1``, ``entmax_1.5`` and ``entmax_2``, in this order. Where ``grid`` or
+    ``exclude`` names the sweep, it names all of them.
+
     Raises `AuditError` with a line for each of the first few faults, the most
     telling first.
     """
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
     validator = _Validator(schema)
     _raise_any(_wrong_keys(config))
+    config = _unrolled(config)
     _raise_any(_violations(validator, config))
     completed = _completed(validator, schema, config)
     for section in AXES.values():
@@ -318,6 +324,106 @@ def _unquoted(text: str) -> str:
     return f". Write {yaml.safe_dump(plain).split()[0]}, without quotes."
 
 
+# --- sweeps -------------------------------------------------------------------
+
+
+def _unrolled(config: Any) -> Any:
+    """A copy with every sweep replaced by its instances, wherever it is named.
+
+    Anything that is not of the expected shape is left for the schema to report.
+    """
+    if not isinstance(config, Mapping):
+        return config
+    declared = config.get("normalizers")
+    if not isinstance(declared, Mapping):
+        return config
+    instances: dict[str, Any] = {}
+    sweeps: dict[str, list[str]] = {}
+    faults: list[str] = []
+    for name, settings in declared.items():
+        swept = [
+            key
+            for key, value in (
+                settings.items() if isinstance(settings, Mapping) else ()
+            )
+            if isinstance(value, list)
+        ]
+        if not swept:
+            made = {name: settings}
+        elif len(swept) > 1:
+            faults.append(
+                f"normalizers.{name}: a sweep has a list for one setting, got lists "
+                f"for {' and '.join(swept)}"
+            )
+            continue
+        else:
+            (key,) = swept
+            values = settings[key]
+            if not values:
+                faults.append(f"normalizers.{name}.{key} must not be empty, got []")
+            made = {}
+            for value in values:
+                instance = f"{name}_{_value_name(value)}"
+                if instance in made:
+                    faults.append(
+                        f"normalizers.{name}.{key} must not name anything twice, got "
+                        f"{_shown(values)}"
+                    )
+                made[instance] = {**settings, key: value}
+            sweeps[name] = list(made)
+        for instance in made:
+            if swept and (instance in instances or instance in declared):
+                faults.append(
+                    f"normalizers.{name}: the sweep makes an instance '{instance}', "
+                    "which is declared already. Rename one of them."
+                )
+        instances |= made
+    reference = _get(config, "statistics", "reference")
+    if isinstance(reference, str) and reference in sweeps:
+        faults.append(
+            f"statistics.reference: '{reference}' is a sweep of "
+            f"{', '.join(sweeps[reference])}. Name one of these."
+        )
+    _raise_any(faults)
+
+    unrolled = {**config, "normalizers": instances}
+    named = _get(config, "grid", "normalizers")
+    if isinstance(named, list):
+        names = [one for name in named for one in _members(name, sweeps)]
+        unrolled["grid"] = {**config["grid"], "normalizers": names}
+    if isinstance(excluded := config.get("exclude"), list):
+        unrolled["exclude"] = [
+            part for entry in excluded for part in _exclusions(entry, sweeps)
+        ]
+    return unrolled
+
+
+def _value_name(value: Any) -> str:
+    """How a value ends the name of its instance; 2 and 2.0 are one setting."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _get(config: Mapping, section: str, key: str) -> Any:
+    found = config.get(section)
+    return found.get(key) if isinstance(found, Mapping) else None
+
+
+def _members(name: Any, sweeps: Mapping[str, list[str]]) -> list[Any]:
+    """The instances that a name stands for."""
+    return sweeps.get(name, [name]) if isinstance(name, str) else [name]
+
+
+def _exclusions(entry: Any, sweeps: Mapping[str, list[str]]) -> Iterator[Any]:
+    """An entry of ``exclude``, or one for each instance of the sweep that it names."""
+    if isinstance(entry, Mapping) and "normalizer" in entry:
+        for name in _members(entry["normalizer"], sweeps):
+            yield {**entry, "normalizer": name}
+    else:
+        yield entry
+
+
 # --- defaults -----------------------------------------------------------------
 
 
@@ -352,7 +458,7 @@ def _completed(
         items = schema.get("items", {})
         return [_completed(validator, items, item) for item in value]
     # 2 and 2.0 are one setting, and must not differ in what a job depends on.
-    if schema.get("type") == "number":
+    if "number" in schema.get("type", "") and not isinstance(value, str):
         return float(value)
     return value
 

@@ -4,6 +4,13 @@ The numerical functions work on a padded batch: ``(B, n)`` arrays with a boolean
 mask of the same shape, True where a position exists. What stands at masked
 positions is never read. They return one float64 value an instance, NaN where the
 measure is undefined. `measure_run` applies them to the tables of one run.
+
+Weights need not sum to one: those of rectified linear attention sum to anything, or
+to nothing. Entropy, dispersion and divergence are about how weight is shared out and
+scale it to sum to one first, because the context is normalized after it in such a
+model and the total has no effect of its own; without any weight there is nothing to
+share out, and they are undefined. `mass` and `null` tell such instances apart.
+Support, sparsity and ranks do not depend on the total.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,6 +69,17 @@ MEASURES: dict[str, Measure] = {
         1,
         "Entropy divided by its largest value, ln(length); 0 is one-hot, 1 uniform. "
         "Undefined for a single position and where all weights are zero.",
+    ),
+    "mass": Measure(
+        "Mass", "weight", 0, None, "Sum of the weights; 1 for mappings to the simplex."
+    ),
+    "null": Measure(
+        "Null attention",
+        "share",
+        0,
+        1,
+        "1 where no position has any weight, else 0; its mean over instances is the "
+        "null rate of Zhang et al. (2021).",
     ),
     "max": Measure("Largest weight", "weight", 0, None, "Largest attention weight."),
     "correct": Measure(
@@ -471,6 +489,8 @@ def _attention_blocks(
     yield "sparsity", "attention", None, 1 - share
     yield "entropy", "attention", None, entropy(weights, mask)
     yield "dispersion", "attention", None, dispersion(weights, mask)
+    yield "mass", "attention", None, weights.sum(axis=1, where=mask, dtype=np.float64)
+    yield "null", "attention", None, support == 0
     yield "max", "attention", None, largest
     yield "correct", "prediction", None, correct
     for method, importance in importances.items():

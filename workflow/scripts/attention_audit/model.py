@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from attention_audit.attention import AttentionPooling
 from attention_audit.encoders import build_encoder
 from attention_audit.errors import AuditError
+from attention_audit.normalizers import Entmax
 from attention_audit.tables import METADATA_KEY, atomic_path, read_json
 
 
@@ -113,6 +114,24 @@ class Classifier(nn.Module):
         hidden = self.encode(embeddings, mask)
         weights = self.pooling.weights(hidden, mask)
         return Output(self.classify(hidden, weights), weights, hidden, embeddings)
+
+
+def learned_alphas(model: Classifier) -> dict[str, float]:
+    """Every alpha that the model learns, by name, in the order of its parts.
+
+    The encoder's come first, layer by layer and head by head, as
+    ``encoder.layers.0.head_1``; that of the pooling is called ``pooling``.
+    """
+    found = {}
+    for path, module in model.named_modules():
+        if isinstance(module, Entmax) and isinstance(module.alpha, Tensor):
+            name = path.removesuffix(".normalizer").removesuffix(".attention")
+            values = module.alpha.detach().flatten().tolist()
+            if name == "pooling":
+                found[name] = values[0]
+            else:
+                found |= {f"{name}.head_{h}": a for h, a in enumerate(values)}
+    return found
 
 
 def save_model(

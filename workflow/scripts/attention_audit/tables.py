@@ -79,6 +79,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("dev_loss", pa.float64()),
         ("dev_accuracy", pa.float64()),
         ("dev_macro_f1", pa.float64()),
+        # every learned alpha after the epoch, in the order of model.learned_alphas,
+        # which metrics.json names; null where none is learned
+        ("alpha", pa.list_(pa.float64()), _NULLABLE),
         ("best", pa.bool_()),
     ),
     # attribute: a row an instance, lists as long as the input
@@ -90,7 +93,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("probabilities", _floats),
         ("attention", _floats),
         ("support", pa.int32()),
-        ("entropy", pa.float32()),
+        # null where no position has any weight
+        ("entropy", pa.float32(), _NULLABLE),
     ),
     "importance": _schema(
         ("method", pa.string()),
@@ -277,12 +281,15 @@ def open_table(
     if isinstance(schema, str):
         schema = SCHEMAS[schema]
     metadata = {METADATA_KEY: json.dumps(provenance, sort_keys=True)}
-    with atomic_path(path) as temporary, pq.ParquetWriter(
-        temporary,
-        schema.with_metadata(metadata),
-        compression="zstd",
-        write_page_checksum=True,
-    ) as writer:
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(
+            temporary,
+            schema.with_metadata(metadata),
+            compression="zstd",
+            write_page_checksum=True,
+        ) as writer,
+    ):
         yield TableWriter(writer, schema, Path(path))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from attention_audit.errors import AuditError
-from attention_audit.model import Classifier, ModelSettings
+from attention_audit.model import Classifier, ModelSettings, learned_alphas
 from attention_audit.tables import atomic_path
 from attention_audit.text import Examples, length_bucketed_batches, pad_batch
 
@@ -229,6 +229,7 @@ def train(
                     "dev_loss": score["loss"],
                     "dev_accuracy": score["accuracy"],
                     "dev_macro_f1": score["macro_f1"],
+                    "alpha": list(learned_alphas(model).values()) or None,
                     "best": False,
                 }
             )

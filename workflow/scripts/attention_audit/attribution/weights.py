@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 import torch
 
 from attention_audit.audit import Batch, ragged
@@ -18,7 +19,10 @@ def write_attention(
     batches: Iterator[Batch],
     run: Mapping[str, Any],
 ) -> None:
-    """Predictions and attention weights, with their support and entropy (nats)."""
+    """Predictions and attention weights, with their support and entropy (nats).
+
+    The entropy is that of weights scaled to sum to one; null without any weight.
+    """
     for batch in batches:
         output = model(batch.token_ids, batch.mask)
         probabilities = output.logits.softmax(-1).cpu().numpy()
@@ -33,6 +37,8 @@ def write_attention(
                 "probabilities": list(probabilities),
                 "attention": ragged(output.attention, batch.lengths),
                 "support": support_size(weights, mask),
-                "entropy": entropy(weights, mask),
+                "entropy": pa.array(
+                    entropy(weights, mask), pa.float32(), from_pandas=True
+                ),
             }
         )
