@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from attention_audit import measures, tables
+from attention_audit import distributions, measures, tables
 from attention_audit.errors import AuditError
 
 RUN = {
@@ -68,6 +68,16 @@ def test_kendall_over_several_chunks_equals_scipy(monkeypatch):
         measures.kendall_tau_b(x, y, mask), kendall_oracle(x, y, mask), strict=True
     ):
         np.testing.assert_allclose(ours, scipys, rtol=1e-9, atol=1e-15)
+
+
+def test_kendall_of_a_long_input_equals_scipy():
+    # places no longer fit sixteen bits
+    x, y = np.random.default_rng(6).integers(0, 50_000, (2, 1, 70_000))
+    mask = np.ones(x.shape, dtype=bool)
+    tau, p = measures.kendall_tau_b(x, y, mask)
+    expected_tau, expected_p = kendall_oracle(x, y, mask)
+    np.testing.assert_allclose(tau, expected_tau, rtol=1e-12)
+    np.testing.assert_allclose(p, expected_p, rtol=1e-9)
 
 
 numbers = st.sampled_from([-np.inf, -2.0, -1e-45, -0.0, 0.0, 1e-45, 1.0, 3.5, np.inf])
@@ -136,12 +146,12 @@ def test_entropy_support_and_dispersion_by_hand():
         dtype=np.float32,
     )
     mask = np.array([[1, 1, 1, 0], [1] * 4, [1] * 4, [1] * 4, [1, 0, 0, 0]], dtype=bool)
-    np.testing.assert_array_equal(measures.support_size(w, mask), [3, 1, 4, 0, 1])
+    np.testing.assert_array_equal(distributions.support_size(w, mask), [3, 1, 4, 0, 1])
     np.testing.assert_allclose(
-        measures.entropy(w, mask), [1.5 * np.log(2), 0, np.log(4), np.nan, 0]
+        distributions.entropy(w, mask), [1.5 * np.log(2), 0, np.log(4), np.nan, 0]
     )
     np.testing.assert_allclose(
-        measures.dispersion(w, mask),
+        distributions.dispersion(w, mask),
         [1.5 * np.log(2) / np.log(3), 0, 1, np.nan, np.nan],
     )
 
@@ -155,9 +165,11 @@ weights = st.lists(
 def test_jensen_shannon_equals_scipy_is_symmetric_and_bounded(p, q):
     p, q = np.array([p]), np.array([q])
     mask = np.ones(p.shape, dtype=bool)
-    ours = measures.jensen_shannon(p, q, mask)
+    ours = distributions.jensen_shannon(p, q, mask)
     assert ours == pytest.approx(jensenshannon(p[0], q[0]) ** 2, abs=1e-7)
-    assert ours == pytest.approx(measures.jensen_shannon(q, 3 * p, mask), abs=1e-12)
+    assert ours == pytest.approx(
+        distributions.jensen_shannon(q, 3 * p, mask), abs=1e-12
+    )
     assert 0 <= ours[0] <= np.log(2)
 
 
@@ -167,7 +179,7 @@ def test_jensen_shannon_of_equal_disjoint_masked_and_empty():
     mask = np.ones(p.shape, dtype=bool)
     mask[2, 2] = False
     np.testing.assert_allclose(
-        measures.jensen_shannon(p, q, mask), [0, np.log(2), 0, np.nan], atol=1e-15
+        distributions.jensen_shannon(p, q, mask), [0, np.log(2), 0, np.nan], atol=1e-15
     )
 
 
@@ -321,7 +333,7 @@ def test_fewer_instances_are_named(tmp_path):
     path = paths["importances"]["input_gradient"]
     table = tables.read_table(path, "importance")
     tables.write_table(path, "importance", table.slice(0, 2), {})
-    with pytest.raises(AuditError, match="input_gradient.parquet holds fewer"):
+    with pytest.raises(AuditError, match=r"input_gradient\.parquet holds fewer"):
         measured(paths, batch_size=2)
 
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from attention_audit import tables
 from attention_audit.errors import AuditError, suggestion
 from attention_audit.measures import check_run
+from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,10 @@ class Settings:
     the bootstrap.
     """
 
-    reference: str
     bootstrap_draws: int
     confidence: float
-    correction: str
+    reference: str = ""
+    correction: str = ""
     seed: int = 0
 
 
@@ -267,14 +268,14 @@ def _paired_tests(differences: Floats) -> tuple[float, float, float]:
 
 
 def correct(p: npt.ArrayLike, method: str) -> Floats:
-    """p values corrected for their number, by `multipletests`; NaN stays and is not counted."""
+    """p values corrected by `multipletests`; NaN stays NaN and is not counted."""
     # Costs a second to import, and the tables that need no correction do without.
-    from statsmodels.stats.multitest import multipletests, multitest_methods_names
+    from statsmodels.stats.multitest import multipletests, multitest_alias
 
-    if method not in multitest_methods_names:
+    if method not in multitest_alias:
         raise AuditError(
             f"statistics.correction: unknown method '{method}'."
-            f"{suggestion(method, multitest_methods_names)}"
+            f"{suggestion(method, multitest_alias)}"
         )
     p = np.asarray(p, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)
@@ -357,9 +358,9 @@ def _write_rows(
         field.name: pa.array(
             [row[field.name] for row in rows], field.type, from_pandas=True
         )
-        for field in tables.SCHEMAS[schema]
+        for field in SCHEMAS[schema]
     }
-    table = pa.table(columns, schema=tables.SCHEMAS[schema])
+    table = pa.table(columns, schema=SCHEMAS[schema])
     tables.write_table(path, schema, table, provenance)
 
 
@@ -466,6 +467,7 @@ def task_table(
     rows = []
     for run, source in zip(runs, metrics_paths, strict=True):
         metrics = tables.read_json(source)
+        metrics.pop("provenance", None)
         for split in ("dev", "test"):
             if not isinstance(metrics.get(split), Mapping):
                 raise AuditError(
@@ -473,7 +475,7 @@ def task_table(
                     f"{sorted(metrics)}. Delete the file and run snakemake again to "
                     "rebuild it."
                 )
-        identity = {column: run[column] for column in tables.RUN_COLUMNS}
+        identity = {column: run[column] for column in RUN_COLUMNS}
         for name in sorted(metrics):
             nested = isinstance(metrics[name], Mapping)
             found = metrics[name] if nested else {name: metrics[name]}

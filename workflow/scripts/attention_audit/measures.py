@@ -22,17 +22,26 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import entr, erfc, rel_entr
+from scipy.special import erfc
 
 from attention_audit import tables
+from attention_audit.distributions import (
+    Floats,
+    Mask,
+    check_shapes,
+    dispersion,
+    entropy,
+    support_size,
+)
 from attention_audit.errors import AuditError
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
 
 # Elements of a padded batch that Kendall's tau works on at once: temporaries then
-# stay within a few megabytes, which is also where they are fastest.
-_CHUNK_ELEMENTS = 2**17
+# stay within a megabyte, which is also where they are fastest.
+_CHUNK_ELEMENTS = 2**15
+
+# Up to this length, comparing all pairs beats sorting; see benchmarks/kendall.py.
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -176,27 +185,52 @@ def _tie_sums(equal: Mask) -> tuple[Floats, Floats]:
     return pairs, triples
 
 
-def _inversions(
-    permutations: npt.NDArray[np.unsignedinteger],
-) -> npt.NDArray[np.int64]:
-    """Number of pairs out of order in each column of ``(n, B)`` permutations.
+def _inversions(permutations: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """Number of pairs out of order in each row of ``(B, n)`` permutations.
 
-    All pairs are compared, n - 1 vectorised steps of O(nB); at the lengths of texts
-    this beats methods of O(n log n), whose steps vectorise less well.
+    Merge sort from blocks of at most 64: pairs within a block are all compared,
+    pairs across the halves of a larger one are counted from the order that merging
+    them gives. A left element stands behind as many right ones as precede it there,
+    so the places of the left elements, less their places among themselves, sum to
+    the inversions.
     """
-    n, batch = permutations.shape
-    total = np.zeros(batch, dtype=np.int64)
-    greater = np.empty((n, batch), dtype=bool)
-    # One byte counts up to 255 steps, and adding bytes is what is fast.
-    greater_bytes = greater.view(np.uint8)
-    for first in range(0, n, 255):
-        count = np.zeros((n, batch), dtype=np.uint8)
-        for i in range(first, min(first + 255, n - 1)):
-            later = slice(i + 1, None)
-            np.greater(permutations[i], permutations[later], out=greater[later])
-            count[later] += greater_bytes[later]
-        total += count.sum(axis=0, dtype=np.int64)
+    batch, n = permutations.shape
+    levels = 0
+    while -(-n >> levels) > _BLOCK:
+        levels += 1
+    width = -(-n >> levels)
+    padded = width << levels
+    # An element carries, below its value, the number of the block it starts in.
+    bits, dtype = (16, np.uint32) if padded <= 2**16 else (32, np.uint64)
+    key = np.empty((batch, padded), dtype=dtype)
+    key[:, :n] = permutations
+    key[:, n:] = np.arange(n, padded)
+    total = _pairwise_inversions(key.reshape(-1, width)).reshape(batch, -1).sum(axis=1)
+    key <<= dtype(bits)
+    key |= np.repeat(np.arange(1 << levels, dtype=dtype), width)
+    for level in range(levels):
+        half = width << level
+        key = key.reshape(batch, -1, 2 * half)
+        key.sort(axis=-1)
+        left = (key & dtype(1 << level)) == 0
+        places = left.astype(np.float64) @ np.arange(2 * half, dtype=np.float64)
+        total += (places - half * (half - 1) / 2).sum(axis=1).astype(np.int64)
     return total
+
+
+def _pairwise_inversions(rows: npt.NDArray[np.unsignedinteger]) -> npt.NDArray:
+    """Inversions of each row, at most `_BLOCK` long, by comparing all pairs."""
+    largest = rows.max(initial=0)
+    columns = np.ascontiguousarray(rows.astype(np.min_scalar_type(largest)).T)
+    greater = np.empty(columns.shape, dtype=bool)
+    greater_bytes = greater.view(np.uint8)
+    # A byte holds the at most 63 elements that precede one and exceed it.
+    count = np.zeros(columns.shape, dtype=np.uint8)
+    for i in range(len(columns) - 1):
+        later = slice(i + 1, None)
+        np.greater(columns[i], columns[later], out=greater[later])
+        count[later] += greater_bytes[later]
+    return count.sum(axis=0, dtype=np.int64)
 
 
 def _concordance(
@@ -211,7 +245,7 @@ def _concordance(
     the inverse of the permutation wanted, which has equally many inversions.
     """
     n = x.shape[1]
-    lengths = mask.sum(axis=1, dtype=np.int32)
+    lengths = mask.sum(axis=1)
     half, upper = np.uint64(32), np.uint64(2**32)
     places = np.arange(n, dtype=np.uint64)
 
@@ -221,7 +255,7 @@ def _concordance(
     # Masked positions sort last: no number has these bits, only a NaN.
     np.putmask(key, ~mask, np.uint64(2**64 - 1))
     key.sort(axis=1)
-    exists = np.arange(1, n, dtype=np.int32) < lengths[:, None]
+    exists = np.arange(1, n, dtype=np.int32) < lengths[:, None].astype(np.int32)
     change = key[:, 1:] ^ key[:, :-1]
     x_pairs, x_triples = _tie_sums((change < upper) & exists)
     both_pairs, _ = _tie_sums((change == 0) & exists)
@@ -233,9 +267,8 @@ def _concordance(
     change = key[:, 1:] ^ key[:, :-1]
     y_pairs, y_triples = _tie_sums((change < upper) & exists)
 
-    # The narrowest integers that hold a place; truncation keeps the low bits.
-    place = np.uint8 if n <= 2**8 else np.uint16 if n <= 2**16 else np.uint32
-    discordant = _inversions(np.ascontiguousarray(key.astype(place).T))
+    # Truncation to 32 bits leaves the place.
+    discordant = _inversions(key.astype(np.uint32))
 
     total = lengths * (lengths - 1) / 2
     difference = total - x_pairs - y_pairs + both_pairs - 2 * discordant
@@ -263,7 +296,7 @@ def kendall_tau_b(
         holds a NaN.
     """
     x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
-    _check_shapes(mask, x, y)
+    check_shapes(mask, x, y)
     batch = len(mask)
     parts = np.zeros((5, batch))
     lengths = mask.sum(axis=1)
@@ -303,70 +336,6 @@ def kendall_tau_b(
     )
 
 
-# --- concentration and divergence -----------------------------------------------
-
-
-def _check_shapes(mask: Mask, *arrays: np.ndarray) -> None:
-    for array in arrays:
-        if mask.ndim != 2 or array.shape != mask.shape:
-            raise ValueError(
-                f"expected arrays and a mask of one shape (B, n), "
-                f"got {array.shape} and mask {mask.shape}"
-            )
-
-
-def _distribution(w: npt.ArrayLike, mask: Mask) -> Floats:
-    """Weights scaled to sum to one over the mask; a row of NaN without any mass."""
-    w = np.where(mask, np.asarray(w, dtype=np.float64), 0.0)
-    with np.errstate(invalid="ignore"):
-        return w / w.sum(axis=1, keepdims=True)
-
-
-def support_size(w: npt.ArrayLike, mask: Mask) -> npt.NDArray[np.int64]:
-    """Number of positions with weight above zero; ``(B, n)`` to ``(B,)`` int64."""
-    w = np.asarray(w)
-    _check_shapes(mask, w)
-    return np.count_nonzero((w > 0) & mask, axis=1)
-
-
-def entropy(w: npt.ArrayLike, mask: Mask) -> Floats:
-    """Shannon entropy -sum p ln p in nats of weights scaled to sum to one.
-
-    ``w`` is ``(B, n)`` and not negative; 0 ln 0 counts as 0. The result ``(B,)``
-    lies in [0, ln n], and is NaN where all weights are zero.
-    """
-    w = np.asarray(w)
-    _check_shapes(mask, w)
-    return entr(_distribution(w, mask)).sum(axis=1)
-
-
-def dispersion(w: npt.ArrayLike, mask: Mask) -> Floats:
-    """`entropy` over its largest value, ln n (Meister et al. 2021): 0 one-hot, 1 uniform.
-
-    NaN where fewer than two positions exist and where all weights are zero.
-    """
-    lengths = mask.sum(axis=1)
-    most = np.log(np.where(lengths < 2, 1, lengths))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(lengths < 2, np.nan, entropy(w, mask) / most)
-
-
-def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, mask: Mask) -> Floats:
-    """Jensen-Shannon divergence in nats: KL(p|m)/2 + KL(q|m)/2 with m = (p + q)/2.
-
-    ``p`` and ``q`` are ``(B, n)``, not negative, and scaled to sum to one. The
-    result ``(B,)`` is symmetric, 0 for equal and ln 2 for disjoint distributions;
-    NaN where either has no mass.
-    """
-    p, q = np.asarray(p), np.asarray(q)
-    _check_shapes(mask, p, q)
-    p, q = _distribution(p, mask), _distribution(q, mask)
-    middle = (p + q) / 2
-    total = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
-    # Rounding may leave the range by an ulp.
-    return np.clip(total, 0.0, np.log(2))
-
-
 # --- one run --------------------------------------------------------------------
 
 
@@ -384,7 +353,7 @@ def check_run(
     table: pa.Table, identity: Mapping[str, object], path: str | Path
 ) -> None:
     """Raise an `AuditError` unless every row carries the run's identity."""
-    for column in tables.RUN_COLUMNS:
+    for column in RUN_COLUMNS:
         for value in pc.unique(table[column]).to_pylist():
             if value != identity[column]:
                 raise AuditError(
@@ -462,7 +431,7 @@ def _rows(
             "reference": reference,
         }
         arrays = []
-        for field in tables.SCHEMAS["measures"]:
+        for field in SCHEMAS["measures"]:
             if field.name == "instance_id":
                 arrays.append(pa.array(ids, field.type))
             elif field.name == "value":
@@ -471,7 +440,7 @@ def _rows(
             else:
                 scalar = pa.scalar(columns[field.name], field.type)
                 arrays.append(pa.repeat(scalar, len(ids)))
-        pieces.append(pa.Table.from_arrays(arrays, schema=tables.SCHEMAS["measures"]))
+        pieces.append(pa.Table.from_arrays(arrays, schema=SCHEMAS["measures"]))
     return pa.concat_tables(pieces)
 
 
@@ -595,7 +564,7 @@ def measure_run(
     if influence is None:
         return
     # The matrices are large and not needed here.
-    columns = [n for n in tables.SCHEMAS["influence"].names if n != "matrix"]
+    columns = [n for n in SCHEMAS["influence"].names if n != "matrix"]
     for batch in tables.iterate_table(influence, "influence", batch_size, columns):
         check_run(batch, identity, influence)
         ids = batch["instance_id"].to_pylist()
