@@ -462,7 +462,7 @@ def task_table(
     """Write the table "task": a row a run and metric, from each run's metrics.json.
 
     Metrics of a split ("dev", "test") carry its name; those of the whole run
-    (best_epoch, epochs, parameters) have none.
+    (best_epoch, epochs, parameters, and each learned alpha) have none.
     """
     rows = []
     for run, source in zip(runs, metrics_paths, strict=True):
