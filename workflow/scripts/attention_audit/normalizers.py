@@ -14,15 +14,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import entmax
 import torch
 from torch import Tensor, nn
 
+from attention_audit import simplex
 from attention_audit.errors import AuditError, suggestion
-
-# So far below the largest score that no mapping to the simplex gives any weight, and
-# near enough for sums and squares of it to stay exact in float32.
-FAR_BELOW = -1e4
 
 # Added to the mean square of a context vector, so that an empty one stays 0.
 RMS_EPSILON = 1e-6
@@ -59,60 +55,38 @@ class Fixed(Normalizer):
 
 
 # --- mappings to the simplex ----------------------------------------------------
-
-
-def _over_unmasked(
-    mapping: Callable[[Tensor], Tensor], scores: Tensor, mask: Tensor
-) -> Tensor:
-    """Apply a simplex mapping to unmasked positions only.
-
-    Shifting scores does not change any mapping to the simplex, so the largest
-    unmasked score becomes 0 first. Masked scores then become a finite number far
-    below: it gets weight 0 from every mapping, and unlike -inf it cannot turn the sums
-    inside a threshold search into NaN. The final product makes the zero exact, and the
-    weights of a row without any unmasked position zero. A score of -inf is masked.
-
-    A score of NaN or +inf makes its row's weights NaN, for every mapping alike, so
-    that a model that diverged is noticed; some searches would end in an index error.
-
-    Half precision is too coarse for a threshold: it is found in float32.
-    """
-    hidden = ~mask | (scores == -torch.inf)
-    exact = scores.float() if scores.dtype.itemsize < 4 else scores
-    top = exact.masked_fill(hidden, -torch.inf).amax(-1, keepdim=True)
-    # A row that is masked throughout has no largest score; any finite value will do.
-    top = torch.where(top == -torch.inf, 0.0, top).detach()
-    shifted = (exact - top).masked_fill(hidden, FAR_BELOW).clamp(min=FAR_BELOW)
-    broken = shifted.isnan().any(-1, keepdim=True)
-    weights = mapping(shifted.masked_fill(broken, 0.0)) * ~hidden
-    return weights.masked_fill(broken & mask, torch.nan).to(scores.dtype)
+#
+# A score of -inf is like a mask. One of NaN or +inf makes its row's weights NaN, for
+# every mapping alike, so that a model that diverged is noticed.
 
 
 def softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """p_i proportional to exp z_i: positive everywhere."""
-    return _over_unmasked(partial(torch.softmax, dim=-1), scores, mask)
+    hidden = ~mask | (scores == -torch.inf)
+    # Finite, so that a row that is masked throughout does not become NaN.
+    lowest = torch.finfo(scores.dtype).min
+    weights = scores.masked_fill(hidden, lowest).softmax(-1)
+    return weights.masked_fill(hidden, 0.0)
 
 
 def sparsemax(scores: Tensor, mask: Tensor) -> Tensor:
     """argmin_p ||p - z||^2 over the simplex (Martins & Astudillo 2016, eq. 1)."""
-    return _over_unmasked(partial(entmax.sparsemax, dim=-1), scores, mask)
+    return simplex.entmax(scores, mask, 2.0)
 
 
 def alpha_entmax(scores: Tensor, mask: Tensor, alpha: float | Tensor = 1.5) -> Tensor:
     """argmax_p p.z + H_alpha(p), H the Tsallis entropy (Peters et al. 2019, eq. 10).
 
-    alpha = 1 is softmax, 2 is sparsemax; larger alpha gives sparser weights. 1.5 has
-    an exact solution by sorting, any other alpha > 1 is found by bisection. As a tensor
-    that broadcasts to ``scores`` it must be above 1, and gets a gradient.
+    alpha = 1 is softmax, 2 is sparsemax; larger alpha gives sparser weights. As a
+    tensor it must lie between 1 and 2, and gets a gradient; see `simplex.entmax`.
     """
     if isinstance(alpha, Tensor):
-        mapping = partial(entmax.entmax_bisect, alpha=alpha)
-    elif alpha < 1:
+        return simplex.entmax(scores, mask, alpha)
+    if alpha < 1:
         raise AuditError(f"entmax: alpha must be at least 1, got {alpha}")
-    else:
-        exact = {1.0: torch.softmax, 1.5: entmax.entmax15, 2.0: entmax.sparsemax}
-        mapping = exact.get(float(alpha), partial(entmax.entmax_bisect, alpha=alpha))
-    return _over_unmasked(partial(mapping, dim=-1), scores, mask)
+    if alpha == 1:
+        return softmax(scores, mask)
+    return simplex.entmax(scores, mask, alpha)
 
 
 class Entmax(Normalizer):
@@ -159,12 +133,10 @@ def top_k(scores: Tensor, mask: Tensor, k: int) -> Tensor:
     if k < 1:
         raise AuditError(f"top_k: k must be at least 1, got {k}")
     visible = scores.detach().masked_fill(~mask, -torch.inf)
-    kth = visible.topk(min(k, scores.shape[-1]), sorted=True).values[..., -1:]
-    # False for NaN, so that a broken row is noticed as such.
-    dropped = visible < kth
-    return _over_unmasked(
-        lambda z: z.masked_fill(dropped, -torch.inf).softmax(-1), scores, mask
-    )
+    largest = visible.topk(min(k, scores.shape[-1]), sorted=True).values
+    # NaN counts as the largest here; it and +inf keep the whole row, to break it.
+    dropped = (visible < largest[..., -1:]) & (largest[..., :1] < torch.inf)
+    return softmax(scores, mask & ~dropped)
 
 
 def uniform(scores: Tensor, mask: Tensor) -> Tensor:
