@@ -177,6 +177,23 @@ def write_table(
         table.write(rows)
 
 
+def write_rows(
+    path: str | Path,
+    schema: str,
+    rows: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write dictionaries as a table, NaN as null."""
+    columns = {
+        field.name: pa.array(
+            [row[field.name] for row in rows], field.type, from_pandas=True
+        )
+        for field in SCHEMAS[schema]
+    }
+    table = pa.table(columns, schema=SCHEMAS[schema])
+    write_table(path, schema, table, provenance)
+
+
 @contextlib.contextmanager
 def _damage_named(path: str | Path) -> Iterator[None]:
     try:
