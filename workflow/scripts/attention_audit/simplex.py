@@ -6,10 +6,11 @@ eq. 12). Sorting z, or halving an interval 50 times, costs many passes over memo
 Newton's method needs a few, on blocks that stay in the cache.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Elements of a block: 1 MB of float32.
 BLOCK = 2**18
@@ -103,12 +104,15 @@ def _tiny(x: Tensor) -> float:
 
 def _project(scores: Tensor, mask: Tensor, alpha: Alpha, out: Tensor) -> None:
     """Write the weights of one block to ``out``."""
-    # -inf where masked, whatever stands there; NaN elsewhere becomes +inf. Several
-    # times as fast as filling under a mask.
+    # -inf where masked. Several times as fast as filling under a mask.
     limit = (mask.to(scores.dtype) - 0.5) * torch.inf
-    z = torch.fmin(scores, limit, out=out)
+    z = torch.minimum(scores, limit, out=out)
     top = z.amax(-1, keepdim=True)
-    if broken := bool((top == torch.inf).any()):
+    if broken := not bool((top < torch.inf).all()):
+        # fmin is slower, but -inf where masked even if NaN stands there; elsewhere
+        # NaN becomes +inf.
+        z = torch.fmin(scores, limit, out=out)
+        top = z.amax(-1, keepdim=True)
         z.masked_fill_(top == torch.inf, 0.0)
     # A row of -inf has no largest score; any finite value will do.
     z.sub_(top.nan_to_num(neginf=0.0, posinf=0.0)).mul_(alpha - 1)
@@ -134,15 +138,15 @@ def _newton(t: Tensor, alpha: Alpha) -> None:
     """
     q = 1 / (alpha - 1)
     t.add_(1).clamp_(min=0)
-    power = torch.empty_like(t)
+    buffers = torch.empty_like(t), torch.empty_like(t)
     for _ in range(MAX_STEPS):
-        F = _power(t, q, power).sum(-1, keepdim=True)
-        G = _power(t, q - 1, power).sum(-1, keepdim=True)
+        power, slope = _powers(t, q, *buffers)
+        F, G = power.sum(-1, keepdim=True), slope.sum(-1, keepdim=True)
         step = (F - F ** (2 - alpha)) / G.clamp_(min=_tiny(t))
         if step.max() <= torch.finfo(t.dtype).eps:
             break
         t.sub_(step.clamp_(min=0)).clamp_(min=0)
-    t.copy_(_power(t, q, power)).div_(F.clamp_(min=_tiny(t)))
+    torch.div(power, F.clamp_(min=_tiny(t)), out=t)
 
 
 def _bracketed_newton(z: Tensor, alpha: float) -> None:
@@ -162,7 +166,7 @@ def _bracketed_newton(z: Tensor, alpha: float) -> None:
     active = torch.arange(len(rows), device=z.device)
     for _ in range(MAX_STEPS):
         t = (left - tau).clamp_(min=0)
-        power = _power(t, q, torch.empty_like(t))
+        power = _log2(t).mul_(q).exp2_()
         F = power.sum(-1, keepdim=True)
         low, high = torch.where(F >= 1, tau, low), torch.where(F >= 1, high, tau)
         G = power.div_(t.clamp_(min=_tiny(t))).sum(-1, keepdim=True)
@@ -180,27 +184,30 @@ def _bracketed_newton(z: Tensor, alpha: float) -> None:
             low, high = low[kept], high[kept]
     found[active] = tau
     rows.sub_(found).clamp_(min=0)
-    power = _power(rows, q, torch.empty_like(rows))
+    power = _log2(rows).mul_(q).exp2_()
     torch.div(power, power.sum(-1, keepdim=True).clamp_(min=_tiny(power)), out=rows)
 
 
-def _power(t: Tensor, exponent: Alpha, out: Tensor) -> Tensor:
-    """t^exponent for t >= 0, with 0^0 = 0. Written to ``out``, unless it is t itself.
+def _powers(t: Tensor, q: Alpha, *buffers: Tensor) -> tuple[Tensor, Tensor]:
+    """t^q and t^(q - 1), both 0 where t is; in ``buffers``, unless they are t itself.
 
-    exp(x log t) is several times as fast as the general power. Its relative error
-    grows with -log of the result, so that the absolute error stays below one rounding.
+    2^(q log t) is several times as fast as the general power. Its relative error grows
+    with -log of the result, so that the absolute error stays below one rounding.
     """
-    if isinstance(exponent, Tensor):
-        return torch.log(t, out=out).mul_(exponent).exp_()
-    if exponent == 0:
-        return torch.sign(t, out=out)
-    if exponent == 0.5:
-        return torch.sqrt(t, out=out)
-    if exponent == 1:
-        return t
-    if exponent == 2:
-        return torch.square(t, out=out)
-    return torch.log(t, out=out).mul_(exponent).exp_()
+    first, second = buffers
+    if not isinstance(q, Tensor):
+        if q == 1:
+            return t, torch.sign(t, out=second)
+        if q == 2:
+            return torch.square(t, out=first), t
+    log = _log2(t, out=second)
+    return torch.mul(log, q, out=first).exp2_(), log.mul_(q - 1).exp2_()
+
+
+def _log2(t: Tensor, out: Tensor | None = None) -> Tensor:
+    """log2 t, and -inf where t is 0, which the plain logarithm is slow to say."""
+    log = torch.clamp(t, min=_tiny(t), out=out).log2_()
+    return nn.functional.threshold_(log, math.log2(_tiny(t)) + 0.5, -torch.inf)
 
 
 # --- gradients ------------------------------------------------------------------
@@ -212,11 +219,11 @@ def _slope(p: Tensor, alpha: Alpha) -> Tensor:
         if alpha == 2:
             return p.sign()
         if alpha == 1.5:
-            return p.sqrt()
+            # sqrt p, which is slow to say 0
+            return p * p.clamp(min=_tiny(p)).rsqrt()
         if alpha > 2:
             return torch.where(p > 0, p ** (2 - alpha), 0.0)
-    # As in `_power`; 0 stays 0.
-    return p.log().mul(2 - alpha).exp()
+    return _log2(p).mul(2 - alpha).exp2()
 
 
 def _by_alpha(p: Tensor, share: Tensor, gradient: Tensor, alpha: Tensor) -> Tensor:
