@@ -62,11 +62,7 @@ class Fixed(Normalizer):
 
 def softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """p_i proportional to exp z_i: positive everywhere."""
-    hidden = ~mask | (scores == -torch.inf)
-    # Finite, so that a row that is masked throughout does not become NaN.
-    lowest = torch.finfo(scores.dtype).min
-    weights = scores.masked_fill(hidden, lowest).softmax(-1)
-    return weights.masked_fill(hidden, 0.0)
+    return simplex.entmax(scores, mask, 1.0)
 
 
 def sparsemax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -80,12 +76,8 @@ def alpha_entmax(scores: Tensor, mask: Tensor, alpha: float | Tensor = 1.5) -> T
     alpha = 1 is softmax, 2 is sparsemax; larger alpha gives sparser weights. As a
     tensor it must lie between 1 and 2, and gets a gradient; see `simplex.entmax`.
     """
-    if isinstance(alpha, Tensor):
-        return simplex.entmax(scores, mask, alpha)
-    if alpha < 1:
+    if not isinstance(alpha, Tensor) and alpha < 1:
         raise AuditError(f"entmax: alpha must be at least 1, got {alpha}")
-    if alpha == 1:
-        return softmax(scores, mask)
     return simplex.entmax(scores, mask, alpha)
 
 

@@ -29,8 +29,8 @@ def entmax(scores: Tensor, mask: Tensor, alpha: Alpha) -> Tensor:
             row's weights NaN. Half precision is too coarse for a threshold, which is
             found in float32 then.
         mask: bool, broadcastable to ``scores``.
-        alpha: above 1. As a tensor that broadcasts to (..., 1) it gets a gradient,
-            and must not be above 2.
+        alpha: at least 1, where it is softmax. As a tensor that broadcasts to (..., 1)
+            it gets a gradient, and must lie between 1 and 2.
 
     Returns:
         Weights (..., n), exactly 0 where masked. A row without any unmasked position
@@ -115,11 +115,13 @@ def _project(scores: Tensor, mask: Tensor, alpha: Alpha, out: Tensor) -> None:
         top = z.amax(-1, keepdim=True)
         z.masked_fill_(top == torch.inf, 0.0)
     # A row of -inf has no largest score; any finite value will do.
-    z.sub_(top.nan_to_num(neginf=0.0, posinf=0.0)).mul_(alpha - 1)
-    if isinstance(alpha, Tensor) or alpha <= 2:
-        _newton(z, alpha)
+    z.sub_(top.nan_to_num(neginf=0.0, posinf=0.0))
+    if isinstance(alpha, Tensor) or 1 < alpha <= 2:
+        _newton(z.mul_(alpha - 1), alpha)
+    elif alpha == 1:
+        z.copy_(z.softmax(-1)).masked_fill_(top == -torch.inf, 0.0)
     else:
-        _bracketed_newton(z, alpha)
+        _bracketed_newton(z.mul_(alpha - 1), alpha)
     if broken:
         z.masked_fill_(top == torch.inf, torch.nan).masked_fill_(~mask, 0.0)
 
@@ -216,6 +218,8 @@ def _log2(t: Tensor, out: Tensor | None = None) -> Tensor:
 def _slope(p: Tensor, alpha: Alpha) -> Tensor:
     """p^(2 - alpha) on the support, else 0: dp/dz = diag(s) - s s' / sum(s)."""
     if not isinstance(alpha, Tensor):
+        if alpha == 1:
+            return p
         if alpha == 2:
             return p.sign()
         if alpha == 1.5:
