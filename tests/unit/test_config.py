@@ -121,7 +121,7 @@ def test_sizes_of_the_shipped_grids():
     }
     assert len(grid(validate(BASE, SCHEMA_PATH))) == 3 * 2 * 1 * 4 * 2
     assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2
-    assert len(runs["paper"]) == 4 * 3 * 2 * 18 * 5
+    assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
 
 
 def test_paper_preset_uses_whole_data_sets():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attention_audit.figures.catalogue import FIGURES
+from attention_audit.figures.catalogue import figures_of
 from tests.workflow.project import config, planned, replace_in, set_key, write_config
 
 PACKAGE = "workflow/scripts/attention_audit"
@@ -44,6 +44,7 @@ def audit(runs: set[str]) -> dict[str, set[str]]:
 
 
 ALL = runs()
+FIGURES = figures_of(transformers=False)
 REPORT = once("report_page")
 FIGURE = {name: once(f"figure_{name}") for name in FIGURES}
 OF_TASK = once("task") | FIGURE["task_score"] | REPORT
@@ -247,7 +248,7 @@ CHANGES = {
     "the training loop": (code("training.py"), TRAINED),
     "a setting of training": (key("training.learning_rate", 0.01), TRAINED),
     "an encoder": (key("encoders.bilstm.hidden_size", 16), TRAINED),
-    "an upgraded entmax": (upgraded("entmax"), TRAINED),
+    "an upgraded torch": (upgraded("torch"), TRAINED),
     "alpha of one normalizer": (
         key("normalizers.entmax15.alpha", 1.4),
         whole_runs(runs(["entmax15"])),
@@ -258,7 +259,9 @@ CHANGES = {
     ),
     "a new encoder": (
         key("grid.encoders", ["bilstm", "transformer"]),
-        whole_runs(runs(encoder="transformer")),
+        whole_runs(runs(encoder="transformer"))
+        | {"trace_heads": runs(encoder="transformer")}
+        | once("head_summary", "figure_head_diversity"),
     ),
     "a new seed": (key("grid.seeds", [0, 1, 2]), whole_runs(runs(seeds=[2]))),
     "a seed less": (key("grid.seeds", [0]), TABLES),

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from attention_audit.config import grid, validate
-from attention_audit.figures.catalogue import FIGURES
+from attention_audit.figures.catalogue import figures_of
 from attention_audit.schemas import RUN_COLUMNS
 from attention_audit.tables import read_metadata, read_table
 from tests.workflow import project
@@ -21,6 +21,8 @@ RUNS = [
     for s in (0, 1)
 ]
 METHODS = ("input_gradient", "hidden_leave_one_out")
+# The heads of Transformers have their own test.
+FIGURES = figures_of(transformers=False)
 
 # path below results -> schema, for tables of the data set and of the whole grid
 TABLES = {

@@ -91,3 +91,30 @@ rule trace_influence:
         f"Influence of inputs on hidden states of {THIS_RUN}"
     script:
         "../scripts/trace_influence.py"
+
+
+rule trace_heads:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+    output:
+        heads=f"results/attributions/{RUN}/heads.parquet",
+    log:
+        f"logs/trace_heads/{RUN}.log",
+    benchmark:
+        f"logs/trace_heads/{RUN}.tsv"
+    params:
+        run=identity,
+        audit=config["audit"],
+        device=config["training"]["device"],
+        **made_by("trace_heads.py"),
+    wildcard_constraints:
+        encoder=one_of(TRANSFORMERS),
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=2000,
+    message:
+        f"Heads of {THIS_RUN}"
+    script:
+        "../scripts/trace_heads.py"

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
-from attention_audit.figures.catalogue import FIGURES
+from attention_audit.figures.catalogue import figures_of
 from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
 
@@ -32,6 +32,13 @@ RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
 METHODS = list(config["methods"])
+TRANSFORMERS = [
+    name
+    for name, encoder in config["encoders"].items()
+    if encoder["kind"] == "transformer"
+]
+TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
+FIGURES = figures_of(transformers=bool(TRANSFORMER_RUNS))
 HUB_DATASETS = [
     name
     for name, dataset in config["datasets"].items()

@@ -63,3 +63,24 @@ rule comparison:
         "Every normalizer against the reference, paired by instance"
     script:
         "../scripts/compare.py"
+
+
+rule head_summary:
+    input:
+        heads=[f"results/attributions/{run.path}/heads.parquet" for run in TRANSFORMER_RUNS],
+    output:
+        table="results/statistics/head_summary.parquet",
+    log:
+        "logs/compare/head_summary.log",
+    benchmark:
+        "logs/compare/head_summary.tsv"
+    params:
+        runs=list(map(asdict, TRANSFORMER_RUNS)),
+        statistics=statistics_slice("bootstrap_draws", "confidence"),
+        **made_by("summarise_heads.py"),
+    resources:
+        mem_mb=2000,
+    message:
+        "Heads of self-attention over instances and seeds"
+    script:
+        "../scripts/summarise_heads.py"

@@ -31,7 +31,7 @@ AXES = {
 }
 
 # Tables that stand beside those of the methods, whose names they share a folder with.
-RESERVED_METHODS = ("attention", "influence")
+RESERVED_METHODS = ("attention", "heads", "influence")
 
 MAX_REPORTED = 5
 

@@ -27,7 +27,6 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 # Libraries whose version can change a number or a picture. A job depends on those
 # that its code imports; the versions of the others are recorded only.
 DECISIVE_LIBRARIES = (
-    "entmax",
     "matplotlib",
     "numpy",
     "scipy",

@@ -97,6 +97,19 @@ SCHEMAS: dict[str, pa.Schema] = {
         # (hidden state, input) norms; kept for a few instances only
         ("matrix", pa.list_(_floats), _NULLABLE),
     ),
+    # a row an (instance, layer, head) of self-attention; see attribution.heads. Null
+    # where no query has a distribution
+    "heads": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("layer", pa.int32()),
+        ("head", pa.int32()),
+        ("sparsity", pa.float64()),
+        ("support", pa.float64()),
+        ("null", pa.float64()),
+        ("entropy", pa.float64(), _NULLABLE),
+        ("divergence", pa.float64(), _NULLABLE),
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),
@@ -114,6 +127,25 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("measure", pa.string()),
         ("subject", pa.string()),
         ("reference", pa.string(), _NULLABLE),
+        ("mean", pa.float64(), _NULLABLE),
+        ("low", pa.float64(), _NULLABLE),
+        ("high", pa.float64(), _NULLABLE),
+        ("sd_instances", pa.float64(), _NULLABLE),
+        ("sd_seeds", pa.float64(), _NULLABLE),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("n_undefined", pa.int64()),
+        run=False,
+    ),
+    "head_summary": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("layer", pa.int32()),
+        # null for the layer as a whole
+        ("head", pa.int32(), _NULLABLE),
+        ("measure", pa.string()),
         ("mean", pa.float64(), _NULLABLE),
         ("low", pa.float64(), _NULLABLE),
         ("high", pa.float64(), _NULLABLE),

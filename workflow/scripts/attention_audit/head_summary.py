@@ -1,0 +1,61 @@
+"""Heads of self-attention over instances and seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from attention_audit import tables
+from attention_audit.inference import Settings, generator, summarise
+from attention_audit.measures import check_run
+
+CELL = ["dataset", "encoder", "scorer", "normalizer"]
+MEASURES = ["sparsity", "support", "null", "entropy", "divergence"]
+
+
+def head_table(
+    runs: Sequence[Mapping[str, object]],
+    paths: Sequence[str | Path],
+    settings: Settings,
+    provenance: Mapping[str, object],
+    path: str | Path,
+) -> None:
+    """Write the table "head_summary": a row a cell of the grid, layer, head and measure.
+
+    ``runs`` holds the identity of each of ``paths``, tables of schema "heads". A row
+    without a head is about its layer: the mean over the heads of an instance, which for
+    ``divergence`` is the Jensen-Shannon divergence between them.
+    """
+    cells: dict[tuple, list[pd.DataFrame]] = {}
+    for run, source in zip(runs, paths, strict=True):
+        table = tables.read_table(source, "heads")
+        check_run(table, run, source)
+        cell = tuple(run[column] for column in CELL)
+        cells.setdefault(cell, []).append(table.to_pandas())
+    rows = []
+    for cell in sorted(cells):
+        frame = pd.concat(cells[cell])
+        by_head = ["layer", "head", "instance_id", "seed"]
+        of_heads = frame.set_index(by_head)[MEASURES]
+        of_layers = frame.groupby(["layer", "instance_id", "seed"])[MEASURES].mean()
+        groups = {
+            **{key: part for key, part in of_heads.groupby(["layer", "head"])},
+            **{(n, None): part for n, part in of_layers.groupby("layer")},
+        }
+        for (layer, head), part in groups.items():
+            for measure in MEASURES:
+                values = part[measure].groupby(["instance_id", "seed"]).first()
+                key = ("heads", *cell, layer, head, measure)
+                summary = summarise(
+                    values.unstack("seed").to_numpy(),
+                    settings.bootstrap_draws,
+                    settings.confidence,
+                    generator(key, settings.seed),
+                )
+                rows.append(
+                    dict(zip(CELL, cell, strict=True))
+                    | {"layer": layer, "head": head, "measure": measure}
+                    | asdict(summary)
+                )
+    tables.write_rows(path, "head_summary", rows, provenance)
