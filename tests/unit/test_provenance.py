@@ -100,6 +100,18 @@ def test_an_edit_reaches_exactly_the_jobs_that_run_it(copy, file, affected):
     assert {job for job in JOBS if after[job] != before[job]} == affected
 
 
+def test_a_source_file_is_read_once_however_many_jobs_there_are(monkeypatch):
+    read = []
+    real = provenance._tree
+    monkeypatch.setattr(provenance, "_tree", lambda s: read.append(s) or real(s))
+    for cached in (provenance._parsed, provenance.code_digest):
+        cached.cache_clear()
+    for _ in range(3):
+        for what in JOBS.values():
+            provenance.code_digest(*what)
+    assert len(read) == len(set(read)) > len(JOBS)
+
+
 def test_a_job_depends_on_the_libraries_that_it_imports():
     versions = provenance.library_versions("train_model.py")
     assert "torch" in versions and "matplotlib" not in versions

@@ -119,7 +119,7 @@ def planned(
     """The jobs that a dry run plans: rule -> its wildcards' values, joined by "/"."""
     path = os.pathsep.join(map(str, filter(None, [PLUGINS, more.pop("PYTHONPATH", 0)])))
     output = run(
-        folder, "-n", "--logger", "planned", *arguments, PYTHONPATH=path, **more
+        folder, "--logger", "planned", "-n", *arguments, PYTHONPATH=path, **more
     )
     jobs = defaultdict(set)
     for line in output.splitlines():

@@ -300,3 +300,14 @@ def test_a_change_reruns_exactly_what_it_affects(done, change):
     edit, expected = CHANGES[change]
     surroundings = edit(done) or {}
     assert planned(done, **surroundings) == expected
+
+
+def test_without_the_default_profile_a_comment_counts_and_nothing_is_missed(done):
+    bare = ("--workflow-profile", "none")
+    assert planned(done, *bare) == {}
+    replace_in(done / PACKAGE / "measures.py", "_BLOCK = 64", "_BLOCK = 32")
+    assert planned(done, *bare) == {"measure": ALL} | OF_MEASURES
+    replace_in(
+        done / "workflow/scripts/train_model.py", "import json\n", "import json  # so\n"
+    )
+    assert planned(done, *bare) == TRAINED

@@ -25,6 +25,8 @@ try:
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
+# Whether checkouts share what is dear to make (see shared.smk).
+SHARED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
 # Relative, so that finished results stay finished when the folder is moved.
 WORKFLOW = os.path.relpath(workflow.basedir)
 RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"

@@ -8,6 +8,7 @@ rule fetch_archive:
         "logs/fetch_archive/{archive}.log",
     benchmark:
         "logs/fetch_archive/{archive}.tsv"
+    cache: SHARED
     # No code digest: its checksum already says all about an archive.
     params:
         archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
@@ -32,6 +33,7 @@ rule fetch_hub:
         "logs/fetch_hub/{dataset}.log",
     benchmark:
         "logs/fetch_hub/{dataset}.tsv"
+    cache: SHARED
     params:
         source=hub_source,
         **made_by("fetch_hub.py"),
@@ -100,7 +102,9 @@ rule prepare:
         "logs/prepare/{dataset}.log",
     benchmark:
         "logs/prepare/{dataset}.tsv"
+    cache: SHARED
     params:
+        name="{dataset}",
         dataset=lambda w: config["datasets"][w.dataset],
         files=files_of,
         vectors=vectors_settings,

@@ -17,6 +17,7 @@ rule train:
         f"logs/train/{RUN}.log",
     benchmark:
         f"logs/train/{RUN}.tsv"
+    cache: SHARED
     params:
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],

@@ -18,7 +18,7 @@ with reported(snakemake.log[0]):
         vectors = partial(read_vectors, params.vectors, snakemake.input.vectors)
     paths = map(Path, snakemake.input.documents)
     prepare_dataset(
-        snakemake.wildcards.dataset,
+        params.name,
         params.dataset,
         read_documents(
             params.dataset["source"], dict(zip(params.files, paths, strict=True))

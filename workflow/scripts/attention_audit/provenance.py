@@ -44,7 +44,9 @@ RECORDED_LIBRARIES = (
 )
 
 
-def _without_docstrings(tree: ast.AST) -> ast.AST:
+def _tree(source: str) -> ast.Module:
+    """The syntax tree of Python source, without comments and docstrings."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(
             node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -66,14 +68,14 @@ def _digest(value: Any) -> str:
 
 def syntax_digest(source: str) -> str:
     """sha256 of Python source by its syntax tree, without comments and docstrings."""
-    return _digest(ast.dump(_without_docstrings(ast.parse(source))))
+    return _digest(ast.dump(_tree(source)))
 
 
-def _schemas_named(source: str) -> set[str]:
-    """Table schemas that Python source names in a string."""
+def _schemas_named(tree: ast.Module) -> set[str]:
+    """Table schemas that Python code names in a string."""
     return {
         node.value
-        for node in ast.walk(_without_docstrings(ast.parse(source)))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and node.value in SCHEMAS
@@ -83,8 +85,8 @@ def _schemas_named(source: str) -> set[str]:
 @functools.cache
 def _parsed(path: Path) -> tuple[str, set[str]]:
     """Syntax digest of a source file, and the table schemas that it names."""
-    source = path.read_text()
-    return syntax_digest(source), _schemas_named(source)
+    tree = _tree(path.read_text())
+    return _digest(ast.dump(tree)), _schemas_named(tree)
 
 
 def _schema_digest(name: str) -> str:

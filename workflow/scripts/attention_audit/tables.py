@@ -55,7 +55,13 @@ def set_aside(path: str | Path, fault: str) -> AuditError:
     path = Path(path)
     aside = path.with_name(f"{path.name}.damaged")
     try:
-        path.replace(aside)
+        # A result may be a link into a store that checkouts share. There it must go
+        # too, or it would come back.
+        stored = path.resolve()
+        stored.replace(stored.with_name(f"{stored.name}.damaged"))
+        if path.is_symlink():
+            path.unlink()
+            aside = stored.with_name(f"{stored.name}.damaged")
         fix = f"It is now {aside.name}; run snakemake again to rebuild it."
     except OSError:
         fix = "Delete it and run snakemake again to rebuild it."

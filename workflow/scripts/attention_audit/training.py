@@ -1,5 +1,6 @@
 """The training loop: seeds, early stopping, checkpoints, progress."""
 
+import io
 import logging
 import zipfile
 import zlib
@@ -126,9 +127,11 @@ class _Checkpoint:
 
     def save(self, **state: Any) -> None:
         if self.path is not None:
-            # Written by Python and not by torch, which hides why a write failed.
-            with atomic_path(self.path) as temporary, temporary.open("wb") as file:
-                torch.save({"identity": self.identity, **state}, file)
+            # Not written by torch, whose error hides why: a full disk, for example.
+            buffer = io.BytesIO()
+            torch.save({"identity": self.identity, **state}, buffer)
+            with atomic_path(self.path) as temporary:
+                temporary.write_bytes(buffer.getbuffer())
 
     def remove(self) -> None:
         if self.path is not None:
