@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results test test-slow test-cluster bench lint lock report clean cluster-env
+.PHONY: results test test-slow test-cluster bench lint lock report resources clean cluster-env
 
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ test-cluster: $(VENV)/cluster ## a SLURM of its own on this machine; needs slurm
 
 bench: $(VENV)/installed ## ratios against what one would use instead
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+resources: ## what the jobs of the last runs asked for against what they used
+	$(BIN)/python workflow/scripts/compare_resources.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -26,12 +26,16 @@ for figure, tables in FIGURES.items():
             f"logs/figures/{figure}.log",
         benchmark:
             f"logs/figures/{figure}.tsv"
+        # On a cluster all figures and the report that shows them are one job.
+        group:
+            "draw"
         params:
             figure=figure,
             order=ORDER,
             **made_by("draw.py", f"figures.{figure}"),
         resources:
-            mem_mb=1000,
+            mem_mb=growing(lambda w: 600),
+            runtime=growing(lambda w: 5),
         message:
             f"Drawing {figure}"
         script:

@@ -17,7 +17,8 @@ rule measure:
         methods=METHODS,
         **made_by("measure.py"),
     resources:
-        mem_mb=1000,
+        mem_mb=growing(lambda w: 500 + 1e-2 * config["audit"]["instances"] * length(w)),
+        runtime=growing(lambda w: 5 + 1e-2 * config["audit"]["instances"]),
     message:
         f"Measuring {THIS_RUN}"
     script:

