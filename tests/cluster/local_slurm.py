@@ -83,7 +83,7 @@ class LocalSlurm:
         # munged insists that nobody else can write where its key and socket are.
         self.folder.chmod(0o711)
         self._write_configuration()
-        self._write_srun()
+        self._write_commands()
         self._start_munge()
         self.start_controller()
         for node in self.nodes:
@@ -140,16 +140,21 @@ class LocalSlurm:
             )
         )
 
-    def _write_srun(self) -> None:
-        # Within a job the plugin drops SLURM_CONF from the environment of srun, which
-        # then finds no cluster but one whose configuration is where SLURM looks first.
-        srun = self.folder / "bin" / "srun"
-        srun.parent.mkdir(exist_ok=True)
-        srun.write_text(
-            f"#!/bin/sh\nSLURM_CONF={self.folder / 'slurm.conf'} "
-            f'exec {shutil.which("srun", path=SEARCH)} "$@"\n'
-        )
-        srun.chmod(0o755)
+    def _write_commands(self) -> None:
+        commands = {
+            # Within a job the plugin drops SLURM_CONF from the environment of srun,
+            # which then finds no cluster but one configured where SLURM looks first.
+            "srun": f"SLURM_CONF={self.folder / 'slurm.conf'} "
+            f'exec {shutil.which("srun", path=SEARCH)} "$@"',
+            # While the controller is away the plugin asks sacct, and gives up where
+            # there is no accounting. docs/cluster.md tells sites of the same remedy.
+            "sacct": "exit 0",
+        }
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        for name, line in commands.items():
+            (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+            (folder / name).chmod(0o755)
 
     def _start_munge(self) -> None:
         key = self.folder / "munge.key"

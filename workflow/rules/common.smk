@@ -60,6 +60,9 @@ wildcard_constraints:
 #
 # The number of threads does not grow: the sums of a job depend on it.
 
+# What Snakemake takes on a node, beside the script: it runs there twice, once to start
+# the job step and once within it.
+SNAKEMAKE_MB = 600
 # The splits of the largest declared set, for those whose size nobody limits.
 ALL_ROWS = 25_000
 # Jobs that load a model run where the config says, and `auto` takes what there is.
@@ -80,6 +83,11 @@ def length(wildcards):
 def growing(amount):
     """A resource that doubles whenever the job has failed; ``amount(wildcards)``."""
     return lambda wildcards, attempt: math.ceil(amount(wildcards)) * 2 ** (attempt - 1)
+
+
+def memory(amount):
+    """`growing` memory in MB, for a script that takes ``amount(wildcards)``."""
+    return growing(lambda wildcards: SNAKEMAKE_MB + amount(wildcards))
 
 
 def of_runs(pattern):

@@ -2,7 +2,7 @@
 
 # They read what was measured of every audited instance of every run.
 AUDITED = len(RUNS) * config["audit"]["instances"]
-COMPARE_MB = 500 + 0.05 * AUDITED
+COMPARE_MB = 400 + 0.05 * AUDITED
 COMPARE_MINUTES = 10 + 1e-6 * AUDITED * config["statistics"]["bootstrap_draws"]
 
 
@@ -19,7 +19,7 @@ rule task:
         runs=list(map(asdict, RUNS)),
         **made_by("tabulate_task.py"),
     resources:
-        mem_mb=growing(lambda w: COMPARE_MB),
+        mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Task scores of all runs"
@@ -41,7 +41,7 @@ rule summary:
         statistics=statistics_slice("bootstrap_draws", "confidence"),
         **made_by("summarise.py"),
     resources:
-        mem_mb=growing(lambda w: COMPARE_MB),
+        mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Means with intervals over instances and seeds"
@@ -65,7 +65,7 @@ rule comparison:
         ),
         **made_by("compare.py"),
     resources:
-        mem_mb=growing(lambda w: COMPARE_MB),
+        mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Every normalizer against the reference, paired by instance"

@@ -34,7 +34,7 @@ for figure, tables in FIGURES.items():
             order=ORDER,
             **made_by("draw.py", f"figures.{figure}"),
         resources:
-            mem_mb=growing(lambda w: 600),
+            mem_mb=memory(lambda w: 500),
             runtime=growing(lambda w: 5),
         message:
             f"Drawing {figure}"

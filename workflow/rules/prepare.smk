@@ -101,7 +101,7 @@ rule prepare:
         vectors=vectors_settings,
         **made_by("prepare.py"),
     resources:
-        mem_mb=growing(lambda w: 800 + 4e-4 * rows(w, "train", "dev", "test") * length(w)),
+        mem_mb=memory(lambda w: 400 + 4e-4 * rows(w, "train", "dev", "test") * length(w)),
         runtime=growing(lambda w: 10),
     message:
         "Preparing {wildcards.dataset}"

@@ -25,7 +25,7 @@ rule report_page:
         statistics=statistics_slice("reference", "confidence", "correction"),
         **made_by("write_report.py"),
     resources:
-        mem_mb=growing(lambda w: 600),
+        mem_mb=memory(lambda w: 500),
         runtime=growing(lambda w: 5),
     message:
         "Writing the report"

@@ -29,8 +29,8 @@ rule train:
     threads: config["training"]["threads"]
     resources:
         # all examples, and the attention of a batch: tokens by tokens
-        mem_mb=growing(
-            lambda w: 800
+        mem_mb=memory(
+            lambda w: 700
             + 4e-4 * rows(w, "train", "dev", "test") * length(w)
             + 0.02 * length(w) ** 2
         ),
