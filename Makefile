@@ -5,12 +5,18 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results test test-slow test-cluster bench lint lock report clean
+.PHONY: results test test-slow test-cluster bench lint lock report resources clean cluster-env
 
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+$(VENV)/cluster: envs/cluster.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+cluster-env: $(VENV)/cluster ## what jobs on SLURM and results in S3 need beside the rest
 
 results: $(VENV)/installed ## train and audit the default grid, draw the figures
 	$(BIN)/snakemake --cores all
@@ -24,22 +30,29 @@ test: $(VENV)/installed ## the whole test suite but what is marked slow or clust
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
 
-test-cluster: $(VENV)/installed
+test-cluster: $(VENV)/cluster ## a SLURM of its own on this machine; needs slurm-wlm, munge
 	$(BIN)/python -m pytest -m cluster
 
 bench: $(VENV)/installed ## ratios against what one would use instead
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+resources: ## what the jobs of the last runs asked for against what they used
+	$(BIN)/python workflow/scripts/compare_resources.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check workflow
 
-lock: ## pin everything that envs/requirements.in needs
+PINS = $(VENV)/lock/bin/python -m pip freeze --exclude pip --exclude setuptools \
+	    | sed 's/+cpu$$//' | LC_ALL=C sort
+
+lock: ## pin everything that requirements.in and cluster.in need
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet -r envs/requirements.in
-	$(VENV)/lock/bin/python -m pip freeze --exclude pip --exclude setuptools \
-	    | sed 's/+cpu$$//' > envs/requirements.txt
+	$(PINS) > envs/requirements.txt
+	$(VENV)/lock/bin/python -m pip install --quiet -c envs/requirements.txt -r envs/cluster.in
+	$(PINS) | LC_ALL=C comm -13 envs/requirements.txt - > envs/cluster.txt
 
 clean: ## remove the environment, not the results
 	rm -rf $(VENV)

@@ -19,7 +19,9 @@ rule attend:
         **made_by("attend.py"),
     threads: config["training"]["threads"]
     resources:
-        mem_mb=1500,
+        mem_mb=memory(lambda w: 700 + 2 * length(w)),
+        runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
+        gpu=GPUS,
     message:
         f"Attention of {THIS_RUN}"
     script:
@@ -36,13 +38,16 @@ def method_module(wildcards):
     return method_function(config["methods"][wildcards.method]["kind"])[0]
 
 
+IMPORTANCE = f"results/attributions/{RUN}/importance/{{method}}.parquet"
+
+
 rule attribute:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
     output:
-        importance=f"results/attributions/{RUN}/importance/{{method}}.parquet",
+        importance=IMPORTANCE,
     log:
         f"logs/attribute/{RUN}/{{method}}.log",
     benchmark:
@@ -59,7 +64,13 @@ rule attribute:
         libraries=lambda w: library_versions("attribute.py", method_module(w)),
     threads: config["training"]["threads"]
     resources:
-        mem_mb=2000,
+        # leave-one-out holds a fixed number of tokens, each with its attention
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        # and reads a text once for every token of it
+        runtime=growing(
+            lambda w: 5 + 1e-6 * config["audit"]["instances"] * length(w) ** 2
+        ),
+        gpu=GPUS,
     message:
         f"{{wildcards.method}} of {THIS_RUN}"
     script:
@@ -86,7 +97,13 @@ rule trace_influence:
         **made_by("trace_influence.py"),
     threads: config["training"]["threads"]
     resources:
-        mem_mb=2000,
+        # a fixed number of rows of a Jacobian, each with the attention of its pass
+        mem_mb=memory(lambda w: 700 + 0.05 * length(w) ** 2),
+        # and as many such passes as the text has tokens
+        runtime=growing(
+            lambda w: 5 + 3e-7 * config["influence"]["instances"] * length(w) ** 3
+        ),
+        gpu=GPUS,
     message:
         f"Influence of inputs on hidden states of {THIS_RUN}"
     script:

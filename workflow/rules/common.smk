@@ -1,4 +1,5 @@
 # Paths, wildcards and config slices that the rules share.
+import math
 import os
 import re
 import sys
@@ -62,6 +63,43 @@ wildcard_constraints:
     normalizer=one_of(config["normalizers"]),
     method=one_of(config["methods"]),
     seed=r"\d+",
+
+
+# Resources. Of memory (MB) and time (minutes) a job asks for a fixed part, imports and
+# the like, and a part that grows with its data. Each formula stands beside its rule,
+# at about twice what was measured on one core; workflow/scripts/compare_resources.py
+# compares the two. Local runs do not use them.
+#
+# The number of threads does not grow: the sums of a job depend on it.
+
+# What Snakemake takes on a node, beside the script: it runs there twice, once to start
+# the job step and once within it.
+SNAKEMAKE_MB = 600
+# The splits of the largest declared set, for those whose size nobody limits.
+ALL_ROWS = 25_000
+# Jobs that load a model run where the config says, and `auto` takes what there is.
+GPUS = 1 if config["training"]["device"] == "cuda" else 0
+
+
+def rows(wildcards, *splits):
+    """The most examples that the named splits of a job's data set can have."""
+    limits = config["datasets"][wildcards.dataset]["max_examples"]
+    return sum(limits[split] or ALL_ROWS for split in splits)
+
+
+def length(wildcards):
+    """The most tokens that a text of a job's data set can have."""
+    return config["datasets"][wildcards.dataset]["max_length"]
+
+
+def growing(amount):
+    """A resource that doubles whenever the job has failed; ``amount(wildcards)``."""
+    return lambda wildcards, attempt: math.ceil(amount(wildcards)) * 2 ** (attempt - 1)
+
+
+def memory(amount):
+    """`growing` memory in MB, for a script that takes ``amount(wildcards)``."""
+    return growing(lambda wildcards: SNAKEMAKE_MB + amount(wildcards))
 
 
 def of_runs(pattern):

@@ -1,5 +1,10 @@
 # compare: over instances and seeds. One table a question.
 
+# They read what was measured of every audited instance of every run.
+AUDITED = len(RUNS) * config["audit"]["instances"]
+COMPARE_MB = 400 + 0.05 * AUDITED
+COMPARE_MINUTES = 10 + 1e-6 * AUDITED * config["statistics"]["bootstrap_draws"]
+
 
 rule task:
     input:
@@ -14,7 +19,8 @@ rule task:
         runs=list(map(asdict, RUNS)),
         **made_by("tabulate_task.py"),
     resources:
-        mem_mb=1000,
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Task scores of all runs"
     script:
@@ -35,7 +41,8 @@ rule summary:
         statistics=statistics_slice("bootstrap_draws", "confidence"),
         **made_by("summarise.py"),
     resources:
-        mem_mb=2000,
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Means with intervals over instances and seeds"
     script:
@@ -58,7 +65,8 @@ rule comparison:
         ),
         **made_by("compare.py"),
     resources:
-        mem_mb=2000,
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Every normalizer against the reference, paired by instance"
     script:

@@ -26,13 +26,17 @@ for figure, tables in FIGURES.items():
             f"logs/figures/{figure}.log",
         benchmark:
             f"logs/figures/{figure}.tsv"
+        # On a cluster all figures and the report that shows them are one job.
+        group:
+            "draw"
         params:
             figure=figure,
             # The scores of the task know nothing of methods.
             order={k: v for k, v in ORDER.items() if k != "methods" or "summary" in tables},
             **made_by("draw.py", f"figures.{figure}"),
         resources:
-            mem_mb=1000,
+            mem_mb=memory(lambda w: 500),
+            runtime=growing(lambda w: 5),
         message:
             f"Drawing {figure}"
         script:

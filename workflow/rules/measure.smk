@@ -4,7 +4,8 @@
 rule measure:
     input:
         attention=rules.attend.output.attention,
-        importances=expand(rules.attribute.output.importance, method=METHODS, allow_missing=True),
+        # by pattern: the output of a rule is no pattern where results are in a store
+        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
         influence=rules.trace_influence.output.influence,
     output:
         measures=f"results/measures/{RUN}.parquet",
@@ -17,7 +18,8 @@ rule measure:
         methods=METHODS,
         **made_by("measure.py"),
     resources:
-        mem_mb=1000,
+        mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
+        runtime=growing(lambda w: 5 + 1e-2 * config["audit"]["instances"]),
     message:
         f"Measuring {THIS_RUN}"
     script:

