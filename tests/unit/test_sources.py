@@ -243,6 +243,14 @@ def test_local_texts_stay_what_they_are(tmp_path, name, content):
     assert found == [("all", "NA, yes", "1"), ("all", "12", "0")]
 
 
+@pytest.mark.parametrize("text", ["null", "NA", "12", "1e3", "True"])
+def test_csv_types_are_not_guessed(tmp_path, text):
+    file = tmp_path / "a.csv"
+    file.write_text(f"text,label\n{text},01\n{text},\n")
+    found = list(read_documents(local_source(), {"all": file}))
+    assert found == [("all", text, "01"), ("all", text, None)]
+
+
 @pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.string()])
 def test_parquet_labels_are_compared_as_strings(tmp_path, type_):
     file = tmp_path / "a.parquet"

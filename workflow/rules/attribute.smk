@@ -21,7 +21,7 @@ rule attend:
     resources:
         mem_mb=1500,
     message:
-        f"Attention of {RUN}"
+        f"Attention of {THIS_RUN}"
     script:
         "../scripts/attend.py"
 
@@ -61,7 +61,7 @@ rule attribute:
     resources:
         mem_mb=2000,
     message:
-        f"{{wildcards.method}} of {RUN}"
+        f"{{wildcards.method}} of {THIS_RUN}"
     script:
         "../scripts/attribute.py"
 
@@ -79,13 +79,15 @@ rule trace_influence:
         f"logs/trace_influence/{RUN}.tsv"
     params:
         run=identity,
-        influence=config["influence"],
+        # The traced instances are the first of the audited ones.
+        instances=min(config["influence"]["instances"], config["audit"]["instances"]),
+        matrices=config["influence"]["matrices"],
         device=config["training"]["device"],
         **made_by("trace_influence.py"),
     threads: config["training"]["threads"]
     resources:
         mem_mb=2000,
     message:
-        f"Influence of inputs on hidden states of {RUN}"
+        f"Influence of inputs on hidden states of {THIS_RUN}"
     script:
         "../scripts/trace_influence.py"

@@ -1,6 +1,7 @@
 # Paths, wildcards and config slices that the rules share.
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -15,13 +16,17 @@ from attention_audit.provenance import code_digest, library_versions
 
 try:
     config = validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
-    for target in workflow.dag_settings.targets or []:
-        check_target(str(target), config)
+    # Snakemake tells the targets only after it has read the rules, and would then say
+    # no more than that no rule makes an undeclared one.
+    for argument in sys.argv[1:]:
+        check_target(argument, config)
     RUNS = grid(config)
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
+# The same in a rule's message, where wildcards have to be named as such.
+THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
 METHODS = list(config["methods"])
 HUB_DATASETS = [

@@ -11,7 +11,7 @@ rule task:
     benchmark:
         "logs/compare/task.tsv"
     params:
-        runs=[run.identity for run in RUNS],
+        runs=list(map(asdict, RUNS)),
         **made_by("tabulate_task.py"),
     resources:
         mem_mb=1000,
@@ -31,7 +31,7 @@ rule summary:
     benchmark:
         "logs/compare/summary.tsv"
     params:
-        runs=[run.identity for run in RUNS],
+        runs=list(map(asdict, RUNS)),
         statistics=statistics_slice("bootstrap_draws", "confidence"),
         **made_by("summarise.py"),
     resources:
@@ -52,7 +52,7 @@ rule comparison:
     benchmark:
         "logs/compare/comparison.tsv"
     params:
-        runs=[run.identity for run in RUNS],
+        runs=list(map(asdict, RUNS)),
         statistics=statistics_slice(
             "reference", "bootstrap_draws", "confidence", "correction"
         ),

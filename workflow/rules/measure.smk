@@ -19,6 +19,6 @@ rule measure:
     resources:
         mem_mb=1000,
     message:
-        f"Measuring {RUN}"
+        f"Measuring {THIS_RUN}"
     script:
         "../scripts/measure.py"

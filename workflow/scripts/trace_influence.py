@@ -15,8 +15,6 @@ with reported(snakemake.log[0]):
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
     device = resolve_device(params.device)
     model = load_model(snakemake.input.model, snakemake.input.settings, device)
-    batches = audited(
-        snakemake.input.examples, params.influence["instances"], 1, device
-    )
+    batches = audited(snakemake.input.examples, params.instances, 1, device)
     with open_table(snakemake.output.influence, "influence", provenance) as table:
-        write_influence(table, model, batches, params.run, params.influence["matrices"])
+        write_influence(table, model, batches, params.run, params.matrices)

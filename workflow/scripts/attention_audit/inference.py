@@ -52,10 +52,10 @@ class Settings:
     the bootstrap.
     """
 
-    reference: str
     bootstrap_draws: int
     confidence: float
-    correction: str
+    reference: str = ""
+    correction: str = ""
     seed: int = 0
 
 
@@ -267,14 +267,14 @@ def _paired_tests(differences: Floats) -> tuple[float, float, float]:
 
 
 def correct(p: npt.ArrayLike, method: str) -> Floats:
-    """p values corrected for their number, by `multipletests`; NaN stays and is not counted."""
+    """p values corrected by `multipletests`; NaN stays NaN and is not counted."""
     # Costs a second to import, and the tables that need no correction do without.
-    from statsmodels.stats.multitest import multipletests, multitest_methods_names
+    from statsmodels.stats.multitest import multipletests, multitest_alias
 
-    if method not in multitest_methods_names:
+    if method not in multitest_alias:
         raise AuditError(
             f"statistics.correction: unknown method '{method}'."
-            f"{suggestion(method, multitest_methods_names)}"
+            f"{suggestion(method, multitest_alias)}"
         )
     p = np.asarray(p, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)
@@ -466,6 +466,7 @@ def task_table(
     rows = []
     for run, source in zip(runs, metrics_paths, strict=True):
         metrics = tables.read_json(source)
+        metrics.pop("provenance", None)
         for split in ("dev", "test"):
             if not isinstance(metrics.get(split), Mapping):
                 raise AuditError(

@@ -24,8 +24,11 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 # Elements of a padded batch that Kendall's tau works on at once: temporaries then
-# stay within a few megabytes, which is also where they are fastest.
-_CHUNK_ELEMENTS = 2**17
+# stay within a megabyte, which is also where they are fastest.
+_CHUNK_ELEMENTS = 2**15
+
+# Up to this length, comparing all pairs beats sorting; see benchmarks/kendall.py.
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -158,27 +161,52 @@ def _tie_sums(equal: Mask) -> tuple[Floats, Floats]:
     return pairs, triples
 
 
-def _inversions(
-    permutations: npt.NDArray[np.unsignedinteger],
-) -> npt.NDArray[np.int64]:
-    """Number of pairs out of order in each column of ``(n, B)`` permutations.
+def _inversions(permutations: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """Number of pairs out of order in each row of ``(B, n)`` permutations.
 
-    All pairs are compared, n - 1 vectorised steps of O(nB); at the lengths of texts
-    this beats methods of O(n log n), whose steps vectorise less well.
+    Merge sort from blocks of at most 64: pairs within a block are all compared,
+    pairs across the halves of a larger one are counted from the order that merging
+    them gives. A left element stands behind as many right ones as precede it there,
+    so the places of the left elements, less their places among themselves, sum to
+    the inversions.
     """
-    n, batch = permutations.shape
-    total = np.zeros(batch, dtype=np.int64)
-    greater = np.empty((n, batch), dtype=bool)
-    # One byte counts up to 255 steps, and adding bytes is what is fast.
-    greater_bytes = greater.view(np.uint8)
-    for first in range(0, n, 255):
-        count = np.zeros((n, batch), dtype=np.uint8)
-        for i in range(first, min(first + 255, n - 1)):
-            later = slice(i + 1, None)
-            np.greater(permutations[i], permutations[later], out=greater[later])
-            count[later] += greater_bytes[later]
-        total += count.sum(axis=0, dtype=np.int64)
+    batch, n = permutations.shape
+    levels = 0
+    while -(-n >> levels) > _BLOCK:
+        levels += 1
+    width = -(-n >> levels)
+    padded = width << levels
+    # An element carries, below its value, the number of the block it starts in.
+    bits, dtype = (16, np.uint32) if padded <= 2**16 else (32, np.uint64)
+    key = np.empty((batch, padded), dtype=dtype)
+    key[:, :n] = permutations
+    key[:, n:] = np.arange(n, padded)
+    total = _pairwise_inversions(key.reshape(-1, width)).reshape(batch, -1).sum(axis=1)
+    key <<= dtype(bits)
+    key |= np.repeat(np.arange(1 << levels, dtype=dtype), width)
+    for level in range(levels):
+        half = width << level
+        key = key.reshape(batch, -1, 2 * half)
+        key.sort(axis=-1)
+        left = (key & dtype(1 << level)) == 0
+        places = left.astype(np.float64) @ np.arange(2 * half, dtype=np.float64)
+        total += (places - half * (half - 1) / 2).sum(axis=1).astype(np.int64)
     return total
+
+
+def _pairwise_inversions(rows: npt.NDArray[np.unsignedinteger]) -> npt.NDArray:
+    """Inversions of each row, at most `_BLOCK` long, by comparing all pairs."""
+    largest = rows.max(initial=0)
+    columns = np.ascontiguousarray(rows.astype(np.min_scalar_type(largest)).T)
+    greater = np.empty(columns.shape, dtype=bool)
+    greater_bytes = greater.view(np.uint8)
+    # A byte holds the at most 63 elements that precede one and exceed it.
+    count = np.zeros(columns.shape, dtype=np.uint8)
+    for i in range(len(columns) - 1):
+        later = slice(i + 1, None)
+        np.greater(columns[i], columns[later], out=greater[later])
+        count[later] += greater_bytes[later]
+    return count.sum(axis=0, dtype=np.int64)
 
 
 def _concordance(
@@ -193,7 +221,7 @@ def _concordance(
     the inverse of the permutation wanted, which has equally many inversions.
     """
     n = x.shape[1]
-    lengths = mask.sum(axis=1, dtype=np.int32)
+    lengths = mask.sum(axis=1)
     half, upper = np.uint64(32), np.uint64(2**32)
     places = np.arange(n, dtype=np.uint64)
 
@@ -203,7 +231,7 @@ def _concordance(
     # Masked positions sort last: no number has these bits, only a NaN.
     np.putmask(key, ~mask, np.uint64(2**64 - 1))
     key.sort(axis=1)
-    exists = np.arange(1, n, dtype=np.int32) < lengths[:, None]
+    exists = np.arange(1, n, dtype=np.int32) < lengths[:, None].astype(np.int32)
     change = key[:, 1:] ^ key[:, :-1]
     x_pairs, x_triples = _tie_sums((change < upper) & exists)
     both_pairs, _ = _tie_sums((change == 0) & exists)
@@ -215,9 +243,8 @@ def _concordance(
     change = key[:, 1:] ^ key[:, :-1]
     y_pairs, y_triples = _tie_sums((change < upper) & exists)
 
-    # The narrowest integers that hold a place; truncation keeps the low bits.
-    place = np.uint8 if n <= 2**8 else np.uint16 if n <= 2**16 else np.uint32
-    discordant = _inversions(np.ascontiguousarray(key.astype(place).T))
+    # Truncation to 32 bits leaves the place.
+    discordant = _inversions(key.astype(np.uint32))
 
     total = lengths * (lengths - 1) / 2
     difference = total - x_pairs - y_pairs + both_pairs - 2 * discordant

@@ -214,8 +214,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         # mkstemp makes files private; results are as public as the umask says.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -277,12 +277,15 @@ def open_table(
     if isinstance(schema, str):
         schema = SCHEMAS[schema]
     metadata = {METADATA_KEY: json.dumps(provenance, sort_keys=True)}
-    with atomic_path(path) as temporary, pq.ParquetWriter(
-        temporary,
-        schema.with_metadata(metadata),
-        compression="zstd",
-        write_page_checksum=True,
-    ) as writer:
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(
+            temporary,
+            schema.with_metadata(metadata),
+            compression="zstd",
+            write_page_checksum=True,
+        ) as writer,
+    ):
         yield TableWriter(writer, schema, Path(path))
 
 
@@ -340,11 +343,12 @@ def read_table(
     """Read a whole table after checking its schema and page checksums."""
     if isinstance(schema, str):
         schema = SCHEMAS[schema]
-    with _damage_named(path):
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            found = file.schema_arrow
-            check_schema(found, schema, path)
-            return file.read(columns=columns)
+    with (
+        _damage_named(path),
+        pq.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        check_schema(file.schema_arrow, schema, path)
+        return file.read(columns=columns)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+# report: the page that people look at first.
+
+
+rule report_page:
+    input:
+        figures=expand("results/figures/{figure}.png", figure=FIGURES),
+        task=rules.task.output.table,
+        summary=rules.summary.output.table,
+        comparison=rules.comparison.output.table,
+        captions=[workflow.source_path(f"../report/{figure}.rst") for figure in FIGURES],
+        template=workflow.source_path("../report/page.html"),
+        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+    output:
+        page="results/report/index.html",
+    log:
+        "logs/report/index.log",
+    benchmark:
+        "logs/report/index.tsv"
+    params:
+        figures=list(FIGURES),
+        n_runs=len(RUNS),
+        order=ORDER,
+        statistics=statistics_slice("reference", "confidence", "correction"),
+        **made_by("write_report.py"),
+    resources:
+        mem_mb=1000,
+    message:
+        "Writing the report"
+    script:
+        "../scripts/write_report.py"

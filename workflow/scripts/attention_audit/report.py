@@ -1,0 +1,172 @@
+"""The page that people look at: figures with captions, and the main tables."""
+
+import html
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from attention_audit.tables import atomic_path
+
+CELL = ["dataset", "encoder", "scorer", "normalizer"]
+
+
+def caption_html(text: str) -> str:
+    """The little of reStructuredText that captions use: bold runs and paragraphs."""
+    escaped = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
+
+
+def _sorted(rows: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Rows in the order of the config along every axis."""
+    rank = {
+        column: {name: i for i, name in enumerate(order[f"{column}s"])}
+        for column in CELL
+    }
+    return rows.sort_values(
+        CELL, key=lambda values: values.map(rank[values.name]), kind="stable"
+    )
+
+
+def _with_interval(row: pd.Series, value: str = "mean") -> str:
+    if pd.isna(row[value]):
+        return "–"
+    return f"{row[value]:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _wide(
+    rows: pd.DataFrame, column: str, order: Mapping[str, Sequence[str]], text: pd.Series
+) -> tuple[list[str], list[list[str]]]:
+    """One row a cell of the grid and one column a value of ``column``."""
+    wide = rows.assign(text=text).pivot(index=CELL, columns=column, values="text")
+    wide = _sorted(wide.reset_index(), order)
+    names = [name for name in wide.columns if name not in CELL]
+    columns = [*CELL, *(name.replace("_", " ") for name in names)]
+    return columns, wide[[*CELL, *names]].fillna("–").values.tolist()
+
+
+def score_table(task: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
+    """Test scores, mean over seeds with their range."""
+    rows = task[
+        (task["split"] == "test") & task["metric"].isin(["accuracy", "macro_f1"])
+    ]
+    grouped = rows.groupby([*CELL, "metric"])["value"].agg(["mean", "min", "max"])
+    grouped = grouped.reset_index()
+    text = grouped.apply(
+        lambda r: f"{r['mean']:.3f} [{r['min']:.3f}, {r['max']:.3f}]", axis=1
+    )
+    columns, values = _wide(grouped, "metric", order, text)
+    return {
+        "title": "Task scores",
+        "text": "Test split: mean over seeds, and the lowest and highest seed.",
+        "columns": columns,
+        "rows": values,
+        "names": len(CELL),
+    }
+
+
+def agreement_table(
+    summary: pd.DataFrame, order: Mapping[str, Sequence[str]], confidence: float
+) -> dict:
+    """Kendall's tau-b of attention with every importance."""
+    rows = summary[
+        (summary["measure"] == "kendall_tau_b") & (summary["subject"] == "attention")
+    ]
+    columns, values = _wide(
+        rows, "reference", order, rows.apply(_with_interval, axis=1)
+    )
+    return {
+        "title": "Agreement of attention with importance",
+        "text": "Kendall's tau-b, mean over instances and seeds, with a "
+        f"{confidence:.0%} bootstrap interval over both.",
+        "columns": columns,
+        "rows": values,
+        "names": len(CELL),
+    }
+
+
+def difference_table(
+    comparison: pd.DataFrame,
+    order: Mapping[str, Sequence[str]],
+    reference: str,
+    correction: str,
+) -> dict:
+    """Each normalizer's agreement less that of the reference normalizer."""
+    rows = comparison[
+        (comparison["measure"] == "kendall_tau_b")
+        & (comparison["subject"] == "attention")
+    ]
+
+    def text(row: pd.Series) -> str:
+        p = row["p_corrected"]
+        return _with_interval(row, "difference") + (
+            "" if pd.isna(p) else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+        )
+
+    columns, values = _wide(rows, "reference", order, rows.apply(text, axis=1))
+    return {
+        "title": f"Agreement less that of {reference}",
+        "text": "Paired by instance, over seeds. The interval covers instances and "
+        "seeds; p (Wilcoxon signed-rank, corrected by the method "
+        f"'{correction}') speaks of instances, given these seeds.",
+        "columns": columns,
+        "rows": values,
+        "names": len(CELL),
+    }
+
+
+def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
+    """What each data set holds and what was dropped."""
+    rows = [
+        [
+            card["name"],
+            *(str(sum(card["counts"][s].values())) for s in ("train", "dev", "test")),
+            ", ".join(card["label_names"]),
+            ", ".join(f"{k} {v}" for k, v in card["dropped"].items()) or "nothing",
+        ]
+        for card in cards
+    ]
+    return {
+        "title": "Data",
+        "text": "Texts a split, classes, and texts left out by reason.",
+        "columns": ["dataset", "train", "dev", "test", "classes", "left out"],
+        "rows": rows,
+        "names": 1,
+    }
+
+
+def write_page(
+    template: str,
+    figures: Mapping[str, tuple[str | Path, str]],
+    tables: Sequence[Mapping[str, Any]],
+    n_runs: int,
+    order: Mapping[str, Sequence[str]],
+    path: str | Path,
+) -> None:
+    """Write the page; ``figures`` maps a name to its picture's path and caption."""
+    folder = Path(path).parent
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(template).render(
+        n_runs=n_runs,
+        axes="; ".join(
+            f"{axis} {', '.join(names)}"
+            for axis, names in order.items()
+            if axis != "methods"
+        ),
+        figures=[
+            {
+                "name": name.replace("_", " "),
+                "path": Path(os.path.relpath(picture, folder)).as_posix(),
+                "caption": Markup(caption_html(caption)),
+            }
+            for name, (picture, caption) in figures.items()
+        ],
+        tables=tables,
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page)

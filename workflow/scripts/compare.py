@@ -1,0 +1,15 @@
+"""Every normalizer less the reference one, paired by instance, over seeds."""
+
+from attention_audit.errors import reported
+from attention_audit.inference import Settings, comparison_table
+from attention_audit.provenance import record
+
+with reported(snakemake.log[0]):
+    provenance = record(snakemake.rule, dict(snakemake.params.items()), snakemake.input)
+    comparison_table(
+        snakemake.params.runs,
+        snakemake.input.measures,
+        Settings(**snakemake.params.statistics),
+        provenance,
+        snakemake.output.table,
+    )

@@ -1,0 +1,40 @@
+"""Write the page that shows all figures and the main tables."""
+
+from pathlib import Path
+
+from attention_audit import report
+from attention_audit.errors import reported
+from attention_audit.tables import read_json, read_table
+
+with reported(snakemake.log[0]):
+    params = snakemake.params
+    order, statistics = params.order, params.statistics
+    task, summary, comparison = (
+        read_table(snakemake.input[name], name).to_pandas()
+        for name in ("task", "summary", "comparison")
+    )
+    figures = {
+        name: (picture, Path(caption).read_text())
+        for name, picture, caption in zip(
+            params.figures,
+            snakemake.input.figures,
+            snakemake.input.captions,
+            strict=True,
+        )
+    }
+    tables = [
+        report.score_table(task, order),
+        report.agreement_table(summary, order, statistics["confidence"]),
+        report.difference_table(
+            comparison, order, statistics["reference"], statistics["correction"]
+        ),
+        report.data_table([read_json(card) for card in snakemake.input.cards]),
+    ]
+    report.write_page(
+        Path(snakemake.input.template).read_text(),
+        figures,
+        tables,
+        params.n_runs,
+        order,
+        snakemake.output.page,
+    )
