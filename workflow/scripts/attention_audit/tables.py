@@ -108,6 +108,49 @@ SCHEMAS: dict[str, pa.Schema] = {
         # (hidden state, input) norms; kept for a few instances only
         ("matrix", pa.list_(_floats), _NULLABLE),
     ),
+    # explain: experiments that intervene, a row an instance and variant of it; null
+    # where the experiment cannot be made
+    "permutation": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        # which positions exchange their weights
+        ("kind", pa.string()),
+        ("difference", pa.float64(), _NULLABLE),
+    ),
+    "adversarial": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        ("constraint", pa.string()),
+        ("found", pa.bool_()),
+        ("divergence", pa.float64(), _NULLABLE),
+        ("output_difference", pa.float64()),
+        # the farthest weights, or the model's own where none were found
+        ("attention", _floats),
+    ),
+    "flips": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        ("order", pa.string()),
+        # weights removed when the decision flips; the whole support where it stands
+        ("removed", pa.float64(), _NULLABLE),
+    ),
+    "erasure": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        # what ranks the tokens
+        ("subject", pa.string()),
+        # one value a share of tokens
+        ("comprehensiveness", _floats),
+        ("sufficiency", _floats),
+    ),
+    "seed_variance": _schema(
+        ("instance_id", pa.string()),
+        ("other_seed", pa.int64()),
+        ("divergence", pa.float64(), _NULLABLE),
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),

@@ -162,66 +162,43 @@ def starting_noise(
 
 
 def _search_batch(
-    model: Classifier, batch: Batch, settings: SearchSettings, seed: int
-) -> dict[str, list[Any]]:
-    """Columns of a batch's rows: first those of one constraint, then of the other."""
-    with torch.no_grad():
-        output = model(batch.token_ids, batch.mask)
-    weights = output.attention
+    model: Classifier,
+    hidden: Tensor,
+    weights: Tensor,
+    batch: Batch,
+    settings: SearchSettings,
+    seed: int,
+) -> Iterator[tuple[str, Found]]:
+    """What is found for a batch under each constraint."""
     support = (weights > 0).sum(-1)
-    lengths = batch.mask.sum(-1)
-    found = {}
-    for constraint in CONSTRAINTS:
-        noise = starting_noise(batch, settings.candidates, weights, constraint, seed)
-        if constraint == "none":
-            found[constraint] = search(
-                model, output.hidden, batch.mask, weights, noise, settings
-            )
-            continue
-        # Where no weight is zero the constraint says nothing, and where all are there
-        # is nothing to search.
-        rows = ((support < lengths) & (support > 0)).nonzero().squeeze(-1)
-        found[constraint] = Found(*(part.clone() for part in found["none"]))
-        if len(rows):
-            constrained = search(
-                model,
-                output.hidden[rows],
-                batch.mask[rows],
-                weights[rows],
-                noise[rows],
-                settings,
-                support[rows],
-            )
-            for part, new in zip(found[constraint], constrained, strict=True):
-                part[rows] = new
-    predicted = output.logits.argmax(-1).tolist()
-    columns: dict[str, list[Any]] = {
-        "constraint": [],
-        "divergence": [],
-        "output_difference": [],
-        "attention": [],
+    noise = {
+        constraint: starting_noise(
+            batch, settings.candidates, weights, constraint, seed
+        )
+        for constraint in CONSTRAINTS
     }
-    for constraint, result in found.items():
-        columns["constraint"] += [constraint] * len(predicted)
-        columns["divergence"] += [
-            # No weight at all is no distribution, and has no divergence.
-            value if some else None
-            for value, some in zip(
-                result.divergence.clamp(min=0).tolist(),
-                (support > 0).tolist(),
-                strict=True,
+    free = search(model, hidden, batch.mask, weights, noise["none"], settings)
+    yield "none", free
+    # Where no weight is zero the second constraint is none, and where all are there
+    # is nothing to search.
+    rows = ((support < batch.mask.sum(-1)) & (support > 0)).nonzero().squeeze(-1)
+    if len(rows):
+        constrained = search(
+            model,
+            hidden[rows],
+            batch.mask[rows],
+            weights[rows],
+            noise["support"][rows],
+            settings,
+            support[rows],
+        )
+        free = Found(
+            *(
+                old.index_copy(0, rows, new)
+                for old, new in zip(free, constrained, strict=True)
             )
-        ]
-        columns["output_difference"] += result.output_difference.tolist()
-        columns["attention"] += ragged(result.weights, batch.lengths)
-    repeated = {
-        "instance_id": batch.instance_ids,
-        "length": list(batch.lengths),
-        "predicted": predicted,
-        "support": support.tolist(),
-        "max_attention": weights.amax(-1).tolist(),
-    }
-    return columns | {k: v * len(CONSTRAINTS) for k, v in repeated.items()}
+        )
+    yield "support", free
 
 
 def write_adversarial(
@@ -232,6 +209,33 @@ def write_adversarial(
     settings: SearchSettings,
     seed: int = 0,
 ) -> None:
-    """The farthest weights found at an equal output, a row an (instance, constraint)."""
+    """The farthest weights found at an equal output, a row an (instance, constraint).
+
+    Where none were found the row holds the model's own, at a divergence of 0. An
+    instance without any attention has none that could diverge: null.
+    """
     for batch in batches:
-        table.write({**run, **_search_batch(model, batch, settings, seed)})
+        with torch.no_grad():
+            output = model(batch.token_ids, batch.mask)
+        weights = output.attention
+        support = (weights > 0).sum(-1).tolist()
+        for constraint, found in _search_batch(
+            model, output.hidden, weights, batch, settings, seed
+        ):
+            divergences = found.divergence.tolist()
+            table.write(
+                {
+                    **run,
+                    "instance_id": batch.instance_ids,
+                    "length": batch.lengths,
+                    "support": support,
+                    "constraint": constraint,
+                    "found": [d > 0 for d in divergences],
+                    "divergence": [
+                        d if s else None
+                        for d, s in zip(divergences, support, strict=True)
+                    ],
+                    "output_difference": found.output_difference.tolist(),
+                    "attention": ragged(found.weights, batch.lengths),
+                }
+            )

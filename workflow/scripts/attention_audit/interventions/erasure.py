@@ -22,9 +22,6 @@ from attention_audit.model import Classifier
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter, iterate_table
 
-# Shares of the tokens, as in the paper (sec. 4.2).
-SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
-
 
 class Erasure(NamedTuple):
     """Falls in the probability of the predicted class, (A, B, S) each."""
@@ -58,7 +55,7 @@ def erase(
     token_ids: Tensor,
     mask: Tensor,
     ranks: Tensor,
-    shares: Sequence[float] = SHARES,
+    shares: Sequence[float],
 ) -> Erasure:
     """Comprehensiveness and sufficiency of rankings at every share of tokens.
 
@@ -146,6 +143,7 @@ def write_erasure(
     run: Mapping[str, Any],
     attention: str | Path,
     importances: Mapping[str, str | Path],
+    shares: Sequence[float],
     random_orders: int,
     seed: int = 0,
 ) -> None:
@@ -164,7 +162,7 @@ def write_erasure(
     }
     for batch in batches:
         ranks = _ranks(batch, sources, paths, random_orders, seed)
-        scores = erase(model, batch.token_ids, batch.mask, ranks)
+        scores = erase(model, batch.token_ids, batch.mask, ranks, shares)
         # (A, B, S) -> the random orders as one
         known = len(sources)
         merged = [

@@ -89,7 +89,6 @@ def write_permutation(
     """Permutation differences of every kind, a row an (instance, kind)."""
     for batch in batches:
         output = model(batch.token_ids, batch.mask)
-        predicted = output.logits.argmax(-1).tolist()
         for b, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[b])
             weights = output.attention[b, :n]
@@ -109,9 +108,7 @@ def write_permutation(
                     **run,
                     "instance_id": instance,
                     "length": n,
-                    "predicted": predicted[b],
                     "support": int((weights > 0).sum()),
-                    "max_attention": float(weights.max()),
                     "kind": list(KINDS),
                     "difference": [None if np.isnan(d) else d for d in differences],
                 }
