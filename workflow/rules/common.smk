@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
+from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import FIGURES
 from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions

@@ -201,6 +201,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_seeds", pa.int64()),
         run=False,
     ),
+    # explain: the instances of all runs, for figures that show them
+    "explanation_points": _schema(
+        ("instance_id", pa.string()),
+        ("predicted", pa.int32()),
+        ("max_attention", pa.float64()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("value", pa.float64(), _NULLABLE),
+    ),
     "task": _schema(
         # null for what belongs to the run as a whole
         ("split", pa.string(), _NULLABLE),
@@ -208,6 +218,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("value", pa.float64(), _NULLABLE),
     ),
 }
+# Statistics over the experiments have the form of those over the measures.
+SCHEMAS["explanation_summary"] = SCHEMAS["summary"]
+SCHEMAS["explanation_comparison"] = SCHEMAS["comparison"]
 
 
 def describe(schema: pa.Schema) -> str:

@@ -1,0 +1,152 @@
+"""From the tables of the experiments to measures, a row an (instance, measure)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from attention_audit import tables
+from attention_audit.measures import check_run, jensen_shannon
+from attention_audit.tables import TableWriter
+
+_COLUMNS = ["instance_id", "measure", "subject", "reference", "value"]
+
+
+def _measure(
+    rows: pd.DataFrame,
+    measure: str,
+    value: pd.Series | np.ndarray,
+    subject: str | pd.Series = "attention",
+    reference: str | pd.Series | None = None,
+) -> pd.DataFrame:
+    return rows[["instance_id"]].assign(
+        measure=measure, subject=subject, reference=reference, value=value
+    )[_COLUMNS]
+
+
+def _permutation(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    kind = "shuffled_" + rows["kind"]
+    yield _measure(rows, "permutation_difference", rows["difference"], reference=kind)
+
+
+def _adversarial(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    names = {"none": "adversarial", "support": "adversarial_same_support"}
+    constraint = rows["constraint"].map(names)
+    defined = rows["divergence"].notna()
+    found = rows["found"].astype(float).where(defined)
+    yield _measure(rows, "jsd", rows["divergence"], reference=constraint)
+    yield _measure(rows, "adversarial_found", found, reference=constraint)
+
+
+def _flips(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    removed, order = rows["removed"], rows["order"]
+    yield _measure(rows, "flip_share", removed / rows["length"], order)
+    yield _measure(rows, "flip_support_share", removed / rows["support"], order)
+
+
+def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for measure in ("comprehensiveness", "sufficiency"):
+        area = np.stack(rows[measure].to_list()).mean(1)
+        yield _measure(rows, measure, area, rows["subject"])
+
+
+def _seed_variance(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    # Mean over the other seeds; where one is undefined, all that are not.
+    means = rows.groupby("instance_id", sort=False, as_index=False)["divergence"].mean()
+    yield _measure(means, "jsd", means["divergence"], reference="other_seeds")
+
+
+# experiment -> its measures, from the data frame of its table
+EXPERIMENTS = {
+    "permutation": _permutation,
+    "adversarial": _adversarial,
+    "flips": _flips,
+    "erasure": _erasure,
+    "seed_variance": _seed_variance,
+}
+
+
+def measure_explanations(
+    run: Mapping[str, Any], paths: Mapping[str, str | Path]
+) -> Iterator[pa.Table]:
+    """Yield the measures of every experiment in ``paths``, as tables of "measures".
+
+    Raises `AuditError` where a table belongs to another run.
+    """
+    schema = tables.SCHEMAS["measures"]
+    for experiment, path in paths.items():
+        names = [n for n in tables.SCHEMAS[experiment].names if n != "attention"]
+        table = tables.read_table(path, experiment, names)
+        check_run(table, run, path)
+        if not len(table):
+            continue
+        for rows in EXPERIMENTS[experiment](table.to_pandas()):
+            yield pa.Table.from_pandas(
+                rows.assign(**run)[schema.names], schema, preserve_index=False
+            )
+
+
+def _attentions(path: str | Path, run: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    columns = [*tables.RUN_COLUMNS, "instance_id", "attention"]
+    table = tables.read_table(path, "attention", columns)
+    check_run(table, run, path)
+    rows = table.to_pandas()
+    return dict(zip(rows["instance_id"], rows["attention"], strict=True))
+
+
+def write_seed_variance(
+    table: TableWriter,
+    run: Mapping[str, Any],
+    attention: str | Path,
+    other_seeds: Sequence[int],
+    others: Sequence[str | Path],
+) -> None:
+    """Divergence (nats) of a run's attention from that of runs of other seeds alone.
+
+    A row an (instance, other seed). This is how much attention varies for no reason,
+    the yardstick of every other divergence (Wiegreffe & Pinter 2019, sec. 3.3).
+    """
+    own = _attentions(attention, run)
+    for seed, path in zip(other_seeds, others, strict=True):
+        other = _attentions(path, {**run, "seed": seed})
+        shared = [i for i in own if i in other]
+        divergences = [
+            jensen_shannon(
+                own[i][None], other[i][None], np.ones((1, len(own[i])), dtype=bool)
+            )[0]
+            for i in shared
+        ]
+        table.write(
+            {
+                **run,
+                "instance_id": shared,
+                "other_seed": seed,
+                "divergence": [None if np.isnan(d) else d for d in divergences],
+            }
+        )
+
+
+def point_rows(
+    run: Mapping[str, Any],
+    measures: str | Path,
+    attention: str | Path,
+    wanted: Sequence[str],
+) -> pa.Table:
+    """Values of some measures of one run beside each instance's class and largest weight.
+
+    For figures that show instances, not means. Returns a table of schema
+    "explanation_points".
+    """
+    columns = ["instance_id", "predicted", "attention"]
+    instances = tables.read_table(attention, "attention", columns).to_pandas()
+    instances["max_attention"] = instances.pop("attention").map(np.max)
+    values = tables.read_table(measures, "measures").to_pandas()
+    values = values[values["measure"].isin(wanted)]
+    rows = values.merge(instances, on="instance_id", validate="many_to_one")
+    schema = tables.SCHEMAS["explanation_points"]
+    return pa.Table.from_pandas(
+        rows.assign(**run)[schema.names], schema, preserve_index=False
+    )
