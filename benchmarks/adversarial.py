@@ -39,9 +39,7 @@ def seconds(model: Classifier, instances: int, batch: int) -> float:
     start = time.perf_counter()
     for first in range(0, instances, batch):
         size = min(batch, instances - first)
-        lengths = torch.randint(
-            LENGTH - 10, LENGTH + 1, (size, 1), generator=generator
-        )
+        lengths = torch.randint(LENGTH - 10, LENGTH + 1, (size, 1), generator=generator)
         mask = torch.arange(int(lengths.max())) < lengths
         ids = torch.randint(2, 1000, mask.shape, generator=generator) * mask
         noise = torch.randn(
@@ -63,7 +61,9 @@ def main() -> None:
         f"{INSTANCES} instances of about {LENGTH} tokens in batches of {BATCH}: "
         f"{together:.1f} s on {THREADS} threads"
     )
-    print(f"one at a time: {alone / ALONE:.2f} s an instance, {ratio:.1f} times as long")
+    print(
+        f"one at a time: {alone / ALONE:.2f} s an instance, {ratio:.1f} times as long"
+    )
 
 
 if __name__ == "__main__":

@@ -52,10 +52,12 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "t.parquet"
     write(path)
     before = path.read_bytes()
-    with pytest.raises(ZeroDivisionError):
-        with tables.open_table(path, "importance", {}) as table:
-            table.write(ROWS)
-            raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError),
+        tables.open_table(path, "importance", {}) as table,
+    ):
+        table.write(ROWS)
+        raise ZeroDivisionError
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 

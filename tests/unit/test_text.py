@@ -9,19 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention_audit import tables
-from attention_audit.errors import AuditError
-from attention_audit.sources import Document
-from attention_audit.text import (
+from attention_audit.batches import (
     PAD,
     UNK,
-    build_vocabulary,
     length_bucketed_batches,
     pad_batch,
-    prepare_dataset,
     read_examples,
     read_vocabulary,
-    tokenize,
 )
+from attention_audit.errors import AuditError
+from attention_audit.sources import Document
+from attention_audit.text import build_vocabulary, prepare_dataset, tokenize
 
 # ---------------------------------------------------------------- tokens
 

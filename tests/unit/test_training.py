@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from attention_audit.batches import Examples
 from attention_audit.errors import AuditError
 from attention_audit.model import ModelSettings
-from attention_audit.text import Examples
 from attention_audit.training import build_optimizer, evaluate, macro_f1, train
 from tests.unit.models import ENCODERS, tiny_model
 

@@ -1,7 +1,7 @@
 """How far the attention of one run is from that of runs that differ in the seed alone."""
 
 from attention_audit.errors import reported
-from attention_audit.explanations import write_seed_variance
+from attention_audit.interventions.seeds import write_seed_variance
 from attention_audit.provenance import record
 from attention_audit.tables import open_table
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from attention_audit.batches import read_examples, read_vocabulary
 from attention_audit.errors import reported
 from attention_audit.model import (
     ModelSettings,
@@ -14,7 +15,6 @@ from attention_audit.model import (
 )
 from attention_audit.provenance import record
 from attention_audit.tables import read_json, write_json, write_table
-from attention_audit.text import read_examples, read_vocabulary
 from attention_audit.training import evaluate, train
 
 with reported(snakemake.log[0]):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from attention_audit.batches import pad_batch
 from attention_audit.tables import iterate_table
-from attention_audit.text import pad_batch
 
 
 class Batch(NamedTuple):

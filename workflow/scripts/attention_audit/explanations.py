@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from attention_audit import tables
-from attention_audit.measures import check_run, jensen_shannon
-from attention_audit.tables import TableWriter
+from attention_audit.measures import check_run
+from attention_audit.schemas import SCHEMAS
 
 _COLUMNS = ["instance_id", "measure", "subject", "reference", "value"]
 
@@ -76,9 +76,9 @@ def measure_explanations(
 
     Raises `AuditError` where a table belongs to another run.
     """
-    schema = tables.SCHEMAS["measures"]
+    schema = SCHEMAS["measures"]
     for experiment, path in paths.items():
-        names = [n for n in tables.SCHEMAS[experiment].names if n != "attention"]
+        names = [n for n in SCHEMAS[experiment].names if n != "attention"]
         table = tables.read_table(path, experiment, names)
         check_run(table, run, path)
         if not len(table):
@@ -87,46 +87,6 @@ def measure_explanations(
             yield pa.Table.from_pandas(
                 rows.assign(**run)[schema.names], schema, preserve_index=False
             )
-
-
-def _attentions(path: str | Path, run: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    columns = [*tables.RUN_COLUMNS, "instance_id", "attention"]
-    table = tables.read_table(path, "attention", columns)
-    check_run(table, run, path)
-    rows = table.to_pandas()
-    return dict(zip(rows["instance_id"], rows["attention"], strict=True))
-
-
-def write_seed_variance(
-    table: TableWriter,
-    run: Mapping[str, Any],
-    attention: str | Path,
-    other_seeds: Sequence[int],
-    others: Sequence[str | Path],
-) -> None:
-    """Divergence (nats) of a run's attention from that of runs of other seeds alone.
-
-    A row an (instance, other seed). This is how much attention varies for no reason,
-    the yardstick of every other divergence (Wiegreffe & Pinter 2019, sec. 3.3).
-    """
-    own = _attentions(attention, run)
-    for seed, path in zip(other_seeds, others, strict=True):
-        other = _attentions(path, {**run, "seed": seed})
-        shared = [i for i in own if i in other]
-        divergences = [
-            jensen_shannon(
-                own[i][None], other[i][None], np.ones((1, len(own[i])), dtype=bool)
-            )[0]
-            for i in shared
-        ]
-        table.write(
-            {
-                **run,
-                "instance_id": shared,
-                "other_seed": seed,
-                "divergence": [None if np.isnan(d) else d for d in divergences],
-            }
-        )
 
 
 def point_rows(
@@ -146,7 +106,7 @@ def point_rows(
     values = tables.read_table(measures, "measures").to_pandas()
     values = values[values["measure"].isin(wanted)]
     rows = values.merge(instances, on="instance_id", validate="many_to_one")
-    schema = tables.SCHEMAS["explanation_points"]
+    schema = SCHEMAS["explanation_points"]
     return pa.Table.from_pandas(
         rows.assign(**run)[schema.names], schema, preserve_index=False
     )

@@ -24,6 +24,7 @@ from attention_audit import tables
 from attention_audit.errors import AuditError, suggestion
 from attention_audit.measures import check_run
 from attention_audit.randomness import generator
+from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
 
 logger = logging.getLogger(__name__)
 
@@ -345,9 +346,9 @@ def _write_rows(
         field.name: pa.array(
             [row[field.name] for row in rows], field.type, from_pandas=True
         )
-        for field in tables.SCHEMAS[schema]
+        for field in SCHEMAS[schema]
     }
-    table = pa.table(columns, schema=tables.SCHEMAS[schema])
+    table = pa.table(columns, schema=SCHEMAS[schema])
     tables.write_table(path, schema, table, provenance)
 
 
@@ -462,7 +463,7 @@ def task_table(
                     f"{sorted(metrics)}. Delete the file and run snakemake again to "
                     "rebuild it."
                 )
-        identity = {column: run[column] for column in tables.RUN_COLUMNS}
+        identity = {column: run[column] for column in RUN_COLUMNS}
         for name in sorted(metrics):
             nested = isinstance(metrics[name], Mapping)
             found = metrics[name] if nested else {name: metrics[name]}

@@ -15,13 +15,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import entr, erfc, rel_entr
+from scipy.special import erfc
 
 from attention_audit import tables
+from attention_audit.distributions import (
+    Floats,
+    Mask,
+    check_shapes,
+    dispersion,
+    entropy,
+    support_size,
+)
 from attention_audit.errors import AuditError
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
 
 # Elements of a padded batch that Kendall's tau works on at once: temporaries then
 # stay within a megabyte, which is also where they are fastest.
@@ -272,7 +278,7 @@ def kendall_tau_b(
         holds a NaN.
     """
     x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
-    _check_shapes(mask, x, y)
+    check_shapes(mask, x, y)
     batch = len(mask)
     parts = np.zeros((5, batch))
     lengths = mask.sum(axis=1)
@@ -312,70 +318,6 @@ def kendall_tau_b(
     )
 
 
-# --- concentration and divergence -----------------------------------------------
-
-
-def _check_shapes(mask: Mask, *arrays: np.ndarray) -> None:
-    for array in arrays:
-        if mask.ndim != 2 or array.shape != mask.shape:
-            raise ValueError(
-                f"expected arrays and a mask of one shape (B, n), "
-                f"got {array.shape} and mask {mask.shape}"
-            )
-
-
-def _distribution(w: npt.ArrayLike, mask: Mask) -> Floats:
-    """Weights scaled to sum to one over the mask; a row of NaN without any mass."""
-    w = np.where(mask, np.asarray(w, dtype=np.float64), 0.0)
-    with np.errstate(invalid="ignore"):
-        return w / w.sum(axis=1, keepdims=True)
-
-
-def support_size(w: npt.ArrayLike, mask: Mask) -> npt.NDArray[np.int64]:
-    """Number of positions with weight above zero; ``(B, n)`` to ``(B,)`` int64."""
-    w = np.asarray(w)
-    _check_shapes(mask, w)
-    return np.count_nonzero((w > 0) & mask, axis=1)
-
-
-def entropy(w: npt.ArrayLike, mask: Mask) -> Floats:
-    """Shannon entropy -sum p ln p in nats of weights scaled to sum to one.
-
-    ``w`` is ``(B, n)`` and not negative; 0 ln 0 counts as 0. The result ``(B,)``
-    lies in [0, ln n], and is NaN where all weights are zero.
-    """
-    w = np.asarray(w)
-    _check_shapes(mask, w)
-    return entr(_distribution(w, mask)).sum(axis=1)
-
-
-def dispersion(w: npt.ArrayLike, mask: Mask) -> Floats:
-    """`entropy` over its largest value, ln n (Meister et al. 2021): 0 one-hot, 1 uniform.
-
-    NaN where fewer than two positions exist and where all weights are zero.
-    """
-    lengths = mask.sum(axis=1)
-    most = np.log(np.where(lengths < 2, 1, lengths))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(lengths < 2, np.nan, entropy(w, mask) / most)
-
-
-def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, mask: Mask) -> Floats:
-    """Jensen-Shannon divergence in nats: KL(p|m)/2 + KL(q|m)/2 with m = (p + q)/2.
-
-    ``p`` and ``q`` are ``(B, n)``, not negative, and scaled to sum to one. The
-    result ``(B,)`` is symmetric, 0 for equal and ln 2 for disjoint distributions;
-    NaN where either has no mass.
-    """
-    p, q = np.asarray(p), np.asarray(q)
-    _check_shapes(mask, p, q)
-    p, q = _distribution(p, mask), _distribution(q, mask)
-    middle = (p + q) / 2
-    total = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
-    # Rounding may leave the range by an ulp.
-    return np.clip(total, 0.0, np.log(2))
-
-
 # --- one run --------------------------------------------------------------------
 
 
@@ -393,7 +335,7 @@ def check_run(
     table: pa.Table, identity: Mapping[str, object], path: str | Path
 ) -> None:
     """Raise an `AuditError` unless every row carries the run's identity."""
-    for column in tables.RUN_COLUMNS:
+    for column in RUN_COLUMNS:
         for value in pc.unique(table[column]).to_pylist():
             if value != identity[column]:
                 raise AuditError(
@@ -471,7 +413,7 @@ def _rows(
             "reference": reference,
         }
         arrays = []
-        for field in tables.SCHEMAS["measures"]:
+        for field in SCHEMAS["measures"]:
             if field.name == "instance_id":
                 arrays.append(pa.array(ids, field.type))
             elif field.name == "value":
@@ -480,7 +422,7 @@ def _rows(
             else:
                 scalar = pa.scalar(columns[field.name], field.type)
                 arrays.append(pa.repeat(scalar, len(ids)))
-        pieces.append(pa.Table.from_arrays(arrays, schema=tables.SCHEMAS["measures"]))
+        pieces.append(pa.Table.from_arrays(arrays, schema=SCHEMAS["measures"]))
     return pa.concat_tables(pieces)
 
 
@@ -602,7 +544,7 @@ def measure_run(
     if influence is None:
         return
     # The matrices are large and not needed here.
-    columns = [n for n in tables.SCHEMAS["influence"].names if n != "matrix"]
+    columns = [n for n in SCHEMAS["influence"].names if n != "matrix"]
     for batch in tables.iterate_table(influence, "influence", batch_size, columns):
         check_run(batch, identity, influence)
         ids = batch["instance_id"].to_pylist()

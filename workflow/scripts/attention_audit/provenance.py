@@ -18,7 +18,10 @@ from typing import Any
 
 import grimp
 
+from attention_audit.schemas import SCHEMAS
+
 PACKAGE = "attention_audit"
+SCHEMAS_MODULE = f"{PACKAGE}.schemas"
 SCRIPTS = Path(__file__).resolve().parent.parent
 
 # Libraries whose version can change a number or a picture. A job depends on those
@@ -57,10 +60,29 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
     return tree
 
 
+def _digest(value: Any) -> str:
+    """sha256 of a JSON-ready value, in hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def syntax_digest(source: str) -> str:
     """sha256 of Python source by its syntax tree, without comments and docstrings."""
-    tree = _without_docstrings(ast.parse(source))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _digest(ast.dump(_without_docstrings(ast.parse(source))))
+
+
+def _schemas_named(source: str) -> set[str]:
+    """Table schemas that Python source names in a string."""
+    return {
+        node.value
+        for node in ast.walk(_without_docstrings(ast.parse(source)))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value in SCHEMAS
+    }
+
+
+def _schema_digest(name: str) -> str:
+    return _digest([[f.name, str(f.type), f.nullable] for f in SCHEMAS[name]])
 
 
 @functools.cache
@@ -120,16 +142,23 @@ def code_digest(script: str, *modules: str) -> str:
 
     ``modules`` are package modules that the script chooses at run time, relative to
     the package, for example ``"attribution.gradients"``. Comments, docstrings and
-    layout do not count; see `syntax_digest`.
+    layout do not count; see `syntax_digest`. Of the table schemas, those count that
+    this code names, so that changing one reruns the jobs that read or write it.
     """
-    ours = sorted(
-        m
-        for m in _dependencies(script, modules)
-        if m == PACKAGE or m.startswith(f"{PACKAGE}.")
-    )
-    parts = {m: syntax_digest(_module_file(m).read_text()) for m in ours}
-    parts["script"] = syntax_digest((SCRIPTS / script).read_text())
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    ours = [
+        module
+        for module in sorted(_dependencies(script, modules))
+        if module.split(".")[0] == PACKAGE and module != SCHEMAS_MODULE
+    ]
+    sources = {module: _module_file(module).read_text() for module in ours}
+    sources["script"] = (SCRIPTS / script).read_text()
+    schemas = set().union(*map(_schemas_named, sources.values()))
+    return _digest(
+        {
+            "code": {name: syntax_digest(source) for name, source in sources.items()},
+            "schemas": {name: _schema_digest(name) for name in schemas},
+        }
+    )[:16]
 
 
 @functools.cache

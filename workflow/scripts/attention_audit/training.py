@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from attention_audit.batches import Examples, length_bucketed_batches, pad_batch
 from attention_audit.errors import AuditError
 from attention_audit.model import Classifier, ModelSettings
 from attention_audit.tables import atomic_path
-from attention_audit.text import Examples, length_bucketed_batches, pad_batch
 
 logger = logging.getLogger(__name__)
 

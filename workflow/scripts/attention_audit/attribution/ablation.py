@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from attention_audit.batches import UNK
 from attention_audit.model import Classifier
 
 # Tokens in one forward pass: enough to fill the processor, little enough to bound
 # memory whatever the length of a text.
 TOKENS_PER_PASS = 32_768
-
-UNK = 1
 
 
 def chunks(lengths: Tensor) -> Iterator[slice]:

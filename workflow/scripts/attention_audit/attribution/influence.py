@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.audit import Batch
+from attention_audit.distributions import dispersion
 from attention_audit.encoders import BiLSTMEncoder
 from attention_audit.model import Classifier
 from attention_audit.tables import TableWriter
@@ -121,16 +122,13 @@ def summarise(norms: np.ndarray) -> InfluenceSummary:
     and the last rank.
     """
     n = len(norms)
-    total = norms.sum(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = norms / total
-        terms = np.where(
-            share > 0, share * np.log(share), np.where(total > 0, 0, np.nan)
-        )
-        dispersion = -terms.sum(1) / np.log(n) if n > 1 else np.full(n, np.nan)
+    total = norms.sum(1)
+    with np.errstate(invalid="ignore"):
+        share = np.diag(norms) / total
     own = np.diag(norms)[:, None]
-    rank = np.where(total[:, 0] > 0, 1 + (norms > own).sum(1), n)
-    return InfluenceSummary(dispersion, np.diag(share), rank.astype(np.int32))
+    rank = np.where(total > 0, 1 + (norms > own).sum(1), n)
+    spread = dispersion(norms, np.ones(norms.shape, dtype=bool))
+    return InfluenceSummary(spread, share, rank.astype(np.int32))
 
 
 def write_influence(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from attention_audit.audit import Batch, ragged
-from attention_audit.measures import entropy, support_size
+from attention_audit.distributions import entropy, support_size
 from attention_audit.model import Classifier
 from attention_audit.tables import TableWriter
 

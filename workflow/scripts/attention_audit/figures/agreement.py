@@ -28,7 +28,7 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
             part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
             lines_by_sparsity(panel, part, "sparsity", "reference", order["methods"])
             panel.axhline(0, color="black", linewidth=0.6)
-            panel.set_title(f"{dataset}, {model}")
+            panel.set_title(f"{dataset}, {model}", pad=24)
         line[0].set_ylabel("Kendall $\\tau_b$ with attention")
     for panel in axes[-1]:
         panel.set_xlabel("sparsity: share of zero weights")

@@ -33,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
             )
             panel.set_xlim(0, 1.02)
             panel.set_ylim(0, 1.02)
-            panel.set_title(f"{dataset}, {model}")
+            panel.set_title(f"{dataset}, {model}", pad=24)
         line[0].set_ylabel("dispersion of importance")
     for panel in axes[-1]:
         panel.set_xlabel("dispersion of attention")

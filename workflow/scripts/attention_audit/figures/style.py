@@ -57,7 +57,12 @@ def models(rows: pd.DataFrame, order: Order) -> list[str]:
     """The models in ``rows`` in the order of the config."""
     rank = {name: i for i, name in enumerate([*order["encoders"], *order["scorers"]])}
     found = rows[["model", "encoder", "scorer"]].drop_duplicates()
-    keys = zip(found["encoder"].map(rank), found["scorer"].map(rank), found["model"])
+    keys = zip(
+        found["encoder"].map(rank),
+        found["scorer"].map(rank),
+        found["model"],
+        strict=True,
+    )
     return [model for *_, model in sorted(keys)]
 
 
@@ -155,7 +160,7 @@ def lines_by_sparsity(
 ) -> None:
     """Means with intervals along ``x``, a line a method.
 
-    Methods of hidden states are dashed, and the normalizer of each x stands over it.
+    Methods of hidden states are dashed; the normalizer of each x stands over the panel.
     """
     for i, name in enumerate(names):
         part = rows[rows[series] == name].sort_values(x)
@@ -176,11 +181,11 @@ def lines_by_sparsity(
             normalizer,
             (position, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(0, -1),
+            xytext=(0, 2),
             textcoords="offset points",
-            rotation=90,
-            ha="right",
-            va="top",
+            rotation=60,
+            ha="left",
+            va="bottom",
             fontsize=5.5,
             color="0.35",
         )

@@ -1,0 +1,209 @@
+"""The contract between stages: the schema of every Parquet table of the pipeline.
+
+A job depends on the schemas of the tables that it reads and writes, by name, and not
+on this module as a whole: see `provenance.code_digest`.
+"""
+
+import pyarrow as pa
+
+# The identity of a run, carried by every table that belongs to one.
+RUN_COLUMNS = ("dataset", "encoder", "scorer", "normalizer", "seed")
+
+_RUN_FIELDS = [
+    pa.field("dataset", pa.string(), nullable=False),
+    pa.field("encoder", pa.string(), nullable=False),
+    pa.field("scorer", pa.string(), nullable=False),
+    pa.field("normalizer", pa.string(), nullable=False),
+    pa.field("seed", pa.int64(), nullable=False),
+]
+
+
+def _schema(*fields: tuple, run: bool = True) -> pa.Schema:
+    """A schema from (name, type[, nullable]) triples, after the run's identity."""
+    own = [
+        pa.field(name, type_, nullable=bool(nullable))
+        for name, type_, *nullable in fields
+    ]
+    return pa.schema((_RUN_FIELDS if run else []) + own)
+
+
+_floats = pa.list_(pa.float32())
+_NULLABLE = True
+
+SCHEMAS: dict[str, pa.Schema] = {
+    # fetch: what a hub data set looked like at the pinned revision
+    "documents": _schema(
+        ("split", pa.string()),
+        ("text", pa.string(), _NULLABLE),
+        ("label", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    # prepare
+    "examples": _schema(
+        ("dataset", pa.string()),
+        ("instance_id", pa.string()),
+        ("tokens", pa.list_(pa.string())),
+        ("token_ids", pa.list_(pa.int32())),
+        ("label", pa.int32()),
+        ("length", pa.int32()),
+        run=False,
+    ),
+    "vocabulary": _schema(
+        ("dataset", pa.string()),
+        ("token_id", pa.int32()),
+        ("token", pa.string()),
+        ("count", pa.int64()),
+        # the pretrained vector; null without one
+        ("vector", _floats, _NULLABLE),
+        run=False,
+    ),
+    # train
+    "history": _schema(
+        ("epoch", pa.int32()),
+        ("train_loss", pa.float64()),
+        ("dev_loss", pa.float64()),
+        ("dev_accuracy", pa.float64()),
+        ("dev_macro_f1", pa.float64()),
+        ("best", pa.bool_()),
+    ),
+    # attribute: a row an instance, lists as long as the input
+    "attention": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("label", pa.int32()),
+        ("predicted", pa.int32()),
+        ("probabilities", _floats),
+        ("attention", _floats),
+        ("support", pa.int32()),
+        ("entropy", pa.float32()),
+    ),
+    "importance": _schema(
+        ("method", pa.string()),
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("importance", _floats),
+    ),
+    "influence": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        # one value a hidden state
+        ("dispersion", _floats),
+        ("coindexed_share", _floats),
+        ("coindexed_rank", pa.list_(pa.int32())),
+        # (hidden state, input) norms; kept for a few instances only
+        ("matrix", pa.list_(_floats), _NULLABLE),
+    ),
+    # explain: experiments that intervene, a row an instance and variant of it; null
+    # where the experiment cannot be made
+    "permutation": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        # which positions exchange their weights
+        ("kind", pa.string()),
+        ("difference", pa.float64(), _NULLABLE),
+    ),
+    "adversarial": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        ("constraint", pa.string()),
+        ("found", pa.bool_()),
+        ("divergence", pa.float64(), _NULLABLE),
+        ("output_difference", pa.float64()),
+        # the farthest weights, or the model's own where none were found
+        ("attention", _floats),
+    ),
+    "flips": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        ("order", pa.string()),
+        # weights removed when the decision flips; the whole support where it stands
+        ("removed", pa.float64(), _NULLABLE),
+    ),
+    "erasure": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        # what ranks the tokens
+        ("subject", pa.string()),
+        # one value a share of tokens
+        ("comprehensiveness", _floats),
+        ("sufficiency", _floats),
+    ),
+    "seed_variance": _schema(
+        ("instance_id", pa.string()),
+        ("other_seed", pa.int64()),
+        ("divergence", pa.float64(), _NULLABLE),
+    ),
+    # measure: a row an (instance, measure); null where the measure is undefined
+    "measures": _schema(
+        ("instance_id", pa.string()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("value", pa.float64(), _NULLABLE),
+    ),
+    # compare: over instances and seeds; null where undefined
+    "summary": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("mean", pa.float64(), _NULLABLE),
+        ("low", pa.float64(), _NULLABLE),
+        ("high", pa.float64(), _NULLABLE),
+        ("sd_instances", pa.float64(), _NULLABLE),
+        ("sd_seeds", pa.float64(), _NULLABLE),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("n_undefined", pa.int64()),
+        run=False,
+    ),
+    "comparison": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("baseline", pa.string()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("difference", pa.float64(), _NULLABLE),
+        ("low", pa.float64(), _NULLABLE),
+        ("high", pa.float64(), _NULLABLE),
+        ("seed_low", pa.float64(), _NULLABLE),
+        ("seed_high", pa.float64(), _NULLABLE),
+        ("p", pa.float64(), _NULLABLE),
+        ("p_corrected", pa.float64(), _NULLABLE),
+        ("correction", pa.string()),
+        ("rank_biserial", pa.float64(), _NULLABLE),
+        ("cohens_d", pa.float64(), _NULLABLE),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        run=False,
+    ),
+    # explain: the instances of all runs, for figures that show them
+    "explanation_points": _schema(
+        ("instance_id", pa.string()),
+        ("predicted", pa.int32()),
+        ("max_attention", pa.float64()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("value", pa.float64(), _NULLABLE),
+    ),
+    "task": _schema(
+        # null for what belongs to the run as a whole
+        ("split", pa.string(), _NULLABLE),
+        ("metric", pa.string()),
+        ("value", pa.float64(), _NULLABLE),
+    ),
+}
+
+# Statistics over the experiments have the form of those over the measures.
+SCHEMAS["explanation_summary"] = SCHEMAS["summary"]
+SCHEMAS["explanation_comparison"] = SCHEMAS["comparison"]
