@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from attention_audit import inference, tables
+from attention_audit import inference, tables, task
 from attention_audit.errors import AuditError
 from attention_audit.inference import Settings
 
@@ -404,7 +404,7 @@ def test_task_table(tmp_path):
     source = tmp_path / "metrics.json"
     source.write_text(json.dumps(metrics))
     out = tmp_path / "task.parquet"
-    inference.task_table([run("softmax", 1)], [source], {}, out)
+    task.task_table([run("softmax", 1)], [source], {}, out)
     found = {(r["split"], r["metric"]): r["value"] for r in rows(out, "task")}
     assert found == {
         ("dev", "accuracy"): 0.8,
@@ -415,4 +415,4 @@ def test_task_table(tmp_path):
     }
     source.write_text(json.dumps({"dev": {}}))
     with pytest.raises(AuditError, match="split 'test'"):
-        inference.task_table([run("softmax", 1)], [source], {}, out)
+        task.task_table([run("softmax", 1)], [source], {}, out)

@@ -160,9 +160,21 @@ def test_damage_is_named(tmp_path):
     settings.write_text(json.dumps(changed))
     with pytest.raises(AuditError, match="does not fit"):
         load_model(weights, settings)
-    weights.unlink()
     with pytest.raises(AuditError, match="no such file"):
         load_model(weights, settings)
+
+
+@pytest.mark.parametrize("place", [0.5, 0.7, 0.9])
+def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path, place):
+    weights, settings = saved(tmp_path, tiny_model(dtype=torch.float32))
+    flipped = bytearray(weights.read_bytes())
+    flipped[int(len(flipped) * place)] ^= 1
+    weights.write_bytes(flipped)
+    with pytest.raises(AuditError, match="not a whole checkpoint"):
+        load_model(weights, settings)
+    # out of the way, so that the next run trains the model anew
+    assert weights.with_name("model.safetensors.damaged").read_bytes() == flipped
+    assert not weights.exists()
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch):

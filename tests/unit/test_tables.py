@@ -1,5 +1,6 @@
 """Tables are written whole or not at all, and read only as what they are."""
 
+import errno
 import os
 import stat
 
@@ -125,6 +126,43 @@ def test_a_damaged_file_is_named_and_not_read(tmp_path, read, damage):
         path.unlink()
     with pytest.raises(AuditError, match=r"t\.parquet.*[Rr]un snakemake"):
         list(read(path, "importance"))
+    # out of the way, so that the next run makes it anew
+    assert not path.exists()
+    assert path.with_name("t.parquet.damaged").exists() == (damage != "missing")
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    write(path)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(PermissionError):
+        tables.read_table(path, "importance")
+    assert path.exists()
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path):
+    path = tmp_path / "t.parquet"
+    with tables.atomic_path(path) as temporary:
+        temporary.write_text("half a table")
+        killed = temporary.read_bytes()
+    temporary.write_bytes(killed)
+    write(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_scratch_folder_is_empty_at_first_and_gone_at_last(tmp_path):
+    with tables.scratch_folder(tmp_path / "t.parquet") as folder:
+        (folder / "left").touch()
+        kept = folder
+    kept.mkdir()
+    (kept / "left").touch()
+    with tables.scratch_folder(tmp_path / "t.parquet") as folder:
+        assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_in_batches_bounds_them_and_keeps_the_order(tmp_path):

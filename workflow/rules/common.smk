@@ -1,4 +1,5 @@
 # Paths, wildcards and config slices that the rules share.
+import os
 import re
 import sys
 from dataclasses import asdict
@@ -25,6 +26,8 @@ try:
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
+# Relative, so that finished results stay finished when the folder is moved.
+WORKFLOW = os.path.relpath(workflow.basedir)
 RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")

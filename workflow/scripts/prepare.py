@@ -5,12 +5,14 @@ from pathlib import Path
 
 from attention_audit.errors import reported
 from attention_audit.provenance import record
-from attention_audit.sources import read_documents, read_vectors
+from attention_audit.sources import check_archive, read_documents, read_vectors
 from attention_audit.text import prepare_dataset
 
 with reported(snakemake.log[0]):
     params = snakemake.params
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    for path, sha256 in params.archives.items():
+        check_archive(path, sha256)
     vectors = None
     if params.vectors is not None:
         vectors = partial(read_vectors, params.vectors, snakemake.input.vectors)

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import errno
 import logging
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,16 @@ class AuditError(Exception):
     The message names the file or key, what was expected and found, and the fix.
     Anything else that is raised is a fault of the program and keeps its traceback.
     """
+
+
+# Faults of the system that a user can mend, and how.
+_FIXES = {
+    errno.ENOSPC: "The disk is full: make room and run snakemake again.",
+    errno.EDQUOT: "The disk quota is used up: make room and run snakemake again.",
+    errno.EROFS: "The results must be writable: remount them and run snakemake again.",
+    errno.EACCES: "The results must be writable: check their rights and run "
+    "snakemake again.",
+}
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -44,6 +55,14 @@ def reported(log: str | Path) -> Iterator[None]:
     except AuditError as error:
         logger.error("error: %s", error)
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _FIXES:
+            logger.exception("unexpected error")
+            raise
+        message = f"{error}. {_FIXES[error.errno]}"
+        logger.error("error: %s", message)
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
     except Exception:
         logger.exception("unexpected error")

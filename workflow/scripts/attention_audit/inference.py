@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from scipy.stats import rankdata, wilcoxon
 from tqdm import tqdm
 
@@ -335,23 +334,6 @@ def _groups(
         )
 
 
-def _write_rows(
-    path: str | Path,
-    schema: str,
-    rows: Sequence[Mapping[str, object]],
-    provenance: Mapping[str, object],
-) -> None:
-    """Write dictionaries as a table, NaN as null."""
-    columns = {
-        field.name: pa.array(
-            [row[field.name] for row in rows], field.type, from_pandas=True
-        )
-        for field in SCHEMAS[schema]
-    }
-    table = pa.table(columns, schema=SCHEMAS[schema])
-    tables.write_table(path, schema, table, provenance)
-
-
 def summary_table(
     runs: Sequence[Mapping[str, object]],
     measure_paths: Sequence[str | Path],
@@ -374,7 +356,7 @@ def summary_table(
                     frame.to_numpy(), settings.bootstrap_draws, settings.confidence, rng
                 )
                 rows.append(_identified(group, normalizer, key) | asdict(summary))
-    _write_rows(path, "summary", rows, provenance)
+    tables.write_rows(path, "summary", rows, provenance)
 
 
 def comparison_table(
@@ -428,7 +410,7 @@ def comparison_table(
         corrected = correct([row["p"] for row in family], settings.correction)
         for row, p in zip(family, corrected, strict=True):
             row["p_corrected"] = p
-    _write_rows(path, "comparison", rows, provenance)
+    tables.write_rows(path, "comparison", rows, provenance)
 
 
 def _identified(group: tuple[str, ...], normalizer: str, key: Key) -> dict:
@@ -439,41 +421,3 @@ def _identified(group: tuple[str, ...], normalizer: str, key: Key) -> dict:
         "subject": subject,
         "reference": reference,
     }
-
-
-def task_table(
-    runs: Sequence[Mapping[str, object]],
-    metrics_paths: Sequence[str | Path],
-    provenance: Mapping[str, object],
-    path: str | Path,
-) -> None:
-    """Write the table "task": a row a run and metric, from each run's metrics.json.
-
-    Metrics of a split ("dev", "test") carry its name; those of the whole run
-    (best_epoch, epochs, parameters) have none.
-    """
-    rows = []
-    for run, source in zip(runs, metrics_paths, strict=True):
-        metrics = tables.read_json(source)
-        metrics.pop("provenance", None)
-        for split in ("dev", "test"):
-            if not isinstance(metrics.get(split), Mapping):
-                raise AuditError(
-                    f"{source}: expected the metrics of split '{split}', found keys "
-                    f"{sorted(metrics)}. Delete the file and run snakemake again to "
-                    "rebuild it."
-                )
-        identity = {column: run[column] for column in RUN_COLUMNS}
-        for name in sorted(metrics):
-            nested = isinstance(metrics[name], Mapping)
-            found = metrics[name] if nested else {name: metrics[name]}
-            for metric in sorted(found):
-                rows.append(
-                    identity
-                    | {
-                        "split": name if nested else None,
-                        "metric": metric,
-                        "value": found[metric],
-                    }
-                )
-    _write_rows(path, "task", rows, provenance)

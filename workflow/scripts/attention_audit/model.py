@@ -3,6 +3,7 @@
 Shapes: B instances, n positions, E embedding size, H hidden size, K classes.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from attention_audit.attention import AttentionPooling
 from attention_audit.encoders import build_encoder
 from attention_audit.errors import AuditError
-from attention_audit.tables import METADATA_KEY, atomic_path, read_json
+from attention_audit.tables import METADATA_KEY, atomic_path, read_json, set_aside
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,29 @@ def save_model(
     model: Classifier, path: str | Path, provenance: Mapping[str, Any]
 ) -> None:
     """Write a model's weights as safetensors, atomically, with their provenance."""
-    # One metadata key only: the format does not keep the order of several, and the
-    # same model must give the same bytes.
-    metadata = {METADATA_KEY.decode(): json.dumps(provenance, sort_keys=True)}
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    # One metadata key only: the format does not keep the order of several, and the
+    # same model must give the same bytes. The format has no checksum of its own.
+    made = {**provenance, "tensors_sha256": _tensors_digest(state)}
+    metadata = {METADATA_KEY.decode(): json.dumps(made, sort_keys=True)}
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(state, temporary, metadata)
+        temporary.write_bytes(safetensors.torch.save(state, metadata))
+
+
+def _tensors_digest(state: Mapping[str, Tensor]) -> str:
+    """sha256 of names, types, shapes and values of tensors on the CPU."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        values = state[name].numpy()
+        digest.update(f"{name} {values.dtype} {values.shape} ".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def read_model_metadata(path: str | Path) -> dict[str, Any]:
+    """The provenance that a model's file carries, with the digest of its tensors."""
+    with safetensors.safe_open(path, "pt") as file:
+        return json.loads((file.metadata() or {})[METADATA_KEY.decode()])
 
 
 def settings_json(settings: ModelSettings, **more: Any) -> dict[str, Any]:
@@ -140,23 +158,21 @@ def load_model(
     Raises `AuditError` where the weights are damaged or do not fit the settings.
     """
     model = Classifier(ModelSettings(**read_json(settings)["model"]))
-    fix = "Delete the file and run snakemake again to train it anew."
     try:
         state = safetensors.torch.load_file(weights)
+        expected = read_model_metadata(weights)["tensors_sha256"]
     except FileNotFoundError as error:
         raise AuditError(
             f"{weights}: no such file. Run snakemake to build it."
         ) from error
-    except (safetensors.SafetensorError, OSError) as error:
-        raise AuditError(
-            f"{weights}: not a whole checkpoint ({error}). {fix}"
-        ) from error
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise set_aside(weights, f"not a whole checkpoint ({error})") from error
+    if _tensors_digest(state) != expected:
+        raise set_aside(weights, "not a whole checkpoint (its checksum differs)")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise AuditError(
-            f"{weights}: does not fit {settings}: {error}. {fix}"
-        ) from error
+        raise set_aside(weights, f"does not fit {settings}: {error}") from error
     return model.to(device).eval()
 
 

@@ -81,6 +81,13 @@ def _schemas_named(source: str) -> set[str]:
     }
 
 
+@functools.cache
+def _parsed(path: Path) -> tuple[str, set[str]]:
+    """Syntax digest of a source file, and the table schemas that it names."""
+    source = path.read_text()
+    return syntax_digest(source), _schemas_named(source)
+
+
 def _schema_digest(name: str) -> str:
     return _digest([[f.name, str(f.type), f.nullable] for f in SCHEMAS[name]])
 
@@ -150,12 +157,15 @@ def code_digest(script: str, *modules: str) -> str:
         for module in sorted(_dependencies(script, modules))
         if module.split(".")[0] == PACKAGE and module != SCHEMAS_MODULE
     ]
-    sources = {module: _module_file(module).read_text() for module in ours}
-    sources["script"] = (SCRIPTS / script).read_text()
-    schemas = set().union(*map(_schemas_named, sources.values()))
+    files = {module: _module_file(module) for module in ours}
+    parsed = {
+        name: _parsed(path)
+        for name, path in {**files, "script": SCRIPTS / script}.items()
+    }
+    schemas = set().union(*(named for _, named in parsed.values()))
     return _digest(
         {
-            "code": {name: syntax_digest(source) for name, source in sources.items()},
+            "code": {name: digest for name, (digest, _) in parsed.items()},
             "schemas": {name: _schema_digest(name) for name in schemas},
         }
     )[:16]

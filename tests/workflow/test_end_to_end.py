@@ -1,0 +1,241 @@
+"""The tiny grid on real text: what a run leaves, and what a faulty one says."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import yaml
+
+from attention_audit.config import grid, validate
+from attention_audit.figures.catalogue import FIGURES
+from attention_audit.schemas import RUN_COLUMNS
+from attention_audit.tables import read_metadata, read_table
+from tests.workflow import project
+from tests.workflow.project import planned, set_key, snakemake
+
+RUNS = [
+    f"reviews/bilstm/additive/{n}/seed{s}"
+    for n in ("softmax", "entmax15")
+    for s in (0, 1)
+]
+METHODS = ("input_gradient", "hidden_leave_one_out")
+
+# path below results -> schema, for tables of the data set and of the whole grid
+TABLES = {
+    "data/reviews/train.parquet": "examples",
+    "data/reviews/dev.parquet": "examples",
+    "data/reviews/test.parquet": "examples",
+    "data/reviews/vocabulary.parquet": "vocabulary",
+    "statistics/task.parquet": "task",
+    "statistics/summary.parquet": "summary",
+    "statistics/comparison.parquet": "comparison",
+}
+# the same for every run, with the number of rows where it is known
+OF_A_RUN = {
+    "models/{run}/history.parquet": ("history", 2),
+    "attributions/{run}/attention.parquet": ("attention", 12),
+    "attributions/{run}/influence.parquet": ("influence", 4),
+    "measures/{run}.parquet": ("measures", None),
+    **{
+        f"attributions/{{run}}/importance/{method}.parquet": ("importance", 12)
+        for method in METHODS
+    },
+}
+
+
+def all_tables() -> dict[str, str]:
+    of_runs = {
+        path.format(run=run): schema
+        for run in RUNS
+        for path, (schema, _) in OF_A_RUN.items()
+    }
+    return TABLES | of_runs
+
+
+def test_every_table_is_there_and_follows_its_schema(finished):
+    found = {
+        str(path.relative_to(finished / "results"))
+        for path in (finished / "results").rglob("*.parquet")
+        if path.parent.name != "figures"
+    }
+    assert found == set(all_tables())
+    for path, schema in all_tables().items():
+        table = read_table(finished / "results" / path, schema)
+        assert len(table) > 0, path
+
+
+def test_rows_of_a_run_carry_its_identity(finished):
+    for run in RUNS:
+        *names, seed = run.split("/")
+        identity = dict(zip(RUN_COLUMNS, [*names, int(seed[4:])], strict=True))
+        for path, (schema, rows) in OF_A_RUN.items():
+            table = read_table(finished / "results" / path.format(run=run), schema)
+            for column, value in identity.items():
+                assert table[column].unique().to_pylist() == [value]
+            if rows is not None:
+                assert len(table) == rows, path
+
+
+def test_weights_of_every_instance_form_a_distribution(finished):
+    for run in RUNS:
+        path = finished / f"results/attributions/{run}/attention.parquet"
+        for row in read_table(path, "attention").to_pylist():
+            assert len(row["attention"]) == row["length"]
+            assert sum(row["attention"]) == pytest.approx(1, abs=1e-5)
+            assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_no_text_is_in_two_splits(finished):
+    splits = [
+        set(
+            read_table(finished / f"results/data/reviews/{s}.parquet", "examples")[
+                "instance_id"
+            ].to_pylist()
+        )
+        for s in ("train", "dev", "test")
+    ]
+    assert sum(map(len, splits)) == len(set().union(*splits)) == 200
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_shows_something_and_keeps_its_numbers(finished, figure):
+    folder = finished / "results/figures"
+    pixels = matplotlib.image.imread(folder / f"{figure}.png")[..., :3]
+    inked = (pixels.min(-1) < 0.9).mean()
+    assert 0.005 < inked < 0.7
+    # points and lines have colours, axes and text have none
+    coloured = (np.ptp(pixels, axis=-1) > 0.2).mean()
+    assert coloured > 0.0005
+    assert (folder / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+    made = read_metadata(folder / f"{figure}.parquet")
+    assert made["rule"] == f"figure_{figure}"
+
+
+def test_the_report_shows_every_figure(finished):
+    page = (finished / "results/report/index.html").read_text()
+    for figure in FIGURES:
+        assert f"../figures/{figure}.png" in page
+
+
+def test_models_learn_and_say_how_well(finished):
+    for run in RUNS:
+        metrics = json.loads(
+            (finished / f"results/models/{run}/metrics.json").read_text()
+        )
+        assert 0 <= metrics["test"]["accuracy"] <= 1
+        history = read_table(
+            finished / f"results/models/{run}/history.parquet", "history"
+        )["train_loss"].to_pylist()
+        assert history[1] < history[0]
+
+
+def test_nothing_unfinished_is_left(finished):
+    assert project.partial_files(finished) == []
+
+
+@pytest.mark.parametrize("preset", [None, "smoke", "paper"])
+def test_the_configurations_that_come_along_can_be_planned(reviews_wheel, preset):
+    folder = reviews_wheel.parents[2]
+    settings = project.config(folder)
+    options = []
+    if preset is not None:
+        path = folder / f"workflow/presets/{preset}.yaml"
+        options = ["--configfile", path]
+        over = yaml.safe_load(path.read_text())
+        settings = merged(settings, over)
+    settings = validate(settings, folder / "workflow/schemas/config.schema.yaml")
+    # Training is what all else follows from; its jobs are enough to count the runs.
+    models = planned(folder, *options, "--until", "train")["train"]
+    assert models == {run.path.replace("seed", "") for run in grid(settings)}
+
+
+def merged(base: dict, over: dict) -> dict:
+    """Dictionaries merge, everything else is replaced."""
+    return base | {
+        key: merged(base[key], value)
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+        else value
+        for key, value in over.items()
+    }
+
+
+# --- faults of the user's making ---------------------------------------------------
+
+MODEL = f"results/models/{RUNS[0]}/model.safetensors"
+OWN = "results/data/own/card.json"
+RAW = "results/raw/tiny_reviews.whl"
+
+
+def own_file(text: str):
+    return lambda folder: (folder / "reviews.csv").write_text(text)
+
+
+def one_class(folder: Path) -> None:
+    path = folder / "reviews.csv"
+    kept = [line for line in path.read_text().splitlines() if not line.endswith(",1")]
+    path.write_text("\n".join(kept) + "\n")
+
+
+def diverging(folder: Path) -> None:
+    set_key(folder, "training.learning_rate", 1e30)
+    set_key(folder, "training.gradient_clip", 1e30)
+
+
+FAULTS = {
+    "an unknown name in a target": (
+        lambda folder: None,
+        MODEL.replace("bilstm", "bilstn"),
+        "encoder 'bilstn' is not declared under encoders in the config. "
+        "Did you mean 'bilstm'?",
+    ),
+    "an unknown target": (lambda folder: None, "results/modles", "results/modles"),
+    "an unknown key": (
+        lambda folder: set_key(folder, "training.epochs", 3),
+        "all",
+        "unknown key 'training.epochs'",
+    ),
+    "a wrong checksum": (
+        lambda folder: set_key(folder, "archives.tiny_reviews.sha256", "0" * 64),
+        RAW,
+        "expected " + "0" * 64,
+    ),
+    "one class": (one_class, OWN, "datasets.own"),
+    "a missing column": (
+        lambda folder: set_key(folder, "datasets.own.source.text", "sentence"),
+        OWN,
+        "reviews.csv: no column 'sentence' (source.text); found columns: text, label",
+    ),
+    "an empty file": (own_file(""), OWN, "reviews.csv: cannot be read"),
+    "no file": (lambda f: (f / "reviews.csv").unlink(), OWN, "reviews.csv"),
+    "a loss that is not finite": (diverging, MODEL, "the training loss became"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_gives_one_clear_message_and_leaves_nothing(fresh, offline, fault):
+    make, target, message = FAULTS[fault]
+    make(fresh)
+    status, output = snakemake(fresh, "--cores", "1", target, **offline)
+    assert status != 0
+    assert message in output
+    assert "Traceback" not in output
+    # The message of a job may be shown again with its log, but there is only one.
+    said = {
+        line.strip()
+        for line in output.splitlines()
+        if line.strip().startswith("error: ")
+    }
+    assert len(said) <= 1, said
+    assert not (fresh / target).exists()
+    assert project.partial_files(fresh) == []
+
+
+def test_without_a_network_the_way_out_is_told(fresh):
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "1"}
+    status, output = snakemake(fresh, "--cores", "1", RAW, **nowhere)
+    assert status != 0
+    assert "no connection to the package index" in output
+    assert "by hand" in output and "Traceback" not in output
+    assert not (fresh / RAW).exists() and project.partial_files(fresh) == []
