@@ -13,6 +13,7 @@ from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import FIGURES
+from attention_audit.interventions.guided import GUIDES
 from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
 
@@ -54,6 +55,9 @@ wildcard_constraints:
     normalizer=one_of(config["normalizers"]),
     method=one_of(config["methods"]),
     seed=r"\d+",
+    divergence="kl|jsd",
+    weight=r"[\d.e+-]+",
+    guide=one_of(GUIDES),
 
 
 def of_runs(pattern):

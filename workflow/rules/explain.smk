@@ -6,10 +6,10 @@ ENABLED = [name for name, section in config["explanations"].items() if section["
 MEASURED = [name for name in ENABLED if name in EXPERIMENTS]
 
 
-def experiment_settings(name):
-    """An experiment's settings without its switch."""
+def experiment_settings(name, *but):
+    """An experiment's settings without its switch and what else is named."""
     section = config["explanations"][name]
-    return {key: value for key, value in section.items() if key != "enabled"}
+    return {k: v for k, v in section.items() if k not in ("enabled", *but)}
 
 
 rule permutation:
@@ -51,8 +51,15 @@ rule adversarial:
         f"logs/adversarial/{RUN}.tsv"
     params:
         run=identity,
-        settings=experiment_settings("adversarial"),
-        audit=config["audit"],
+        settings=experiment_settings("adversarial", "instances"),
+        # The searched instances are the first of the audited ones.
+        audit={
+            **config["audit"],
+            "instances": min(
+                config["audit"]["instances"],
+                config["explanations"]["adversarial"]["instances"],
+            ),
+        },
         device=config["training"]["device"],
         **made_by("search_adversaries.py"),
     threads: config["training"]["threads"]
@@ -119,49 +126,210 @@ rule erasure:
         "../scripts/erase_tokens.py"
 
 
-def other_seeds(wildcards):
-    """The other seeds of a run's cell of the grid."""
+def others_in_seed(wildcards):
+    """The runs of the grid that differ from one in the seed alone."""
     own = identity(wildcards)
-    return [
-        run.seed
-        for run in RUNS
-        if run.seed != own["seed"] and asdict(run) | {"seed": own["seed"]} == own
+    cells = [asdict(run) for run in RUNS]
+    return [c for c in cells if c != own and c | {"seed": own["seed"]} == own]
+
+
+def with_uniform_weights(wildcards):
+    """The run that differs from one in its weights alone, which are uniform."""
+    normalizer = config["explanations"]["uniform"]["normalizer"]
+    return [identity(wildcards) | {"normalizer": normalizer}]
+
+
+def attention_of(runs):
+    """The attention tables of the runs that a function of the wildcards names."""
+    return lambda wildcards: [
+        rules.attend.output.attention.format(**run) for run in runs(wildcards)
     ]
 
 
-def attention_of_other_seeds(wildcards):
-    cell = {**wildcards}
-    return [
-        rules.attend.output.attention.format(**cell | {"seed": seed})
-        for seed in other_seeds(wildcards)
-    ]
+for experiment, runs in {
+    "seed_variance": others_in_seed,
+    "uniform": with_uniform_weights,
+}.items():
+
+    rule:
+        name:
+            experiment
+        input:
+            attention=rules.attend.output.attention,
+            others=attention_of(runs),
+        output:
+            table=f"{EXPLAIN}/{experiment}.parquet",
+        log:
+            f"logs/{experiment}/{RUN}.log",
+        benchmark:
+            f"logs/{experiment}/{RUN}.tsv"
+        params:
+            run=identity,
+            others=runs,
+            **made_by("compare_runs.py"),
+        resources:
+            mem_mb=1000,
+        message:
+            f"{experiment.replace('_', ' ')}: {THIS_RUN} beside others"
+        script:
+            "../scripts/compare_runs.py"
 
 
-rule seed_variance:
+def divergences_of(wildcards):
+    """What adversaries of a run are trained on: KL is infinite for exact zeros."""
+    kind = config["normalizers"][wildcards.normalizer]["kind"]
+    return ["kl", "jsd"] if kind == "softmax" else ["jsd"]
+
+
+def retraining(name):
+    """The section ``training`` with the epochs and patience of an experiment."""
+    section = config["explanations"][name]
+    own = {key: section[key] for key in ("max_epochs", "patience")}
+    return config["training"] | own
+
+
+ADVERSARY = f"results/adversaries/{RUN}/{{divergence}}/lambda{{weight}}"
+
+
+rule train_adversary:
     input:
-        attention=rules.attend.output.attention,
-        others=attention_of_other_seeds,
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        train=rules.prepare.output.train,
+        dev=rules.prepare.output.dev,
+        test=rules.prepare.output.test,
+        vocabulary=rules.prepare.output.vocabulary,
     output:
-        table=f"{EXPLAIN}/seed_variance.parquet",
+        model=f"{ADVERSARY}/model.safetensors",
+        settings=f"{ADVERSARY}/settings.json",
+        table=f"{ADVERSARY}/divergence.parquet",
     log:
-        f"logs/seed_variance/{RUN}.log",
+        f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.log",
     benchmark:
-        f"logs/seed_variance/{RUN}.tsv"
+        f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.tsv"
     params:
         run=identity,
-        other_seeds=other_seeds,
-        **made_by("compare_seeds.py"),
+        divergence="{divergence}",
+        weight=lambda w: float(w.weight),
+        training=retraining("adversarial_training"),
+        audit=config["audit"],
+        **made_by("train_adversary.py"),
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=2000,
+    message:
+        f"Training away from the attention of {THIS_RUN}"
+    script:
+        "../scripts/train_adversary.py"
+
+
+def adversaries_of(wildcards):
+    """The tables of all adversaries of a run: none where its weights are frozen."""
+    if config["normalizers"][wildcards.normalizer]["kind"] == "uniform":
+        return []
+    return [
+        rules.train_adversary.output.table.format(
+            **wildcards, divergence=divergence, weight=f"{weight:g}"
+        )
+        for divergence in divergences_of(wildcards)
+        for weight in config["explanations"]["adversarial_training"]["weights"]
+    ]
+
+
+def guide_of(wildcards):
+    """The model whose attention a guided model is given, if it is given any."""
+    if wildcards.guide in ("learned", "uniform"):
+        return []
+    if wildcards.guide == "attention":
+        return [
+            rules.train.output.model.format(**wildcards),
+            rules.train.output.settings.format(**wildcards),
+        ]
+    weight = config["explanations"]["diagnostics"]["adversary_weight"]
+    # The divergence that exists for every normalizer.
+    adversary = {**wildcards, "divergence": "jsd", "weight": f"{weight:g}"}
+    return [
+        rules.train_adversary.output.model.format(**adversary),
+        rules.train_adversary.output.settings.format(**adversary),
+    ]
+
+
+def guided_normalizer(wildcards):
+    if wildcards.guide == "uniform":
+        return {"kind": "uniform"}
+    return config["normalizers"][wildcards.normalizer]
+
+
+rule train_guided:
+    input:
+        guide=guide_of,
+        train=rules.prepare.output.train,
+        dev=rules.prepare.output.dev,
+        test=rules.prepare.output.test,
+        vocabulary=rules.prepare.output.vocabulary,
+        card=rules.prepare.output.card,
+    output:
+        metrics=f"results/diagnostics/{RUN}/{{guide}}/metrics.json",
+    log:
+        f"logs/train_guided/{RUN}/{{guide}}.log",
+    benchmark:
+        f"logs/train_guided/{RUN}/{{guide}}.tsv"
+    params:
+        run=identity,
+        guide="{guide}",
+        encoder=config["encoders"].get(config["explanations"]["diagnostics"]["encoder"]),
+        scorer=lambda w: config["scorers"][w.scorer],
+        normalizer=guided_normalizer,
+        training=config["training"],
+        **made_by("train_guided.py"),
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=2000,
+    message:
+        f"Training on attention ({{wildcards.guide}}) of {THIS_RUN}"
+    script:
+        "../scripts/train_guided.py"
+
+
+# The weights of a frozen run are no guide.
+GUIDED = [
+    asdict(run) | {"guide": guide}
+    for run in RUNS
+    if config["normalizers"][run.normalizer]["kind"] != "uniform"
+    for guide in config["explanations"]["diagnostics"]["guides"]
+]
+
+
+rule diagnostics:
+    input:
+        metrics=[rules.train_guided.output.metrics.format(**model) for model in GUIDED],
+    output:
+        table="results/statistics/diagnostics.parquet",
+    log:
+        "logs/compare/diagnostics.log",
+    benchmark:
+        "logs/compare/diagnostics.tsv"
+    params:
+        models=GUIDED,
+        **made_by("tabulate_diagnostics.py"),
     resources:
         mem_mb=1000,
     message:
-        f"Attention of {THIS_RUN} against other seeds"
+        "Scores of models on given attention"
     script:
-        "../scripts/compare_seeds.py"
+        "../scripts/tabulate_diagnostics.py"
+
+
+def tables_of(experiment):
+    """The tables of an experiment on one run."""
+    if experiment == "adversarial_training":
+        return adversaries_of
+    return [f"{EXPLAIN}/{experiment}.parquet"]
 
 
 rule measure_explanations:
     input:
-        **{name: f"{EXPLAIN}/{name}.parquet" for name in MEASURED},
+        **{name: tables_of(name) for name in MEASURED},
     output:
         measures=f"{EXPLAIN}/measures.parquet",
     log:

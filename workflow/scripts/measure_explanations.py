@@ -8,7 +8,7 @@ from attention_audit.tables import open_table
 with reported(snakemake.log[0]):
     params = snakemake.params
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    experiments = dict(snakemake.input.items())
+    experiments = {name: list(files) for name, files in snakemake.input.items()}
     with open_table(snakemake.output.measures, "measures", provenance) as table:
         for rows in measure_explanations(params.run, experiments):
             table.write(rows)

@@ -1,6 +1,7 @@
 """From the tables of the experiments to measures, a row an (instance, measure)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,40 +54,56 @@ def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield _measure(rows, measure, area, rows["subject"])
 
 
-def _seed_variance(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    # Mean over the other seeds; where one is undefined, all that are not.
-    means = rows.groupby("instance_id", sort=False, as_index=False)["divergence"].mean()
-    yield _measure(means, "jsd", means["divergence"], reference="other_seeds")
+def _pairs(rows: pd.DataFrame, reference: str) -> Iterator[pd.DataFrame]:
+    # Mean over the other runs; where one is undefined, over those that are not.
+    columns = ["jsd", "tvd", "gain"]
+    means = rows.groupby("instance_id", sort=False, as_index=False)[columns].mean()
+    yield _measure(means, "jsd", means["jsd"], reference=reference)
+    for column in ("tvd", "gain"):
+        yield _measure(means, column, means[column], "prediction", reference)
 
 
-# experiment -> its measures, from the data frame of its table
+def _adversaries(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    weight = rows["weight"].map("{:g}".format)
+    reference = "trained_" + rows["trained_on"] + "_" + weight
+    yield _measure(rows, "jsd", rows["jsd"], reference=reference)
+    yield _measure(rows, "kl", rows["kl"], reference=reference)
+    yield _measure(rows, "tvd", rows["tvd"], "prediction", reference)
+
+
+# experiment -> the schema of its table, and its measures from the table's data frame
 EXPERIMENTS = {
-    "permutation": _permutation,
-    "adversarial": _adversarial,
-    "flips": _flips,
-    "erasure": _erasure,
-    "seed_variance": _seed_variance,
+    "permutation": ("permutation", _permutation),
+    "adversarial": ("adversarial", _adversarial),
+    "flips": ("flips", _flips),
+    "erasure": ("erasure", _erasure),
+    "seed_variance": ("pairs", partial(_pairs, reference="other_seeds")),
+    "uniform": ("pairs", partial(_pairs, reference="uniform")),
+    "adversarial_training": ("adversaries", _adversaries),
 }
 
 
 def measure_explanations(
-    run: Mapping[str, Any], paths: Mapping[str, str | Path]
+    run: Mapping[str, Any], paths: Mapping[str, Sequence[str | Path]]
 ) -> Iterator[pa.Table]:
     """Yield the measures of every experiment in ``paths``, as tables of "measures".
 
     Raises `AuditError` where a table belongs to another run.
     """
     schema = SCHEMAS["measures"]
-    for experiment, path in paths.items():
-        names = [n for n in SCHEMAS[experiment].names if n != "attention"]
-        table = tables.read_table(path, experiment, names)
-        check_run(table, run, path)
-        if not len(table):
-            continue
-        for rows in EXPERIMENTS[experiment](table.to_pandas()):
-            yield pa.Table.from_pandas(
-                rows.assign(**run)[schema.names], schema, preserve_index=False
-            )
+    for experiment, files in paths.items():
+        name, measures = EXPERIMENTS[experiment]
+        # lists as long as the input are not measured
+        columns = [column for column in SCHEMAS[name].names if column != "attention"]
+        for path in files:
+            table = tables.read_table(path, name, columns)
+            check_run(table, run, path)
+            if not len(table):
+                continue
+            for rows in measures(table.to_pandas()):
+                yield pa.Table.from_pandas(
+                    rows.assign(**run)[schema.names], schema, preserve_index=False
+                )
 
 
 def point_rows(

@@ -23,7 +23,6 @@ from attention_audit import tables
 from attention_audit.errors import AuditError, suggestion
 from attention_audit.measures import check_run
 from attention_audit.randomness import generator
-from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
 
 logger = logging.getLogger(__name__)
 

@@ -131,10 +131,34 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("comprehensiveness", _floats),
         ("sufficiency", _floats),
     ),
-    "seed_variance": _schema(
+    # two runs side by side: seeds, or frozen uniform weights
+    "pairs": _schema(
         ("instance_id", pa.string()),
+        ("other_normalizer", pa.string()),
         ("other_seed", pa.int64()),
-        ("divergence", pa.float64(), _NULLABLE),
+        ("jsd", pa.float64(), _NULLABLE),
+        ("tvd", pa.float64()),
+        # 1 where this run alone is right, -1 where the other is, else 0
+        ("gain", pa.float64()),
+    ),
+    # models trained to match the outputs of a run, away from its attention
+    "adversaries": _schema(
+        # of the divergence in the loss: lambda
+        ("weight", pa.float64()),
+        ("trained_on", pa.string()),
+        ("instance_id", pa.string()),
+        ("correct", pa.bool_()),
+        ("tvd", pa.float64()),
+        ("jsd", pa.float64()),
+        # null where infinite
+        ("kl", pa.float64(), _NULLABLE),
+    ),
+    # scores of models without context that were given weights
+    "diagnostics": _schema(
+        ("guide", pa.string()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
     ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
