@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
-from attention_audit.figures.catalogue import FIGURES
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
 from attention_audit.interventions.guided import GUIDES
 from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
@@ -34,6 +34,14 @@ RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
 METHODS = list(config["methods"])
+EXPERIMENTS_ON = [
+    name for name, section in config["explanations"].items() if section["enabled"]
+]
+FIGURES = FIGURES | {
+    figure: tables
+    for experiment in EXPERIMENTS_ON
+    for figure, tables in EXPERIMENT_FIGURES[experiment].items()
+}
 HUB_DATASETS = [
     name
     for name, dataset in config["datasets"].items()

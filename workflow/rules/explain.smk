@@ -1,9 +1,8 @@
 # explain: the tests of attention as explanation, one rule an experiment.
 
 EXPLAIN = f"results/explanations/{RUN}"
-ENABLED = [name for name, section in config["explanations"].items() if section["enabled"]]
 # Those that measure the instances of one run of the grid.
-MEASURED = [name for name in ENABLED if name in EXPERIMENTS]
+MEASURED = [name for name in EXPERIMENTS_ON if name in EXPERIMENTS]
 
 
 def experiment_settings(name, *but):
@@ -403,7 +402,13 @@ rule explanation_points:
         "logs/compare/explanation_points.tsv"
     params:
         runs=list(map(asdict, RUNS)),
-        measures=["permutation_difference", "jsd"],
+        # measure and reference of what the figures show
+        keys_wanted=[
+            ["permutation_difference", "shuffled_all"],
+            ["jsd", "adversarial"],
+            ["jsd", "adversarial_same_support"],
+            ["jsd", "other_seeds"],
+        ],
         **made_by("pool_points.py"),
     resources:
         mem_mb=1000,

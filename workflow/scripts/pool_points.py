@@ -13,4 +13,4 @@ with reported(snakemake.log[0]):
     )
     with open_table(snakemake.output.table, "explanation_points", provenance) as table:
         for run, measures, attention in files:
-            table.write(point_rows(run, measures, attention, params.measures))
+            table.write(point_rows(run, measures, attention, params.keys_wanted))

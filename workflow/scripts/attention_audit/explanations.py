@@ -110,19 +110,22 @@ def point_rows(
     run: Mapping[str, Any],
     measures: str | Path,
     attention: str | Path,
-    wanted: Sequence[str],
+    keys: Sequence[tuple[str, str]],
 ) -> pa.Table:
-    """Values of some measures of one run beside each instance's class and largest weight.
+    """Some measures of one run beside each instance's class and largest weight.
 
-    For figures that show instances, not means. Returns a table of schema
+    For figures that show instances, not means. ``keys`` holds the (measure, reference)
+    of those wanted. Returns a table of schema
     "explanation_points".
     """
     columns = ["instance_id", "predicted", "attention"]
     instances = tables.read_table(attention, "attention", columns).to_pandas()
     instances["max_attention"] = instances.pop("attention").map(np.max)
     values = tables.read_table(measures, "measures").to_pandas()
-    values = values[values["measure"].isin(wanted)]
-    rows = values.merge(instances, on="instance_id", validate="many_to_one")
+    wanted = pd.DataFrame(keys, columns=["measure", "reference"])
+    rows = values.merge(wanted).merge(
+        instances, on="instance_id", validate="many_to_one"
+    )
     schema = SCHEMAS["explanation_points"]
     return pa.Table.from_pandas(
         rows.assign(**run)[schema.names], schema, preserve_index=False

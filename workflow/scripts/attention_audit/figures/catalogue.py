@@ -8,3 +8,22 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "agreement": ("summary",),
     "importance_dispersion": ("summary",),
 }
+
+# experiment -> its figures and the statistics tables that they draw; part of the
+# workflow where the experiment is switched on
+EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
+    "permutation": {
+        "permutation": ("explanation_points",),
+        "permutation_kinds": ("explanation_summary",),
+    },
+    "adversarial": {
+        "adversarial_divergence": ("explanation_points",),
+        "adversarial_attention": ("explanation_points",),
+    },
+    "flips": {"decision_flips": ("explanation_summary",)},
+    "erasure": {"faithfulness": ("explanation_summary",)},
+    "seed_variance": {"seed_variance": ("explanation_points",)},
+    "uniform": {"uniform_baseline": ("explanation_summary",)},
+    "adversarial_training": {"adversarial_training": ("explanation_summary",)},
+    "diagnostics": {"guided_models": ("diagnostics",)},
+}
