@@ -33,7 +33,13 @@ def compare_runs(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     half the sum of absolute differences, between the class probabilities; ``gain`` is 1
     where only the first is right, -1 where only the other is, else 0.
     """
-    pairs = one.join(other, rsuffix="_other", validate="one_to_one", how="inner")
+    pairs = one.merge(
+        other,
+        left_index=True,
+        right_index=True,
+        suffixes=("", "_other"),
+        validate="one_to_one",
+    )
     right = pairs["predicted"] == pairs["label"]
     right_other = pairs["predicted_other"] == pairs["label"]
     return pd.DataFrame(
