@@ -134,8 +134,9 @@ def others_in_seed(wildcards):
 
 def with_uniform_weights(wildcards):
     """The run that differs from one in its weights alone, which are uniform."""
-    normalizer = config["explanations"]["uniform"]["normalizer"]
-    return [identity(wildcards) | {"normalizer": normalizer}]
+    own = identity(wildcards)
+    other = own | {"normalizer": config["explanations"]["uniform"]["normalizer"]}
+    return [] if own == other else [other]
 
 
 def attention_of(runs):

@@ -35,6 +35,8 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
     rows = rows.assign(
         series=parts[0].fillna(rows["reference"]), weight=parts[1].astype(float)
     )
+    # A run whose weights are frozen has no adversaries.
+    rows = rows[rows["normalizer"].isin(rows[parts[0].notna()]["normalizer"])]
     columns = [(d, m) for d in order["datasets"] for m in models(rows, order)]
     names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
     figure, axes = grid_of_panels(len(names), len(columns), sharex=True)
