@@ -44,7 +44,7 @@ def audit(runs: set[str]) -> dict[str, set[str]]:
 
 
 ALL = runs()
-FIGURES = figures_of(transformers=False)
+FIGURES = figures_of([], transformers=False)
 REPORT = once("report_page")
 FIGURE = {name: once(f"figure_{name}") for name in FIGURES}
 OF_TASK = once("task") | FIGURE["task_score"] | REPORT

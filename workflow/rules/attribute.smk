@@ -12,16 +12,16 @@ rule attend:
         f"logs/attend/{RUN}.log",
     benchmark:
         f"logs/attend/{RUN}.tsv"
-    params:
-        run=identity,
-        audit=config["audit"],
-        device=config["training"]["device"],
-        **made_by("attend.py"),
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 700 + 2 * length(w)),
         runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
         gpu=GPUS,
+    params:
+        **made_by("attend.py"),
+        run=identity,
+        audit=config["audit"],
+        device=config["training"]["device"],
     message:
         f"Attention of {THIS_RUN}"
     script:
@@ -52,6 +52,15 @@ rule attribute:
         f"logs/attribute/{RUN}/{{method}}.log",
     benchmark:
         f"logs/attribute/{RUN}/{{method}}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        # leave-one-out holds a fixed number of tokens, each with its attention
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        # and reads a text once for every token of it
+        runtime=growing(
+            lambda w: 5 + 1e-6 * config["audit"]["instances"] * length(w) ** 2
+        ),
+        gpu=GPUS,
     params:
         run=identity,
         method="{method}",
@@ -62,15 +71,6 @@ rule attribute:
         # The script loads the module of one method; the others do not count.
         code=lambda w: code_digest("attribute.py", method_module(w)),
         libraries=lambda w: library_versions("attribute.py", method_module(w)),
-    threads: config["training"]["threads"]
-    resources:
-        # leave-one-out holds a fixed number of tokens, each with its attention
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        # and reads a text once for every token of it
-        runtime=growing(
-            lambda w: 5 + 1e-6 * config["audit"]["instances"] * length(w) ** 2
-        ),
-        gpu=GPUS,
     message:
         f"{{wildcards.method}} of {THIS_RUN}"
     script:
@@ -88,13 +88,6 @@ rule trace_influence:
         f"logs/trace_influence/{RUN}.log",
     benchmark:
         f"logs/trace_influence/{RUN}.tsv"
-    params:
-        run=identity,
-        # The traced instances are the first of the audited ones.
-        instances=min(config["influence"]["instances"], config["audit"]["instances"]),
-        matrices=config["influence"]["matrices"],
-        device=config["training"]["device"],
-        **made_by("trace_influence.py"),
     threads: config["training"]["threads"]
     resources:
         # a fixed number of rows of a Jacobian, each with the attention of its pass
@@ -104,6 +97,13 @@ rule trace_influence:
             lambda w: 5 + 3e-7 * config["influence"]["instances"] * length(w) ** 3
         ),
         gpu=GPUS,
+    params:
+        **made_by("trace_influence.py"),
+        run=identity,
+        # The traced instances are the first of the audited ones.
+        instances=min(config["influence"]["instances"], config["audit"]["instances"]),
+        matrices=config["influence"]["matrices"],
+        device=config["training"]["device"],
     message:
         f"Influence of inputs on hidden states of {THIS_RUN}"
     script:
@@ -121,16 +121,18 @@ rule trace_heads:
         f"logs/trace_heads/{RUN}.log",
     benchmark:
         f"logs/trace_heads/{RUN}.tsv"
-    params:
-        run=identity,
-        audit=config["audit"],
-        device=config["training"]["device"],
-        **made_by("trace_heads.py"),
     wildcard_constraints:
         encoder=one_of(TRANSFORMERS),
     threads: config["training"]["threads"]
     resources:
-        mem_mb=2000,
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
+        gpu=GPUS,
+    params:
+        **made_by("trace_heads.py"),
+        run=identity,
+        audit=config["audit"],
+        device=config["training"]["device"],
     message:
         f"Heads of {THIS_RUN}"
     script:

@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
+from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figures_of
+from attention_audit.interventions.guided import GUIDES
 from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
 
@@ -35,13 +37,16 @@ RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
 METHODS = list(config["methods"])
+EXPERIMENTS_ON = [
+    name for name, section in config["explanations"].items() if section["enabled"]
+]
 TRANSFORMERS = [
     name
     for name, encoder in config["encoders"].items()
     if encoder["kind"] == "transformer"
 ]
 TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
-FIGURES = figures_of(transformers=bool(TRANSFORMER_RUNS))
+FIGURES = figures_of(EXPERIMENTS_ON, transformers=bool(TRANSFORMER_RUNS))
 HUB_DATASETS = [
     name
     for name, dataset in config["datasets"].items()
@@ -63,6 +68,9 @@ wildcard_constraints:
     normalizer=one_of(config["normalizers"]),
     method=one_of(config["methods"]),
     seed=r"\d+",
+    divergence="kl|jsd",
+    weight=r"[\d.e+-]+",
+    guide=one_of(GUIDES),
 
 
 # Resources. Of memory (MB) and time (minutes) a job asks for a fixed part, imports and

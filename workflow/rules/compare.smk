@@ -15,12 +15,12 @@ rule task:
         "logs/compare/task.log",
     benchmark:
         "logs/compare/task.tsv"
-    params:
-        runs=list(map(asdict, RUNS)),
-        **made_by("tabulate_task.py"),
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("tabulate_task.py"),
+        runs=list(map(asdict, RUNS)),
     message:
         "Task scores of all runs"
     script:
@@ -36,13 +36,13 @@ rule summary:
         "logs/compare/summary.log",
     benchmark:
         "logs/compare/summary.tsv"
-    params:
-        runs=list(map(asdict, RUNS)),
-        statistics=statistics_slice("bootstrap_draws", "confidence"),
-        **made_by("summarise.py"),
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("summarise.py"),
+        runs=list(map(asdict, RUNS)),
+        statistics=statistics_slice("bootstrap_draws", "confidence"),
     message:
         "Means with intervals over instances and seeds"
     script:
@@ -58,15 +58,15 @@ rule comparison:
         "logs/compare/comparison.log",
     benchmark:
         "logs/compare/comparison.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
     params:
+        **made_by("compare.py"),
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice(
             "reference", "bootstrap_draws", "confidence", "correction"
         ),
-        **made_by("compare.py"),
-    resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
     message:
         "Every normalizer against the reference, paired by instance"
     script:
@@ -75,19 +75,23 @@ rule comparison:
 
 rule head_summary:
     input:
-        heads=[f"results/attributions/{run.path}/heads.parquet" for run in TRANSFORMER_RUNS],
+        heads=[
+            f"results/attributions/{run.path}/heads.parquet"
+            for run in TRANSFORMER_RUNS
+        ],
     output:
         table="results/statistics/head_summary.parquet",
     log:
         "logs/compare/head_summary.log",
     benchmark:
         "logs/compare/head_summary.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
     params:
+        **made_by("summarise_heads.py"),
         runs=list(map(asdict, TRANSFORMER_RUNS)),
         statistics=statistics_slice("bootstrap_draws", "confidence"),
-        **made_by("summarise_heads.py"),
-    resources:
-        mem_mb=2000,
     message:
         "Heads of self-attention over instances and seeds"
     script:

@@ -29,14 +29,16 @@ for figure, tables in FIGURES.items():
         # On a cluster all figures and the report that shows them are one job.
         group:
             "draw"
-        params:
-            figure=figure,
-            # The scores of the task know nothing of methods.
-            order={k: v for k, v in ORDER.items() if k != "methods" or "summary" in tables},
-            **made_by("draw.py", f"figures.{figure}"),
         resources:
             mem_mb=memory(lambda w: 500),
             runtime=growing(lambda w: 5),
+        params:
+            **made_by("draw.py", f"figures.{figure}"),
+            figure=figure,
+            # The scores of the task know nothing of methods.
+            order={
+                k: v for k, v in ORDER.items() if k != "methods" or "summary" in tables
+            },
         message:
             f"Drawing {figure}"
         script:

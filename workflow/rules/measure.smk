@@ -13,13 +13,13 @@ rule measure:
         f"logs/measure/{RUN}.log",
     benchmark:
         f"logs/measure/{RUN}.tsv"
-    params:
-        run=identity,
-        methods=METHODS,
-        **made_by("measure.py"),
     resources:
         mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
         runtime=growing(lambda w: 5 + 1e-2 * config["audit"]["instances"]),
+    params:
+        **made_by("measure.py"),
+        run=identity,
+        methods=METHODS,
     message:
         f"Measuring {THIS_RUN}"
     script:

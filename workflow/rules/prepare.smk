@@ -10,12 +10,12 @@ rule fetch_archive:
     benchmark:
         "logs/fetch_archive/{archive}.tsv"
     cache: SHARED
+    # A network that fails once often works the next time.
+    retries: 2
+    localrule: True
     # No code digest: its checksum already says all about an archive.
     params:
         archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
-    localrule: True
-    # A network that fails once often works the next time.
-    retries: 2
     message:
         "Fetching package {wildcards.archive}"
     script:
@@ -35,14 +35,14 @@ rule fetch_hub:
         "logs/fetch_hub/{dataset}.log",
     benchmark:
         "logs/fetch_hub/{dataset}.tsv"
-    cache: SHARED
-    params:
-        source=hub_source,
-        **made_by("fetch_hub.py"),
     wildcard_constraints:
         dataset=one_of(HUB_DATASETS),
-    localrule: True
+    cache: SHARED
     retries: 2
+    localrule: True
+    params:
+        **made_by("fetch_hub.py"),
+        source=hub_source,
     message:
         "Fetching {wildcards.dataset} from the hub"
     script:
@@ -106,16 +106,18 @@ rule prepare:
     benchmark:
         "logs/prepare/{dataset}.tsv"
     cache: SHARED
+    resources:
+        mem_mb=memory(
+            lambda w: 400 + 4e-4 * rows(w, "train", "dev", "test") * length(w)
+        ),
+        runtime=growing(lambda w: 10),
     params:
+        **made_by("prepare.py"),
         name="{dataset}",
         dataset=lambda w: config["datasets"][w.dataset],
         files=files_of,
         vectors=vectors_settings,
         archives=archives_of,
-        **made_by("prepare.py"),
-    resources:
-        mem_mb=memory(lambda w: 400 + 4e-4 * rows(w, "train", "dev", "test") * length(w)),
-        runtime=growing(lambda w: 10),
     message:
         "Preparing {wildcards.dataset}"
     script:

@@ -18,15 +18,15 @@ rule report_page:
         "logs/report/index.tsv"
     group:
         "draw"
+    resources:
+        mem_mb=memory(lambda w: 500),
+        runtime=growing(lambda w: 5),
     params:
+        **made_by("write_report.py"),
         figures=list(FIGURES),
         n_runs=len(RUNS),
         order=ORDER,
         statistics=statistics_slice("reference", "confidence", "correction"),
-        **made_by("write_report.py"),
-    resources:
-        mem_mb=memory(lambda w: 500),
-        runtime=growing(lambda w: 5),
     message:
         "Writing the report"
     script:

@@ -1,6 +1,17 @@
 # train: one model a run, its history and its scores.
 
 
+def training_memory(wildcards):
+    """MB: all examples, and the attention of a batch, tokens by tokens."""
+    examples = rows(wildcards, "train", "dev", "test")
+    return 700 + 4e-4 * examples * length(wildcards) + 0.02 * length(wildcards) ** 2
+
+
+def training_minutes(wildcards, max_epochs=config["training"]["max_epochs"]):
+    tokens = rows(wildcards, "train", "dev") * length(wildcards)
+    return 5 + 1e-6 * max_epochs * tokens
+
+
 rule train:
     input:
         train=rules.prepare.output.train,
@@ -18,7 +29,13 @@ rule train:
     benchmark:
         f"logs/train/{RUN}.tsv"
     cache: SHARED
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=memory(training_memory),
+        runtime=growing(training_minutes),
+        gpu=GPUS,
     params:
+        **made_by("train_model.py"),
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],
         scorer=lambda w: config["scorers"][w.scorer],
@@ -26,20 +43,6 @@ rule train:
         training=config["training"],
         # Not an output: it outlives an interrupted job, so that the next one resumes.
         checkpoint=f"results/models/{RUN}/checkpoint.pt",
-        **made_by("train_model.py"),
-    threads: config["training"]["threads"]
-    resources:
-        # all examples, and the attention of a batch: tokens by tokens
-        mem_mb=memory(
-            lambda w: 700
-            + 4e-4 * rows(w, "train", "dev", "test") * length(w)
-            + 0.02 * length(w) ** 2
-        ),
-        runtime=growing(
-            lambda w: 5
-            + 1e-6 * config["training"]["max_epochs"] * rows(w, "train", "dev") * length(w)
-        ),
-        gpu=GPUS,
     message:
         f"Training {THIS_RUN}"
     script:

@@ -515,12 +515,32 @@ def _inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
                 f"methods.{name}: the name is taken by a table of the pipeline. "
                 "Choose another."
             )
+    yield from _explanation_faults(config)
     influence = config["influence"]
     if influence["matrices"] > influence["instances"]:
         yield (
             f"influence.matrices must be at most influence.instances "
             f"({influence['instances']}), got {influence['matrices']}"
         )
+
+
+def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """Experiments that refer to an instance which is missing or of another kind."""
+    for experiment, field, section, kind in (
+        ("uniform", "normalizer", "normalizers", "uniform"),
+        ("diagnostics", "encoder", "encoders", "average"),
+    ):
+        settings = config["explanations"][experiment]
+        if not settings["enabled"]:
+            continue
+        key, name = f"explanations.{experiment}.{field}", settings[field]
+        yield from _undeclared(key, name, section, config)
+        found = config[section].get(name, {"kind": kind})["kind"]
+        if found != kind:
+            yield (
+                f"{key}: '{name}' is of kind '{found}', but must be of kind '{kind}'. "
+                f"Declare one under {section}."
+            )
 
 
 def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:

@@ -8,8 +8,6 @@ the few seeds that one can afford give no test of their own, so every comparison
 also states the smallest and the largest difference that a single seed shows.
 """
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from tqdm import tqdm
 from attention_audit import tables
 from attention_audit.errors import AuditError, suggestion
 from attention_audit.measures import check_run
+from attention_audit.randomness import generator
 
 logger = logging.getLogger(__name__)
 
@@ -95,17 +94,6 @@ class Comparison:
 
 
 # --- inference on one matrix ----------------------------------------------------
-
-
-def generator(key: Iterable[object], seed: int) -> np.random.Generator:
-    """A random generator that depends on ``key`` and ``seed`` alone.
-
-    Each group draws from its own, so that adding a group changes no other's draws.
-    """
-    text = json.dumps([seed, *key]).encode()
-    return np.random.default_rng(
-        int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
-    )
 
 
 def pigeonhole_bootstrap(

@@ -110,6 +110,73 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("entropy", pa.float64(), _NULLABLE),
         ("divergence", pa.float64(), _NULLABLE),
     ),
+    # explain: experiments that intervene, a row an instance and variant of it; null
+    # where the experiment cannot be made
+    "permutation": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        # which positions exchange their weights
+        ("kind", pa.string()),
+        ("difference", pa.float64(), _NULLABLE),
+    ),
+    "adversarial": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        ("constraint", pa.string()),
+        ("found", pa.bool_()),
+        ("divergence", pa.float64(), _NULLABLE),
+        ("output_difference", pa.float64()),
+        # the farthest weights, or the model's own where none were found
+        ("attention", _floats),
+    ),
+    "flips": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("support", pa.int32()),
+        ("order", pa.string()),
+        # weights removed when the decision flips; the whole support where it stands
+        ("removed", pa.float64(), _NULLABLE),
+    ),
+    "erasure": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        # what ranks the tokens
+        ("subject", pa.string()),
+        # one value a share of tokens
+        ("comprehensiveness", _floats),
+        ("sufficiency", _floats),
+    ),
+    # two runs side by side: seeds, or frozen uniform weights
+    "pairs": _schema(
+        ("instance_id", pa.string()),
+        ("other_normalizer", pa.string()),
+        ("other_seed", pa.int64()),
+        ("jsd", pa.float64(), _NULLABLE),
+        ("tvd", pa.float64()),
+        # 1 where this run alone is right, -1 where the other is, else 0
+        ("gain", pa.float64()),
+    ),
+    # models trained to match the outputs of a run, away from its attention
+    "adversaries": _schema(
+        # of the divergence in the loss: lambda
+        ("weight", pa.float64()),
+        ("trained_on", pa.string()),
+        ("instance_id", pa.string()),
+        ("correct", pa.bool_()),
+        ("tvd", pa.float64()),
+        ("jsd", pa.float64()),
+        # null where infinite
+        ("kl", pa.float64(), _NULLABLE),
+    ),
+    # scores of models without context that were given weights
+    "diagnostics": _schema(
+        ("guide", pa.string()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),
@@ -179,6 +246,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_seeds", pa.int64()),
         run=False,
     ),
+    # explain: the instances of all runs, for figures that show them
+    "explanation_points": _schema(
+        ("instance_id", pa.string()),
+        ("predicted", pa.int32()),
+        ("max_attention", pa.float64()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("value", pa.float64(), _NULLABLE),
+    ),
     "task": _schema(
         # null for what belongs to the run as a whole
         ("split", pa.string(), _NULLABLE),
@@ -186,3 +263,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("value", pa.float64(), _NULLABLE),
     ),
 }
+
+# Statistics over the experiments have the form of those over the measures.
+SCHEMAS["explanation_summary"] = SCHEMAS["summary"]
+SCHEMAS["explanation_comparison"] = SCHEMAS["comparison"]

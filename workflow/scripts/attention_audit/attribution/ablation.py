@@ -13,7 +13,7 @@ from attention_audit.model import Classifier
 TOKENS_PER_PASS = 32_768
 
 
-def _chunks(lengths: Tensor) -> Iterator[slice]:
+def chunks(lengths: Tensor) -> Iterator[slice]:
     """Cut rows, sorted by length, so that padded chunks hold at most TOKENS_PER_PASS."""
     start = 0
     while start < len(lengths):
@@ -28,7 +28,7 @@ def _without(token_ids: Tensor, removed: Tensor) -> Tensor:
     return token_ids.gather(1, keep + (keep >= removed.unsqueeze(1)))
 
 
-def _probabilities(model: Classifier, token_ids: Tensor, mask: Tensor) -> Tensor:
+def probabilities(model: Classifier, token_ids: Tensor, mask: Tensor) -> Tensor:
     """Class probabilities (R, K); a row without any token has an empty context."""
     some = mask.any(-1)
     if some.all():
@@ -50,7 +50,7 @@ def _of_inputs(
     instance, position = mask.nonzero(as_tuple=True)
     order = torch.argsort(lengths[instance], descending=True, stable=True)
     instance, position = instance[order], position[order]
-    for chunk in _chunks(lengths[instance]):
+    for chunk in chunks(lengths[instance]):
         rows, removed = instance[chunk], position[chunk]
         longest = int(lengths[rows].max())
         ids, present = token_ids[rows, :longest], mask[rows, :longest]
@@ -58,7 +58,7 @@ def _of_inputs(
             ids = ids.scatter(1, removed.unsqueeze(1), UNK)
         else:
             ids, present = _without(ids, removed), present[:, 1:]
-        outputs = _probabilities(model, ids, present)
+        outputs = probabilities(model, ids, present)
         importance[rows, removed] = (outputs - full[rows]).abs().mean(-1)
     return importance
 

@@ -1,0 +1,246 @@
+"""Measures of the experiments, pairs of runs, adversaries and guided models."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import rel_entr
+
+from attention_audit.batches import Examples
+from attention_audit.errors import AuditError
+from attention_audit.explanations import measure_explanations, point_rows
+from attention_audit.interventions.adversaries import (
+    jsd,
+    kl,
+    total_variation,
+    train_adversary,
+)
+from attention_audit.interventions.fitting import attention_of
+from attention_audit.interventions.guided import train_guided
+from attention_audit.interventions.pairs import write_pairs
+from attention_audit.model import Classifier
+from attention_audit.tables import open_table, read_table, write_table
+from tests.unit.models import VOCABULARY, tiny_model
+
+RUN = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
+CPU = torch.device("cpu")
+TRAINING = {
+    "max_epochs": 12,
+    "patience": 12,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "weight_decay": 0.0,
+    "gradient_clip": 5.0,
+}
+
+
+def measured(path_by_experiment) -> pd.DataFrame:
+    paths = {name: [path] for name, path in path_by_experiment.items()}
+    return pd.concat(t.to_pandas() for t in measure_explanations(RUN, paths))
+
+
+def value(rows: pd.DataFrame, instance: str, measure: str, **which) -> float:
+    rows = rows[(rows["instance_id"] == instance) & (rows["measure"] == measure)]
+    for column, wanted in which.items():
+        rows = rows[rows[column] == wanted]
+    (found,) = rows["value"]
+    return found
+
+
+def write_attention(path, run, labels, predicted, probabilities, attention) -> None:
+    columns = {
+        **run,
+        "instance_id": [f"i{k}" for k in range(len(labels))],
+        "length": [len(a) for a in attention],
+        "label": labels,
+        "predicted": predicted,
+        "probabilities": probabilities,
+        "attention": attention,
+        "support": [1] * len(labels),
+        "entropy": [0.0] * len(labels),
+    }
+    write_table(path, "attention", columns, {})
+
+
+# --- tables to measures -----------------------------------------------------------
+
+
+def test_measures_of_flips_and_erasure_by_hand(tmp_path):
+    flips, erasure = tmp_path / "flips.parquet", tmp_path / "erasure.parquet"
+    columns = {
+        **RUN,
+        "instance_id": ["a", "b"],
+        "length": [10, 4],
+        "support": [5, 1],
+        "order": "attention",
+        "removed": [2.0, None],
+    }
+    write_table(flips, "flips", columns, {})
+    columns = {
+        **RUN,
+        "instance_id": ["a"],
+        "length": 10,
+        "subject": "random",
+        "comprehensiveness": [[0.1, 0.3]],
+        "sufficiency": [[0.5, -0.1]],
+    }
+    write_table(erasure, "erasure", columns, {})
+    rows = measured({"flips": flips, "erasure": erasure})
+    assert value(rows, "a", "flip_share", subject="attention") == 0.2
+    assert value(rows, "a", "flip_support_share") == 0.4
+    assert np.isnan(value(rows, "b", "flip_share"))
+    assert value(rows, "a", "comprehensiveness", subject="random") == pytest.approx(0.2)
+    assert value(rows, "a", "sufficiency") == pytest.approx(0.2)
+
+
+def test_a_table_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "p.parquet"
+    columns = {
+        **RUN,
+        "seed": 1,
+        "instance_id": ["a"],
+        "length": 3,
+        "support": 3,
+        "kind": "all",
+        "difference": [0.1],
+    }
+    write_table(path, "permutation", columns, {})
+    with pytest.raises(AuditError, match="another run"):
+        measured({"permutation": path})
+
+
+def test_pairs_of_runs_by_hand(tmp_path):
+    own, other = tmp_path / "own.parquet", tmp_path / "other.parquet"
+    probabilities = [[0.6, 0.4], [0.2, 0.8]]
+    write_attention(own, RUN, [0, 0], [0, 1], probabilities, [[1.0, 0.0], [0.5, 0.5]])
+    seed1 = {**RUN, "seed": 1}
+    probabilities = [[0.3, 0.7], [0.9, 0.1]]
+    write_attention(
+        other, seed1, [0, 0], [1, 0], probabilities, [[0.0, 1.0], [0.5, 0.5]]
+    )
+    path = tmp_path / "pairs.parquet"
+    with open_table(path, "pairs", {}) as table:
+        write_pairs(table, RUN, own, [seed1], [other])
+    rows = measured({"seed_variance": path})
+    assert value(rows, "i0", "jsd", reference="other_seeds") == pytest.approx(np.log(2))
+    assert value(rows, "i1", "jsd") == pytest.approx(0)
+    assert value(rows, "i0", "tvd", subject="prediction") == pytest.approx(0.3)
+    # right where the other is wrong, and the other way round
+    assert [value(rows, i, "gain") for i in ("i0", "i1")] == [1, -1]
+
+
+def test_points_carry_the_largest_weight_and_the_class(tmp_path):
+    attention, measures = tmp_path / "a.parquet", tmp_path / "m.parquet"
+    write_attention(attention, RUN, [0], [1], [[0.2, 0.8]], [[0.25, 0.75]])
+    columns = {
+        **RUN,
+        "instance_id": ["i0", "i0"],
+        "measure": "jsd",
+        "subject": "attention",
+        "reference": ["adversarial", "other"],
+        "value": [0.3, 0.1],
+    }
+    write_table(measures, "measures", columns, {})
+    rows = point_rows(RUN, measures, attention, [("jsd", "adversarial")]).to_pandas()
+    (row,) = rows.to_dict("records")
+    assert row["predicted"] == 1
+    assert row["max_attention"] == 0.75
+    assert row["value"] == 0.3
+
+
+# --- adversaries and guided models ------------------------------------------------
+
+
+def examples(n: int, seed: int) -> Examples:
+    """Texts of six random words; the label is whether the word 2 stands among them."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(3, VOCABULARY, (n, 6))
+    labels = np.arange(n) % 2
+    ids[np.arange(n), rng.integers(0, 6, n)] = np.where(labels == 1, 2, 3)
+    names = [f"{seed}-{i}" for i in range(n)]
+    return Examples(names, list(ids), labels, np.full(n, 6))
+
+
+def test_divergences_against_scipy():
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(5), (2, 20))
+    middle = (p + q) / 2
+    expected = (rel_entr(p, middle) + rel_entr(q, middle)).sum(1) / 2
+    np.testing.assert_allclose(jsd(torch.tensor(p), torch.tensor(q)), expected)
+    np.testing.assert_allclose(
+        kl(torch.tensor(p), torch.tensor(q)), rel_entr(p, q).sum(1)
+    )
+    np.testing.assert_allclose(
+        total_variation(torch.tensor(p), torch.tensor(q)), np.abs(p - q).sum(1) / 2
+    )
+    # a zero of the other where the base has weight: KL has no value, JSD has
+    sparse = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
+    other = torch.tensor([0.5, 0.0, 0.5], dtype=torch.float64)
+    assert kl(sparse, other) == torch.inf
+    assert jsd(sparse, other) == pytest.approx(0.5 * np.log(2))
+    assert kl(sparse, torch.full((3,), 1 / 3)).item() == pytest.approx(np.log(1.5))
+
+
+def test_a_heavier_divergence_moves_attention_away():
+    base = tiny_model("average", dtype=torch.float32)
+    train, dev = examples(64, 0), examples(16, 1)
+    found = {}
+    for weight in (0.0, 10.0):
+        model, _ = train_adversary(
+            base, train, dev, TRAINING, weight, "jsd", seed=1, device=CPU
+        )
+        attention, outputs = attention_of(model, dev, 16, CPU)
+        wanted, targets = attention_of(base, dev, 16, CPU)
+        found[weight] = (
+            jsd(torch.stack(wanted), torch.stack(attention)).mean().item(),
+            total_variation(outputs, targets).mean().item(),
+        )
+    assert found[10.0][0] > found[0.0][0] + 0.05
+    assert found[0.0][1] < 0.2
+
+
+class Oracle(Classifier):
+    """All weight on the word 2, and else on the first position."""
+
+    def forward(self, token_ids, mask):
+        output = super().forward(token_ids, mask)
+        found = (token_ids == 2).float()
+        first = torch.zeros_like(found)
+        first[:, 0] = 1
+        some = found.sum(-1, keepdim=True) > 0
+        return output._replace(attention=torch.where(some, found, first))
+
+
+def test_a_guide_that_knows_makes_the_task_easy():
+    splits = {"train": examples(64, 0), "dev": examples(32, 1), "test": examples(64, 2)}
+    settings = tiny_model("average", dtype=torch.float32).settings
+    oracle = Oracle(settings).eval()
+    scores = train_guided(settings, oracle, splits, TRAINING, 0, CPU)
+    assert scores["test"]["accuracy"] == 1.0
+    assert scores == train_guided(settings, oracle, splits, TRAINING, 0, CPU)
+
+
+def test_attention_of_a_split_follows_the_rows():
+    model = tiny_model(dtype=torch.float32)
+    rng = np.random.default_rng(0)
+    lengths = np.array([5, 2, 7])
+    ids = [rng.integers(2, VOCABULARY, n) for n in lengths]
+    split = Examples(["a", "b", "c"], ids, np.zeros(3, dtype=int), lengths)
+    weights, outputs = attention_of(model, split, 2, CPU)
+    for row, text in itertools.zip_longest(range(3), ids):
+        alone = model(
+            torch.from_numpy(text)[None], torch.ones(1, len(text), dtype=torch.bool)
+        )
+        torch.testing.assert_close(weights[row], alone.attention[0].detach())
+        torch.testing.assert_close(outputs[row], alone.logits.softmax(-1)[0].detach())
+
+
+def test_tables_of_pairs_may_be_empty(tmp_path):
+    own, path = tmp_path / "own.parquet", tmp_path / "pairs.parquet"
+    write_attention(own, RUN, [0], [0], [[0.6, 0.4]], [[1.0]])
+    with open_table(path, "pairs", {}) as table:
+        write_pairs(table, RUN, own, [], [])
+    assert len(read_table(path, "pairs")) == 0
+    assert list(measure_explanations(RUN, {"seed_variance": [path]})) == []

@@ -1,0 +1,397 @@
+"""Interventions on attention, against hand-made models and slow oracles."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
+
+from attention_audit.audit import Batch
+from attention_audit.interventions.adversarial import (
+    SearchSettings,
+    candidate_distributions,
+    search,
+    starting_noise,
+    write_adversarial,
+)
+from attention_audit.interventions.erasure import (
+    descending_ranks,
+    erase,
+    write_erasure,
+)
+from attention_audit.interventions.flips import (
+    attention_gradients,
+    removals_to_flip,
+    without_leading,
+    write_flips,
+)
+from attention_audit.interventions.permutation import (
+    KINDS,
+    permutation_difference,
+    shuffled,
+    write_permutation,
+)
+from attention_audit.tables import open_table, read_table
+from tests.unit.models import tiny_batch, tiny_model
+
+RUN = {
+    "dataset": "d",
+    "encoder": "e",
+    "scorer": "s",
+    "normalizer": "n",
+    "seed": 0,
+}
+QUICK = SearchSettings(steps=60, learning_rate=0.1)
+
+
+def batch_of(lengths, seed=0) -> Batch:
+    ids, mask = tiny_batch(lengths, seed)
+    names = [f"text{seed}-{b}" for b in range(len(lengths))]
+    return Batch(names, [0] * len(lengths), np.array(lengths), ids, mask)
+
+
+class LinearModel:
+    """Outputs softmax(values . weights): what pooling does is known by hand.
+
+    The hidden states are the logits that each position stands for.
+    """
+
+    def classify(self, hidden, weights):
+        return torch.einsum("bn,bnk->bk", weights, hidden)
+
+
+def hidden_states(*rows) -> torch.Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+# --- permutation ------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), min_size=1, max_size=8),
+    st.sampled_from(KINDS),
+)
+def test_shuffles_move_weights_and_change_none(weights, kind):
+    weights = np.array(weights)
+    moved = shuffled(weights, kind, 20, np.random.default_rng(0))
+    if moved is None:
+        on = int((weights > 0).sum())
+        assert (
+            on == 0
+            or (kind == "support" and on < 2)
+            or (kind == "border" and on == len(weights))
+            or len(weights) < 2
+        )
+        return
+    np.testing.assert_array_equal(
+        np.sort(moved, axis=1), np.sort(np.tile(weights, (20, 1)), axis=1)
+    )
+    on = weights > 0
+    if kind == "support":
+        assert ((moved > 0) == on).all()
+    if kind == "border":
+        traded = min(on.sum(), (~on).sum())
+        assert ((moved[:, ~on] > 0).sum(1) == traded).all()
+        # whoever did not trade keeps its weight
+        stayed = moved[:, on] > 0
+        np.testing.assert_array_equal(
+            moved[:, on][stayed], np.tile(weights[on], (20, 1))[stayed]
+        )
+
+
+def test_every_shuffle_is_as_likely_as_any_other():
+    weights = np.array([0.5, 0.3, 0.2])
+    moved = shuffled(weights, "all", 6000, np.random.default_rng(0))
+    _, counts = np.unique(moved, axis=0, return_counts=True)
+    assert len(counts) == 6
+    # 1000 expected each, standard deviation 29
+    assert np.abs(counts - 1000).max() < 120
+
+
+def test_permutation_difference_is_the_median_over_all_permutations():
+    hidden = hidden_states([2.0, 0.0], [0.0, 0.0], [0.0, 1.0])
+    weights = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    own = (weights @ hidden).softmax(-1)
+    exact = [
+        float(((weights[list(order)] @ hidden).softmax(-1) - own).abs().mean())
+        for order in itertools.permutations(range(3))
+    ]
+    # Six equally likely values: a sample's median lies between the middle two.
+    low, high = sorted(exact)[2:4]
+    got = permutation_difference(
+        LinearModel(), hidden, weights, "all", 2000, np.random.default_rng(0)
+    )
+    assert low - 1e-12 <= got <= high + 1e-12
+
+
+def test_permutations_do_not_depend_on_batching(tmp_path):
+    model = tiny_model(kind="sparsemax")
+    lengths = (7, 4, 1)
+    whole = batch_of(lengths)
+    with open_table(tmp_path / "whole.parquet", "permutation", {}) as table:
+        write_permutation(table, model, iter([whole]), RUN, 30)
+    with open_table(tmp_path / "single.parquet", "permutation", {}) as table:
+        singles = (
+            Batch(
+                [whole.instance_ids[b]],
+                [0],
+                np.array([n]),
+                whole.token_ids[b : b + 1, :n],
+                whole.mask[b : b + 1, :n],
+            )
+            for b, n in enumerate(lengths)
+        )
+        write_permutation(table, model, singles, RUN, 30)
+    one, other = (
+        read_table(tmp_path / name, "permutation").to_pandas()
+        for name in ("whole.parquet", "single.parquet")
+    )
+    np.testing.assert_allclose(one["difference"], other["difference"], atol=1e-12)
+    # a single token has nothing to change places with
+    assert one[one["length"] == 1]["difference"].isna().all()
+
+
+# --- adversarial attention --------------------------------------------------------
+
+
+def test_candidates_are_distributions_over_the_mask():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 5, generator=generator, dtype=torch.float64)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=torch.bool)
+    support = torch.tensor([2, 3])
+    free = candidate_distributions(logits, mask, None)
+    kept = candidate_distributions(logits, mask, support)
+    for p in (free, kept):
+        torch.testing.assert_close(p.sum(-1), torch.ones(2, 3, dtype=p.dtype))
+        assert (p[1, :, 3:] == 0).all()
+    assert ((kept > 0).sum(-1) == support.unsqueeze(1)).all()
+    # the largest logits keep their ratios
+    top = logits[0, 0].topk(2).indices
+    torch.testing.assert_close(
+        kept[0, 0, top], (free[0, 0, top] / free[0, 0, top].sum())
+    )
+
+
+def test_search_finds_the_disjoint_weights_that_give_the_same_output():
+    # Positions 0 and 1 stand for the same output, 2 for another: all weight on 1
+    # differs from all weight on 0 as much as distributions can.
+    hidden = hidden_states([3.0, 0.0], [3.0, 0.0], [-3.0, 0.0]).unsqueeze(0)
+    weights = torch.tensor([[0.98, 0.01, 0.01]], dtype=torch.float64)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    noise = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0)).double()
+    found = search(LinearModel(), hidden, mask, weights, noise, SearchSettings())
+    assert found.divergence.item() > 0.6
+    assert found.output_difference.item() <= 0.01
+    assert found.weights[0, 1] > 0.9
+    expected = jensenshannon(found.weights[0], weights[0]) ** 2
+    assert found.divergence.item() == pytest.approx(expected)
+    outputs = [
+        LinearModel().classify(hidden, w).softmax(-1) for w in (weights, found.weights)
+    ]
+    assert found.output_difference.item() == pytest.approx(
+        (outputs[0] - outputs[1]).abs().sum().item()
+    )
+
+
+def test_search_keeps_the_model_weights_where_any_change_shows():
+    # A change of weights by d changes the first logit by 1000 d.
+    hidden = hidden_states([1000.0, 0.0], [0.0, 0.0]).unsqueeze(0)
+    weights = torch.tensor([[0.001, 0.999]], dtype=torch.float64)
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    noise = torch.ones(1, 5, 2, dtype=torch.float64)
+    found = search(LinearModel(), hidden, mask, weights, noise, QUICK)
+    assert found.divergence.item() < 1e-4
+    assert found.output_difference.item() <= QUICK.tolerance
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sparsemax"])
+def test_search_of_a_batch_equals_that_of_each_instance(kind):
+    model = tiny_model(n_classes=3, kind=kind)
+    batch = batch_of((7, 4, 2))
+    output = model(batch.token_ids, batch.mask)
+    weights = output.attention.detach()
+    support = (weights > 0).sum(-1)
+    noise = starting_noise(batch, 5, weights, "none", 0)
+    together = search(model, output.hidden, batch.mask, weights, noise, QUICK, support)
+    assert all(p.grad is None for p in model.parameters())
+    for b, n in enumerate(batch.lengths):
+        row = slice(b, b + 1)
+        alone = search(
+            model,
+            output.hidden[row, :n],
+            batch.mask[row, :n],
+            weights[row, :n],
+            noise[row, :, :n],
+            QUICK,
+            support[row],
+        )
+        torch.testing.assert_close(
+            alone.divergence, together.divergence[row], rtol=1e-5, atol=1e-7
+        )
+        torch.testing.assert_close(
+            alone.weights, together.weights[row, :n], rtol=1e-4, atol=1e-6
+        )
+        assert (together.weights[b] > 0).sum() <= support[b]
+
+
+def test_adversarial_table_holds_both_constraints(tmp_path):
+    model = tiny_model(kind="sparsegen", lam=0.9)
+    batch = batch_of((7, 5, 1))
+    with open_table(tmp_path / "a.parquet", "adversarial", {}) as table:
+        write_adversarial(table, model, iter([batch]), RUN, QUICK)
+    rows = read_table(tmp_path / "a.parquet", "adversarial").to_pandas()
+    assert list(rows["constraint"]) == ["none"] * 3 + ["support"] * 3
+    assert (rows["output_difference"] <= QUICK.tolerance).all()
+    assert rows["divergence"].between(0, np.log(2)).all()
+    kept = rows[rows["constraint"] == "support"]
+    sizes = kept["attention"].map(lambda w: int((w > 0).sum()))
+    assert (sizes <= kept["support"]).all()
+    assert (rows["attention"].map(len) == rows["length"]).all()
+    # one token has one distribution
+    assert not rows[rows["length"] == 1]["found"].any()
+
+
+# --- decision flips ---------------------------------------------------------------
+
+
+def test_without_leading_removes_in_order_and_keeps_the_sum():
+    got = without_leading(np.array([0.5, 0.0, 0.3, 0.2]), np.array([0, 2, 3]))
+    np.testing.assert_allclose(got, [[0, 0, 0.6, 0.4], [0, 0, 0, 1]])
+
+
+def test_removals_until_the_decision_flips_by_hand():
+    # Votes for class 0 of 2, 1 and 1 against 3 for class 1, at equal weights.
+    hidden = hidden_states([2.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 3.0])
+    weights = torch.full((4,), 0.25, dtype=torch.float64)
+    orders = [np.array(o) for o in ([0, 1, 2, 3], [1, 2, 0, 3], [3, 0, 1, 2])]
+    # 4 against 3; without 2: 2 against 3. Without 1 and 1: 2 against 3. The last
+    # order removes what speaks against and never flips.
+    assert removals_to_flip(LinearModel(), hidden, weights, orders) == [1, 2, 4]
+
+
+def test_attention_gradient_equals_finite_differences():
+    model = tiny_model(n_classes=3)
+    ids, mask = tiny_batch((5, 3))
+    output = model(ids, mask)
+    weights = output.attention.detach()
+    got = attention_gradients(model, output.hidden, weights)
+    step = 1e-6
+    for b, n in enumerate((5, 3)):
+        predicted = output.logits[b].argmax()
+        for i in range(n):
+            moved = weights.clone()
+            moved[b, i] += step
+            rise = (
+                model.classify(output.hidden, moved).softmax(-1)[b, predicted]
+                - output.logits[b].softmax(-1)[predicted]
+            ) / step
+            torch.testing.assert_close(
+                got[b, i], (weights[b, i] * rise).detach(), rtol=1e-4, atol=1e-8
+            )
+
+
+def test_flips_table_leaves_single_weights_out(tmp_path):
+    model = tiny_model(kind="sparsegen", lam=0.99)
+    batch = batch_of((7, 5, 1))
+    with open_table(tmp_path / "f.parquet", "flips", {}) as table:
+        write_flips(table, model, iter([batch]), RUN, 3)
+    rows = read_table(tmp_path / "f.parquet", "flips").to_pandas()
+    assert len(rows) == 9
+    single = rows["support"] < 2
+    assert single.any()
+    assert (rows["removed"].isna() == single).all()
+    assert (rows["removed"].dropna() >= 1).all()
+    assert (rows["removed"] <= rows["support"])[~single].all()
+
+
+# --- erasure ----------------------------------------------------------------------
+
+
+def by_hand(model, ids, keep):
+    """Class probabilities (K,) of one text's tokens at ``keep``, read on their own."""
+    left = ids[torch.tensor(keep, dtype=torch.bool)]
+    if not len(left):
+        return model.output.bias.softmax(-1)
+    return (
+        model(left.unsqueeze(0), torch.ones(1, len(left), dtype=torch.bool))
+        .logits[0]
+        .softmax(-1)
+    )
+
+
+@pytest.mark.parametrize("encoder", ["bilstm", "transformer"])
+def test_erasure_equals_reading_what_is_left_of_each_text(encoder):
+    model = tiny_model(encoder, n_classes=3)
+    lengths, shares = (7, 5, 1), (0.01, 0.2, 0.5)
+    ids, mask = tiny_batch(lengths)
+    rng = np.random.default_rng(0)
+    ranks = torch.zeros(2, 3, 7, dtype=torch.long)
+    for a, b in itertools.product(range(2), range(3)):
+        ranks[a, b, : lengths[b]] = torch.from_numpy(rng.permutation(lengths[b]))
+    got = erase(model, ids, mask, ranks, shares)
+    # 0.2 of 5 tokens is one token, whatever 0.2 * 5 rounds to
+    counts = {7: (1, 2, 4), 5: (1, 1, 3), 1: (1, 1, 1)}
+    for a, (b, n) in itertools.product(range(2), enumerate(lengths)):
+        full = by_hand(model, ids[b, :n], [True] * n)
+        k = full.argmax()
+        for s, count in enumerate(counts[n]):
+            top = [int(ranks[a, b, i]) < count for i in range(n)]
+            rest = [not t for t in top]
+            expected = (
+                full[k] - by_hand(model, ids[b, :n], rest)[k],
+                full[k] - by_hand(model, ids[b, :n], top)[k],
+            )
+            for part, value in zip(got, expected, strict=True):
+                assert part[a, b, s] == pytest.approx(value.item(), abs=1e-6)
+
+
+def test_ranks_are_descending_and_ties_are_broken_at_random():
+    rng = np.random.default_rng(0)
+    assert descending_ranks(np.array([0.1, 0.7, 0.2]), rng).tolist() == [2, 0, 1]
+    places = {
+        tuple(descending_ranks(np.array([0.0, 1.0, 0.0, 0.0]), rng)) for _ in range(200)
+    }
+    assert len(places) == 6
+    assert all(place[1] == 0 for place in places)
+
+
+def test_erasure_table_has_a_row_a_ranking(tmp_path):
+    model = tiny_model()
+    batch = batch_of((6, 3))
+    attention = model(batch.token_ids, batch.mask).attention.detach()
+    lists = [attention[b, :n].tolist() for b, n in enumerate(batch.lengths)]
+    common = {**RUN, "instance_id": batch.instance_ids, "length": batch.lengths}
+    with open_table(tmp_path / "attention.parquet", "attention", {}) as table:
+        table.write(
+            {
+                **common,
+                "label": [0, 0],
+                "predicted": [0, 0],
+                "probabilities": [[0.5, 0.5]] * 2,
+                "attention": lists,
+                "support": [6, 3],
+                "entropy": [0.0, 0.0],
+            }
+        )
+    with open_table(tmp_path / "same.parquet", "importance", {}) as table:
+        table.write({**common, "method": "same", "importance": lists})
+    with open_table(tmp_path / "erasure.parquet", "erasure", {}) as table:
+        write_erasure(
+            table,
+            model,
+            iter([batch]),
+            RUN,
+            tmp_path / "attention.parquet",
+            {"same": tmp_path / "same.parquet"},
+            (0.2, 0.5),
+            4,
+        )
+    rows = read_table(tmp_path / "erasure.parquet", "erasure").to_pandas()
+    assert list(rows["subject"]) == ["attention"] * 2 + ["same"] * 2 + ["random"] * 2
+    # an importance that equals attention scores as attention does
+    for column in ("comprehensiveness", "sufficiency"):
+        values = np.stack(rows[column])
+        np.testing.assert_array_equal(values[:2], values[2:4])

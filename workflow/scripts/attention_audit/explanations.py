@@ -1,0 +1,132 @@
+"""From the tables of the experiments to measures, a row an (instance, measure)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from attention_audit import tables
+from attention_audit.measures import check_run
+from attention_audit.schemas import SCHEMAS
+
+_COLUMNS = ["instance_id", "measure", "subject", "reference", "value"]
+
+
+def _measure(
+    rows: pd.DataFrame,
+    measure: str,
+    value: pd.Series | np.ndarray,
+    subject: str | pd.Series = "attention",
+    reference: str | pd.Series | None = None,
+) -> pd.DataFrame:
+    return rows[["instance_id"]].assign(
+        measure=measure, subject=subject, reference=reference, value=value
+    )[_COLUMNS]
+
+
+def _permutation(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    kind = "shuffled_" + rows["kind"]
+    yield _measure(rows, "permutation_difference", rows["difference"], reference=kind)
+
+
+def _adversarial(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    names = {"none": "adversarial", "support": "adversarial_same_support"}
+    constraint = rows["constraint"].map(names)
+    defined = rows["divergence"].notna()
+    found = rows["found"].astype(float).where(defined)
+    yield _measure(rows, "jsd", rows["divergence"], reference=constraint)
+    yield _measure(rows, "adversarial_found", found, reference=constraint)
+
+
+def _flips(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    removed, order = rows["removed"], rows["order"]
+    yield _measure(rows, "flip_share", removed / rows["length"], order)
+    yield _measure(rows, "flip_support_share", removed / rows["support"], order)
+
+
+def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for measure in ("comprehensiveness", "sufficiency"):
+        area = np.stack(rows[measure].to_list()).mean(1)
+        yield _measure(rows, measure, area, rows["subject"])
+
+
+def _pairs(rows: pd.DataFrame, reference: str) -> Iterator[pd.DataFrame]:
+    # Mean over the other runs; where one is undefined, over those that are not.
+    columns = ["jsd", "tvd", "gain"]
+    means = rows.groupby("instance_id", sort=False, as_index=False)[columns].mean()
+    yield _measure(means, "jsd", means["jsd"], reference=reference)
+    for column in ("tvd", "gain"):
+        yield _measure(means, column, means[column], "prediction", reference)
+
+
+def _adversaries(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    weight = rows["weight"].map("{:g}".format)
+    reference = "trained_" + rows["trained_on"] + "_" + weight
+    yield _measure(rows, "jsd", rows["jsd"], reference=reference)
+    yield _measure(rows, "kl", rows["kl"], reference=reference)
+    yield _measure(rows, "tvd", rows["tvd"], "prediction", reference)
+
+
+# experiment -> the schema of its table, and its measures from the table's data frame
+EXPERIMENTS = {
+    "permutation": ("permutation", _permutation),
+    "adversarial": ("adversarial", _adversarial),
+    "flips": ("flips", _flips),
+    "erasure": ("erasure", _erasure),
+    "seed_variance": ("pairs", partial(_pairs, reference="other_seeds")),
+    "uniform": ("pairs", partial(_pairs, reference="uniform")),
+    "adversarial_training": ("adversaries", _adversaries),
+}
+
+
+def measure_explanations(
+    run: Mapping[str, Any], paths: Mapping[str, Sequence[str | Path]]
+) -> Iterator[pa.Table]:
+    """Yield the measures of every experiment in ``paths``, as tables of "measures".
+
+    Raises `AuditError` where a table belongs to another run.
+    """
+    schema = SCHEMAS["measures"]
+    for experiment, files in paths.items():
+        name, measures = EXPERIMENTS[experiment]
+        # lists as long as the input are not measured
+        columns = [column for column in SCHEMAS[name].names if column != "attention"]
+        for path in files:
+            table = tables.read_table(path, name, columns)
+            check_run(table, run, path)
+            if not len(table):
+                continue
+            for rows in measures(table.to_pandas()):
+                yield pa.Table.from_pandas(
+                    rows.assign(**run)[schema.names], schema, preserve_index=False
+                )
+
+
+def point_rows(
+    run: Mapping[str, Any],
+    measures: str | Path,
+    attention: str | Path,
+    keys: Sequence[tuple[str, str]],
+) -> pa.Table:
+    """Some measures of one run beside each instance's class and largest weight.
+
+    For figures that show instances, not means. ``keys`` holds the (measure, reference)
+    of those wanted. Returns a table of schema
+    "explanation_points".
+    """
+    columns = ["instance_id", "predicted", "attention"]
+    instances = tables.read_table(attention, "attention", columns).to_pandas()
+    instances["max_attention"] = instances.pop("attention").map(np.max)
+    values = tables.read_table(measures, "measures").to_pandas()
+    wanted = pd.DataFrame(keys, columns=["measure", "reference"])
+    rows = values.merge(wanted).merge(
+        instances, on="instance_id", validate="many_to_one"
+    )
+    schema = SCHEMAS["explanation_points"]
+    return pa.Table.from_pandas(
+        rows.assign(**run)[schema.names], schema, preserve_index=False
+    )

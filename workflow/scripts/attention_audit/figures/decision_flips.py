@@ -1,0 +1,23 @@
+"""How many weights must go before the decision flips, by order of removal."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from attention_audit.figures.experiments import panels_by_measure
+from attention_audit.figures.style import Order, measured
+
+MEASURES = {
+    "flip_share": "positions removed\n(share of all)",
+    "flip_support_share": "weights removed\n(share of the support)",
+}
+ORDERS = {
+    "attention": "by attention",
+    "attention_gradient": "by gradient x attention",
+    "random": "at random",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+    """Means with intervals; the whole support where the decision never flips."""
+    rows = pd.concat([measured(tables["explanation_summary"], m) for m in MEASURES])
+    return panels_by_measure(rows, order, MEASURES, "subject", ORDERS), rows

@@ -1,0 +1,20 @@
+"""Comprehensiveness and sufficiency of attention and of every importance."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from attention_audit.figures.experiments import panels_by_measure
+from attention_audit.figures.style import Order, measured
+
+MEASURES = {
+    "comprehensiveness": "comprehensiveness\n(higher is better)",
+    "sufficiency": "sufficiency\n(lower is better)",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+    """Means over the shares of tokens, with intervals, beside the random order."""
+    rows = pd.concat([measured(tables["explanation_summary"], m) for m in MEASURES])
+    subjects = ["attention", *order["methods"], "random"]
+    labels = {subject: subject.replace("_", " ") for subject in subjects}
+    return panels_by_measure(rows, order, MEASURES, "subject", labels), rows

@@ -1,0 +1,20 @@
+"""Shuffles of all weights, within the support, and across its border."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from attention_audit.figures.experiments import panels_by_measure
+from attention_audit.figures.style import Order, measured
+
+KINDS = {
+    "shuffled_all": "all positions",
+    "shuffled_support": "within the support",
+    "shuffled_border": "across its border",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+    """Mean over instances of the median output difference, by what is shuffled."""
+    rows = measured(tables["explanation_summary"], "permutation_difference")
+    labels = {"permutation_difference": "median output difference"}
+    return panels_by_measure(rows, order, labels, "reference", KINDS), rows

@@ -1,0 +1,146 @@
+"""Adversarially trained models (Wiegreffe & Pinter 2019, sec. 4).
+
+A second model learns to give the outputs of a base model from attention that is as far
+from the base model's as possible. Unlike a search of weights for one instance, it has
+to do so with one set of parameters for all texts. How far it gets at what loss of
+output is a curve over the weight of the divergence, lambda.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from attention_audit.audit import Batch
+from attention_audit.batches import Examples
+from attention_audit.interventions.fitting import attention_of, fit
+from attention_audit.model import Classifier
+from attention_audit.tables import TableWriter
+from attention_audit.training import tensors
+
+# Smallest weight inside a logarithm: keeps gradients finite at exact zeros.
+_TINY = 1e-30
+
+
+def _terms(p: Tensor, q: Tensor) -> Tensor:
+    """p ln (p / q), 0 where p is 0."""
+    return p * (p.clamp(min=_TINY).log() - q.clamp(min=_TINY).log())
+
+
+def _scaled(p: Tensor) -> Tensor:
+    return p / p.sum(-1, keepdim=True).clamp(min=_TINY)
+
+
+def kl(base: Tensor, other: Tensor) -> Tensor:
+    """KL(base | other) in nats over the last axis, the paper's divergence.
+
+    Infinite where the other is zero and the base is not, which weights with exact
+    zeros are nearly always: only for normalizers without.
+    """
+    p, q = _scaled(base), _scaled(other)
+    infinite = ((p > 0) & (q <= 0)).any(-1)
+    return _terms(p, q).sum(-1).masked_fill(infinite, torch.inf)
+
+
+def jsd(base: Tensor, other: Tensor) -> Tensor:
+    """Jensen-Shannon divergence in nats over the last axis, at most ln 2."""
+    p, q = _scaled(base), _scaled(other)
+    middle = (p + q) / 2
+    return ((_terms(p, middle) + _terms(q, middle)).sum(-1) / 2).clamp(min=0)
+
+
+def total_variation(p: Tensor, q: Tensor) -> Tensor:
+    """Half the sum of absolute differences over the last axis, in [0, 1]."""
+    return (p - q).abs().sum(-1) / 2
+
+
+def _bounded_kl(base: Tensor, other: Tensor) -> Tensor:
+    """`kl` with a floor under the other's weights, so that its gradient stays finite.
+
+    Softmax weights pass the floor only where they underflow.
+    """
+    return _terms(_scaled(base), _scaled(other)).sum(-1)
+
+
+# What a model can be trained on.
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "kl": _bounded_kl,
+    "jsd": jsd,
+}
+
+
+def train_adversary(
+    base: Classifier,
+    examples: Examples,
+    dev: Examples,
+    training: Mapping[str, Any],
+    weight: float,
+    divergence: str,
+    seed: int,
+    device: torch.device,
+    vectors: Tensor | None = None,
+    name: str = "adversary",
+) -> tuple[Classifier, int]:
+    """A model of the base's settings, trained on its outputs and against its attention.
+
+    The loss of an instance is TVD(y, y_base) - weight * D(attention_base, attention).
+    All parameters start anew, the embeddings from the pretrained ``vectors`` where there
+    are some. Returns the model and its best epoch by dev loss.
+    """
+    measure = DIVERGENCES[divergence]
+    targets = {
+        id(split): attention_of(base, split, training["batch_size"], device)
+        for split in (examples, dev)
+    }
+    torch.manual_seed(seed)
+    model = Classifier(base.settings)
+    if vectors is not None:
+        model.set_vectors(vectors)
+    model.to(device)
+
+    def loss(split: Examples, rows: np.ndarray) -> Tensor:
+        ids, mask, _ = tensors(split, rows, device)
+        attention, outputs = targets[id(split)]
+        wanted = pad_sequence([attention[i] for i in rows], batch_first=True)
+        output = model(ids, mask)
+        distance = total_variation(output.logits.softmax(-1), outputs[rows])
+        return (distance - weight * measure(wanted, output.attention)).sum()
+
+    return model, fit(model, loss, examples, dev, training, seed, name)
+
+
+@torch.no_grad()
+def write_adversary(
+    table: TableWriter,
+    base: Classifier,
+    adversary: Classifier,
+    batches: Iterator[Batch],
+    run: Mapping[str, Any],
+    weight: float,
+    divergence: str,
+) -> None:
+    """How far an adversary's outputs and attention are from the base's, a row a text."""
+    for batch in batches:
+        ours = adversary(batch.token_ids, batch.mask)
+        theirs = base(batch.token_ids, batch.mask)
+        apart = jsd(theirs.attention, ours.attention)
+        kls = kl(theirs.attention, ours.attention)
+        table.write(
+            {
+                **run,
+                "weight": weight,
+                "trained_on": divergence,
+                "instance_id": batch.instance_ids,
+                "correct": (
+                    ours.logits.argmax(-1).cpu() == torch.tensor(batch.labels)
+                ).tolist(),
+                "tvd": total_variation(
+                    ours.logits.softmax(-1), theirs.logits.softmax(-1)
+                ).tolist(),
+                "jsd": apart.tolist(),
+                "kl": [v if np.isfinite(v) else None for v in kls.tolist()],
+            }
+        )

@@ -1,0 +1,99 @@
+"""A training loop for models that learn from another model, by any loss.
+
+`training` is the loop of the runs of the grid, with cross-entropy and checkpoints; the
+models here are small, and take their loss from outside.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from attention_audit.batches import Examples, length_bucketed_batches
+from attention_audit.errors import AuditError
+from attention_audit.model import Classifier
+from attention_audit.training import build_optimizer, tensors
+
+# Summed loss of the given rows of a split.
+Loss = Callable[[Examples, np.ndarray], Tensor]
+
+
+def batches_of(examples: Examples, batch_size: int) -> Iterator[np.ndarray]:
+    """Rows of a split by length, for passes that do not depend on order."""
+    order = np.argsort(examples.lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def fit(
+    model: Classifier,
+    loss: Loss,
+    examples: Examples,
+    dev: Examples,
+    settings: Mapping[str, Any],
+    seed: int,
+    name: str,
+) -> int:
+    """Train in place until the dev loss has not fallen for ``patience`` epochs.
+
+    ``settings`` has the keys of the section ``training``. The weights of the best epoch
+    are kept, and its number returned. Raises `AuditError` where the loss diverges.
+    """
+    optimizer = build_optimizer(model, settings)
+    best: dict[str, Tensor] = {}
+    best_loss, best_epoch = float("inf"), 0
+    for epoch in tqdm(
+        range(1, settings["max_epochs"] + 1), desc=name, unit="epoch", disable=None
+    ):
+        rng = np.random.default_rng([seed, epoch])
+        torch.manual_seed(int(rng.integers(2**31)))
+        model.train()
+        for rows in length_bucketed_batches(
+            examples.lengths, settings["batch_size"], rng
+        ):
+            value = loss(examples, rows) / len(rows)
+            if not value.isfinite():
+                raise AuditError(
+                    f"{name}: the training loss became {value.item()}. Lower "
+                    f"training.learning_rate (now {settings['learning_rate']})."
+                )
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            total = sum(
+                loss(dev, rows).item()
+                for rows in batches_of(dev, settings["batch_size"])
+            )
+        if total < best_loss:
+            best_loss, best_epoch = total, epoch
+            best = deepcopy(model.state_dict())
+        if epoch - best_epoch >= settings["patience"]:
+            break
+    model.load_state_dict(best)
+    model.eval()
+    return best_epoch
+
+
+def attention_of(
+    model: Classifier, examples: Examples, batch_size: int, device: torch.device
+) -> tuple[list[Tensor], Tensor]:
+    """Attention of each text of a split, without padding, and probabilities (N, K)."""
+    weights: list[Tensor] = [torch.empty(0)] * len(examples)
+    outputs = torch.empty(len(examples), model.settings.n_classes, device=device)
+    with torch.no_grad():
+        for rows in batches_of(examples, batch_size):
+            ids, mask, _ = tensors(examples, rows, device)
+            output = model(ids, mask)
+            outputs[rows] = output.logits.softmax(-1).to(outputs)
+            for row, attention, n in zip(
+                rows, output.attention, examples.lengths[rows], strict=True
+            ):
+                weights[row] = attention[:n]
+    return weights, outputs

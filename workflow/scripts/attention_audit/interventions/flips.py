@@ -1,0 +1,105 @@
+"""Decision flips (Serrano & Smith 2019): how many weights must go before it changes?
+
+Weights are set to zero one after the other, the rest scaled to keep their sum, until
+the predicted class changes. If attention ranks what matters, its order flips the
+decision sooner than other orders.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attention_audit.audit import Batch
+from attention_audit.interventions.pooled import probabilities_of_weights
+from attention_audit.model import Classifier
+from attention_audit.randomness import generator
+from attention_audit.tables import TableWriter
+
+ORDERS = ("attention", "attention_gradient", "random")
+
+
+def without_leading(weights: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Weights (n,) without the first 1, 2, ... of ``order``: (len(order) - 1, n).
+
+    The remaining ones are scaled so that the sum stays the same.
+    """
+    kept = np.tile(weights.astype(np.float64), (len(order) - 1, 1))
+    kept[:, order] *= np.arange(len(order)) > np.arange(len(order) - 1)[:, None]
+    return kept * (weights.sum() / kept.sum(1, keepdims=True))
+
+
+def removals_to_flip(
+    model: Classifier, hidden: Tensor, weights: Tensor, orders: list[np.ndarray]
+) -> list[int]:
+    """For each order, how many weights are removed when the decision first flips.
+
+    ``hidden`` (n, H) and ``weights`` (n,) are those of one text; an order lists the
+    positions of the support, at least two. Where the decision stands as long as any
+    weight is left, the result is the size of the support.
+    """
+    numbers = weights.cpu().numpy()
+    rows = np.concatenate([without_leading(numbers, order) for order in orders])
+    tried = torch.cat([weights.unsqueeze(0), torch.from_numpy(rows).to(weights)])
+    decisions = probabilities_of_weights(model, hidden, tried).argmax(-1).cpu().numpy()
+    flips = (decisions[1:] != decisions[0]).reshape(len(orders), -1)
+    return [
+        1 + int(row.argmax()) if row.any() else len(order)
+        for row, order in zip(flips, orders, strict=True)
+    ]
+
+
+def attention_gradients(model: Classifier, hidden: Tensor, weights: Tensor) -> Tensor:
+    """w_i dy/dw_i (B, n) for the probability y of the predicted class."""
+    leaf = weights.detach().requires_grad_()
+    outputs = model.classify(hidden.detach(), leaf).softmax(-1)
+    (gradient,) = torch.autograd.grad(outputs.amax(-1).sum(), leaf)
+    return gradient * leaf.detach()
+
+
+def _descending(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    return among[np.argsort(-values[among], kind="stable")]
+
+
+def write_flips(
+    table: TableWriter,
+    model: Classifier,
+    batches: Iterator[Batch],
+    run: Mapping[str, Any],
+    random_orders: int,
+    seed: int = 0,
+) -> None:
+    """Removals until the decision flips, a row an (instance, order).
+
+    Orders run over the support: to remove a weight of zero changes nothing. That of
+    ``random`` is the mean of ``random_orders`` orders. Undefined where fewer than two
+    positions have weight.
+    """
+    for batch in batches:
+        with torch.no_grad():
+            output = model(batch.token_ids, batch.mask)
+        gradients = attention_gradients(model, output.hidden, output.attention)
+        for b, instance in enumerate(batch.instance_ids):
+            n = int(batch.lengths[b])
+            weights = output.attention[b, :n]
+            numbers, slopes = weights.cpu().numpy(), gradients[b, :n].cpu().numpy()
+            support = np.flatnonzero(numbers > 0)
+            removed: list[float | None] = [None] * len(ORDERS)
+            if len(support) > 1:
+                rng = generator(("flips", instance), seed)
+                orders = [_descending(numbers, support), _descending(slopes, support)]
+                orders += [rng.permutation(support) for _ in range(random_orders)]
+                found = removals_to_flip(model, output.hidden[b, :n], weights, orders)
+                removed = [*found[:2], float(np.mean(found[2:]))]
+            table.write(
+                {
+                    **run,
+                    "instance_id": instance,
+                    "length": n,
+                    "support": len(support),
+                    "order": list(ORDERS),
+                    "removed": removed,
+                }
+            )

@@ -1,0 +1,78 @@
+"""Guided models (Wiegreffe & Pinter 2019, sec. 3.4): does attention transfer?
+
+A model without context pools its hidden states by weights that another model gave. If
+it scores higher with them than with weights that it learned, or uniform ones, they hold
+information about the task that is not tied to the model they came from.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from attention_audit.batches import Examples
+from attention_audit.interventions.fitting import attention_of, batches_of, fit
+from attention_audit.model import Classifier, ModelSettings
+from attention_audit.training import macro_f1, tensors
+
+# Where a guided model's weights come from: its own training, nowhere (1/n), the
+# attention of the run, or that of an adversary of the run.
+GUIDES = ("learned", "uniform", "attention", "adversary")
+
+
+def train_guided(
+    settings: ModelSettings,
+    guide: Classifier | None,
+    splits: Mapping[str, Examples],
+    training: Mapping[str, Any],
+    seed: int,
+    device: torch.device,
+    vectors: Tensor | None = None,
+    name: str = "guided",
+) -> dict[str, Any]:
+    """Train a model whose weights are the guide's; its scores on dev and test.
+
+    ``splits`` holds train, dev and test. With a guide the model's own scorer is never
+    used; without one the model attends for itself, in the way of its normalizer.
+    Returns accuracy and macro F1 by split, and the best epoch.
+    """
+    weights = {}
+    if guide is not None:
+        weights = {
+            id(split): attention_of(guide, split, training["batch_size"], device)[0]
+            for split in splits.values()
+        }
+    torch.manual_seed(seed)
+    model = Classifier(settings)
+    if vectors is not None:
+        model.set_vectors(vectors)
+    model.to(device)
+
+    def logits(split: Examples, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        ids, mask, labels = tensors(split, rows, device)
+        if guide is None:
+            return model(ids, mask).logits, labels
+        fixed = pad_sequence([weights[id(split)][i] for i in rows], batch_first=True)
+        hidden = model.encode(model.embed(ids), mask)
+        return model.classify(hidden, fixed), labels
+
+    def loss(split: Examples, rows: np.ndarray) -> Tensor:
+        return nn.functional.cross_entropy(*logits(split, rows), reduction="sum")
+
+    best_epoch = fit(model, loss, splits["train"], splits["dev"], training, seed, name)
+    scores: dict[str, Any] = {"best_epoch": best_epoch}
+    for split in ("dev", "test"):
+        examples = splits[split]
+        predicted = np.empty(len(examples), dtype=np.int64)
+        with torch.no_grad():
+            for rows in batches_of(examples, training["batch_size"]):
+                predicted[rows] = logits(examples, rows)[0].argmax(-1).cpu().numpy()
+        labels = examples.labels.astype(np.int64)
+        scores[split] = {
+            "accuracy": float((predicted == labels).mean()),
+            "macro_f1": macro_f1(labels, predicted, settings.n_classes),
+        }
+    return scores

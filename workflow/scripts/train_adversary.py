@@ -1,0 +1,53 @@
+"""Train a model with the outputs of a run, far from its attention, and compare both."""
+
+import torch
+
+from attention_audit.audit import audited
+from attention_audit.batches import read_examples, read_vocabulary
+from attention_audit.errors import reported
+from attention_audit.interventions.adversaries import train_adversary, write_adversary
+from attention_audit.model import load_model, resolve_device, save_model, settings_json
+from attention_audit.provenance import record
+from attention_audit.tables import open_table, write_json
+
+with reported(snakemake.log[0]):
+    params, output = snakemake.params, snakemake.output
+    torch.set_num_threads(snakemake.threads)
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    device = resolve_device(params.training["device"])
+    base = load_model(snakemake.input.model, snakemake.input.settings, device)
+    _, vectors = read_vocabulary(snakemake.input.vocabulary)
+    adversary, best_epoch = train_adversary(
+        base,
+        read_examples(snakemake.input.train),
+        read_examples(snakemake.input.dev),
+        params.training,
+        params.weight,
+        params.divergence,
+        params.run["seed"],
+        device,
+        None if vectors is None else torch.from_numpy(vectors),
+    )
+    save_model(adversary, output.model, provenance)
+    write_json(
+        output.settings,
+        settings_json(
+            adversary.settings,
+            run=params.run,
+            weight=params.weight,
+            divergence=params.divergence,
+            best_epoch=best_epoch,
+            provenance=provenance,
+        ),
+    )
+    batches = audited(snakemake.input.test, **params.audit, device=device)
+    with open_table(output.table, "adversaries", provenance) as table:
+        write_adversary(
+            table,
+            base,
+            adversary,
+            batches,
+            params.run,
+            params.weight,
+            params.divergence,
+        )

@@ -1,0 +1,42 @@
+"""Train a model without context on given attention, and score it."""
+
+import torch
+
+from attention_audit.batches import read_examples, read_vocabulary
+from attention_audit.errors import reported
+from attention_audit.interventions.guided import train_guided
+from attention_audit.model import ModelSettings, load_model, resolve_device
+from attention_audit.provenance import record
+from attention_audit.tables import read_json, write_json
+
+with reported(snakemake.log[0]):
+    params = snakemake.params
+    torch.set_num_threads(snakemake.threads)
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    device = resolve_device(params.training["device"])
+    tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
+    vectors = None if vectors is None else torch.from_numpy(vectors)
+    n_classes = len(read_json(snakemake.input.card)["label_names"])
+    guide = None
+    if snakemake.input.guide:
+        guide = load_model(*snakemake.input.guide, device)
+    scores = train_guided(
+        ModelSettings.from_config(
+            params.encoder,
+            params.scorer,
+            params.normalizer,
+            len(tokens),
+            n_classes,
+            vectors,
+        ),
+        guide,
+        {
+            split: read_examples(snakemake.input[split])
+            for split in ("train", "dev", "test")
+        },
+        params.training,
+        params.run["seed"],
+        device,
+        vectors,
+    )
+    write_json(snakemake.output.metrics, {**scores, "provenance": provenance})
