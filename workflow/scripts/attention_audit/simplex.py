@@ -64,7 +64,7 @@ class _Entmax(torch.autograd.Function):
         alphas = _by_row(alpha, weights)
         # Nothing with `out`: a Jacobian's rows come as one batched gradient.
         by_scores = torch.empty_like(gradient)
-        by_alpha = torch.empty_like(gradient[..., :1])
+        by_alpha = []
         for rows in _blocks(weights):
             p, g, a = weights[rows], gradient[rows], alphas(rows)
             slope = _slope(p, a)
@@ -72,10 +72,10 @@ class _Entmax(torch.autograd.Function):
             pulled = slope * g
             by_scores[rows] = pulled - share * pulled.sum(-1, keepdim=True)
             if ctx.needs_input_grad[2]:
-                by_alpha[rows] = _by_alpha(p, share, g, a)
+                by_alpha.append(_by_alpha(p, share, g, a))
         if not ctx.needs_input_grad[2]:
             return by_scores, None, None
-        return by_scores, None, by_alpha.sum_to_size(alpha.shape)
+        return by_scores, None, torch.cat(by_alpha).sum_to_size(alpha.shape)
 
 
 def _blocks(x: Tensor) -> Iterator[slice]:
