@@ -172,7 +172,7 @@ CHANGES = {
     ),
     "a module that no job runs": (code("config.py"), {}),
     "memory of a rule": (
-        text("workflow/rules/train.smk", "mem_mb=2000", "mem_mb=3000"),
+        text("workflow/rules/train.smk", "return 700 + 4e-4", "return 900 + 4e-4"),
         {},
     ),
     "the order of the keys of the config": (reordered, {}),
