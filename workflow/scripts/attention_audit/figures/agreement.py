@@ -10,6 +10,7 @@ from attention_audit.figures.style import (
     lines_by_sparsity,
     measured,
     models,
+    title_over_names,
 )
 
 
@@ -28,7 +29,7 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
             part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
             lines_by_sparsity(panel, part, "sparsity", "reference", order["methods"])
             panel.axhline(0, color="black", linewidth=0.6)
-            panel.set_title(f"{dataset}, {model}", pad=24)
+            title_over_names(panel, f"{dataset}, {model}", order["normalizers"])
         line[0].set_ylabel("Kendall $\\tau_b$ with attention")
     for panel in axes[-1]:
         panel.set_xlabel("sparsity: share of zero weights")

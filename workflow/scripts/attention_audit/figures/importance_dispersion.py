@@ -10,6 +10,7 @@ from attention_audit.figures.style import (
     lines_by_sparsity,
     measured,
     models,
+    title_over_names,
 )
 
 
@@ -28,12 +29,12 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
         for panel, dataset in zip(line, order["datasets"], strict=True):
             part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
             panel.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":")
+            panel.set_xlim(0, 1.02)
+            panel.set_ylim(0, 1.02)
             lines_by_sparsity(
                 panel, part, "attention_dispersion", "subject", order["methods"]
             )
-            panel.set_xlim(0, 1.02)
-            panel.set_ylim(0, 1.02)
-            panel.set_title(f"{dataset}, {model}", pad=24)
+            title_over_names(panel, f"{dataset}, {model}", order["normalizers"])
         line[0].set_ylabel("dispersion of importance")
     for panel in axes[-1]:
         panel.set_xlabel("dispersion of attention")

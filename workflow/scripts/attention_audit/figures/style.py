@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from attention_audit.tables import atomic_path
 
@@ -174,18 +175,44 @@ def lines_by_sparsity(
             label=name.replace("_", " "),
             capsize=2,
         )
-    for position, normalizer in (
-        rows[[x, "normalizer"]].drop_duplicates().itertuples(index=False)
-    ):
+    _names_above(axes, rows[[x, "normalizer"]].drop_duplicates())
+
+
+# Least distance of two names over a panel, of its width.
+_NAME_GAP = 0.055
+
+
+def _names_above(axes: Axes, named: pd.DataFrame) -> None:
+    """Write names over a panel, upright, each tied to its x and clear of the others.
+
+    ``named`` has two columns: x, within the limits of the axes, and the name.
+    """
+    if named.empty:  # a cell that the grid leaves out
+        return
+    named = named.sort_values(list(named.columns))
+    positions, names = named.iloc[:, 0].to_numpy(), named.iloc[:, 1].tolist()
+    low, high = axes.get_xlim()
+    fractions = (positions - low) / (high - low)
+    # The nearest positions in this order that keep the gap and stay over the panel.
+    steps = np.arange(len(names)) * min(_NAME_GAP, 1 / max(1, len(names) - 1))
+    spread = isotonic_regression(fractions - steps).x.clip(0, 1 - steps[-1]) + steps
+    for position, fraction, name in zip(positions, spread, names, strict=True):
         axes.annotate(
-            normalizer,
+            name,
             (position, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            rotation=60,
-            ha="left",
+            xytext=(fraction, 1.06),
+            textcoords="axes fraction",
+            rotation=90,
+            ha="center",
             va="bottom",
             fontsize=5.5,
             color="0.35",
+            arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5, "shrinkB": 0},
         )
+
+
+def title_over_names(axes: Axes, title: str, names: Sequence[str]) -> None:
+    """A panel's title, above the names that `lines_by_sparsity` writes."""
+    # points: the gap below the names, and letters 3.4 wide
+    axes.set_title(title, pad=9 + 3.4 * max(map(len, names)))
