@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from attention_audit.attention import ScaledDotProductScorer, SelfAttention
+from attention_audit.encoders import BiLSTMEncoder
 from attention_audit.errors import AuditError
 from attention_audit.model import (
     Classifier,
@@ -21,6 +23,33 @@ from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
 scorers = pytest.mark.parametrize("scorer", ["additive", "scaled_dot_product"])
+
+
+def packed_lstm(encoder: BiLSTMEncoder, x: torch.Tensor, mask: torch.Tensor):
+    """What torch's own bidirectional LSTM gives for packed sequences, same weights."""
+    size = encoder.output_size // 2
+    lstm = torch.nn.LSTM(
+        x.shape[-1], size, len(encoder.forwards), batch_first=True, bidirectional=True
+    ).to(x.dtype)
+    names = lstm.state_dict()
+    for directions, suffix in ((encoder.forwards, ""), (encoder.backwards, "_reverse")):
+        for layer, one in enumerate(directions):
+            for name, value in one.state_dict().items():
+                names[name.replace("_l0", f"_l{layer}") + suffix] = value
+    lstm.load_state_dict(names)
+    packed = pack_padded_sequence(
+        x, mask.sum(-1), batch_first=True, enforce_sorted=False
+    )
+    return pad_packed_sequence(lstm(packed)[0], batch_first=True)[0]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_bilstm_is_that_of_packed_sequences(layers):
+    torch.manual_seed(0)
+    encoder = BiLSTMEncoder(3, 4, layers).double()
+    mask = torch.arange(7) < torch.tensor([[7], [4], [1]])
+    x = torch.randn(3, 7, 3, dtype=torch.float64)
+    torch.testing.assert_close(encoder(x, mask), packed_lstm(encoder, x, mask))
 
 
 @encoders

@@ -27,10 +27,10 @@ def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
     """Norms (n, n) of d h_i / d x_j, hidden states by inputs, for one text x (n, E).
 
     Works for every encoder whose backward pass can be batched; a one-layer BiLSTM,
-    whose cannot, takes `lstm_jacobian_norms`.
+    whose cannot, takes `bilstm_jacobian_norms`.
     """
-    if isinstance(encoder, BiLSTMEncoder) and encoder.lstm.num_layers == 1:
-        return lstm_jacobian_norms(encoder.lstm, x)
+    if isinstance(encoder, BiLSTMEncoder) and len(encoder.forwards) == 1:
+        return bilstm_jacobian_norms(encoder, x)
     return batched_jacobian_norms(encoder, x)
 
 
@@ -56,26 +56,23 @@ def batched_jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def lstm_jacobian_norms(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """`jacobian_norms` of a one-layer (bi)directional LSTM, by forward accumulation.
+def bilstm_jacobian_norms(encoder: BiLSTMEncoder, x: Tensor) -> Tensor:
+    """`jacobian_norms` of a one-layer bidirectional LSTM, by forward accumulation.
 
     Reverse mode needs n * 2H passes through a recurrence that cannot be batched. The
     derivatives of the state by all inputs so far obey the same recurrence as the state,
     so one pass carries them along: at step t, one product of the recurrent matrix with
     t * E columns.
     """
-    forward = _direction_squares(lstm, x, "")
-    if not lstm.bidirectional:
-        return forward.sqrt()
-    backward = _direction_squares(lstm, x.flip(0), "_reverse").flip(0, 1)
+    forward = _direction_squares(encoder.forwards[0], x)
+    backward = _direction_squares(encoder.backwards[0], x.flip(0)).flip(0, 1)
     return (forward + backward).sqrt()
 
 
-def _direction_squares(lstm: nn.LSTM, x: Tensor, suffix: str) -> Tensor:
+def _direction_squares(lstm: nn.LSTM, x: Tensor) -> Tensor:
     """Squared norms (n, n) for one direction, read from the first row of x on."""
-    w_input = getattr(lstm, f"weight_ih_l0{suffix}")  # (4H, E)
-    w_hidden = getattr(lstm, f"weight_hh_l0{suffix}")  # (4H, H)
-    bias = getattr(lstm, f"bias_ih_l0{suffix}") + getattr(lstm, f"bias_hh_l0{suffix}")
+    w_input, w_hidden = lstm.weight_ih_l0, lstm.weight_hh_l0  # (4H, E), (4H, H)
+    bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
     n, E = x.shape
     H = lstm.hidden_size
     h, c = x.new_zeros(H), x.new_zeros(H)
