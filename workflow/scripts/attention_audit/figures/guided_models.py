@@ -38,6 +38,8 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
             part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
             for i, (guide, label) in enumerate(GUIDES.items()):
                 series = part[part["guide"] == guide]
+                if series.empty:  # not among the guides of the config
+                    continue
                 shift = dodge(i, len(GUIDES))
                 panel.plot(
                     series["normalizer"].map(names.index) + shift,

@@ -1,0 +1,110 @@
+"""The experiments as parts of the workflow: all of them on, on real sentences."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
+from attention_audit.tables import read_table
+from tests.workflow import project
+from tests.workflow.conftest import made_once
+
+EXPERIMENTS = {
+    "permutation": {"draws": 5},
+    "adversarial": {"instances": 6, "steps": 10},
+    "flips": {},
+    "erasure": {},
+    "seed_variance": {},
+    "uniform": {},
+    "adversarial_training": {"weights": [0, 0.1], "max_epochs": 1},
+    "diagnostics": {"guides": ["uniform", "attention", "adversary"]},
+}
+RUNS = {
+    f"reviews/bilstm/additive/{normalizer}/{seed}"
+    for normalizer in ("entmax15", "uniform")
+    for seed in (0, 1)
+}
+FIGURES = [figure for figures in EXPERIMENT_FIGURES.values() for figure in figures]
+TARGETS = [f"results/figures/{figure}.png" for figure in FIGURES]
+
+
+@pytest.fixture(scope="session")
+def explained(shared, finished, offline) -> Path:
+    """The tiny grid with uniform weights and every experiment, run to its figures."""
+
+    def make(folder: Path) -> None:
+        project.copy(finished, folder)
+        settings = project.config(folder)
+        settings["grid"]["normalizers"] = ["entmax15", "uniform"]
+        settings["statistics"]["reference"] = "uniform"
+        settings["normalizers"]["uniform"] = {"kind": "uniform"}
+        settings["encoders"]["average"] = {
+            "kind": "average",
+            "hidden_size": 8,
+            "embedding_size": 8,
+        }
+        settings["explanations"] = {
+            name: {"enabled": True, **more} for name, more in EXPERIMENTS.items()
+        }
+        project.write_config(folder, settings)
+        project.run(folder, "--cores", "2", *TARGETS, **offline)
+
+    return made_once(shared / "explained", make)
+
+
+@pytest.fixture
+def copied(explained, tmp_path) -> Path:
+    return project.copy(explained, tmp_path / "project")
+
+
+def test_every_experiment_has_its_tables_and_figures(explained):
+    for run in RUNS:
+        folder = explained / "results/explanations" / _seeded(run)
+        for name in ("permutation", "adversarial", "flips", "erasure"):
+            table = read_table(folder / f"{name}.parquet", name)
+            assert table.num_rows, (run, name)
+        for name in ("seed_variance", "uniform"):
+            read_table(folder / f"{name}.parquet", "pairs")
+    for figure in FIGURES:
+        for suffix in ("png", "pdf", "parquet"):
+            assert (explained / f"results/figures/{figure}.{suffix}").stat().st_size
+
+
+def test_there_is_nothing_left_to_do(explained):
+    assert project.planned(explained, *TARGETS) == {}
+
+
+def test_a_setting_reruns_its_experiment_alone(copied):
+    project.set_key(copied, "explanations.flips.random_orders", 3)
+    plan = project.planned(copied, *TARGETS)
+    assert plan["flips"] == plan["measure_explanations"] == RUNS
+    assert not plan.keys() & {"train", "attend", "permutation", "erasure"}
+    assert "train_adversary" not in plan
+
+
+def test_one_figure_is_made_anew_from_what_is_there(copied):
+    target = "results/figures/decision_flips.png"
+    (copied / target).unlink()
+    assert project.planned(copied, target) == {"figure_decision_flips": {""}}
+
+
+def test_an_adversary_is_trained_before_the_model_that_it_guides(copied):
+    shutil.rmtree(copied / "results/adversaries")
+    shutil.rmtree(copied / "results/diagnostics")
+    table = "results/statistics/diagnostics.parquet"
+    (copied / table).unlink()
+    plan = project.planned(copied, table)
+    run = "reviews/bilstm/additive/entmax15"
+    assert plan["train_adversary"] == {f"{run}/{s}/jsd/0.1" for s in (0, 1)}
+    assert plan["train_guided"] == {
+        f"{run}/{seed}/{guide}"
+        for seed in (0, 1)
+        for guide in EXPERIMENTS["diagnostics"]["guides"]
+    }
+    assert "train" not in plan
+
+
+def _seeded(run: str) -> str:
+    folder, seed = run.rsplit("/", 1)
+    return f"{folder}/seed{seed}"
