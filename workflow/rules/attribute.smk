@@ -1,13 +1,16 @@
 # attribute: what the model attends to, and what its inputs and hidden states do.
 
 
+ATTENTION = f"results/attributions/{RUN}/attention.parquet"
+
+
 rule attend:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
     output:
-        attention=f"results/attributions/{RUN}/attention.parquet",
+        attention=ATTENTION,
     log:
         f"logs/attend/{RUN}.log",
     benchmark:

@@ -121,9 +121,7 @@ rule erasure:
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
         attention=rules.attend.output.attention,
-        importances=expand(
-            rules.attribute.output.importance, method=METHODS, allow_missing=True
-        ),
+        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
     output:
         table=f"{EXPLAIN}/erasure.parquet",
     log:
@@ -164,9 +162,7 @@ def with_uniform_weights(wildcards):
 
 def attention_of(runs):
     """The attention tables of the runs that a function of the wildcards names."""
-    return lambda wildcards: [
-        rules.attend.output.attention.format(**run) for run in runs(wildcards)
-    ]
+    return lambda wildcards: [ATTENTION.format(**run) for run in runs(wildcards)]
 
 
 for experiment, runs in {
@@ -215,6 +211,11 @@ def retraining(name):
 
 
 ADVERSARY = f"results/adversaries/{RUN}/{{divergence}}/lambda{{weight}}"
+ADVERSARIAL_MODEL = {
+    "model": f"{ADVERSARY}/model.safetensors",
+    "settings": f"{ADVERSARY}/settings.json",
+}
+DIVERGENCE = f"{ADVERSARY}/divergence.parquet"
 
 
 rule train_adversary:
@@ -226,9 +227,8 @@ rule train_adversary:
         test=rules.prepare.output.test,
         vocabulary=rules.prepare.output.vocabulary,
     output:
-        model=f"{ADVERSARY}/model.safetensors",
-        settings=f"{ADVERSARY}/settings.json",
-        table=f"{ADVERSARY}/divergence.parquet",
+        **ADVERSARIAL_MODEL,
+        table=DIVERGENCE,
     log:
         f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.log",
     benchmark:
@@ -263,9 +263,7 @@ def adversaries_of(wildcards):
     if config["normalizers"][wildcards.normalizer]["kind"] == "uniform":
         return []
     return [
-        rules.train_adversary.output.table.format(
-            **wildcards, divergence=divergence, weight=f"{weight:g}"
-        )
+        DIVERGENCE.format(**wildcards, divergence=divergence, weight=f"{weight:g}")
         for divergence in divergences_of(wildcards)
         for weight in config["explanations"]["adversarial_training"]["weights"]
     ]
@@ -276,23 +274,20 @@ def guide_of(wildcards):
     if wildcards.guide in ("learned", "uniform"):
         return []
     if wildcards.guide == "attention":
-        return [
-            rules.train.output.model.format(**wildcards),
-            rules.train.output.settings.format(**wildcards),
-        ]
+        return [pattern.format(**wildcards) for pattern in MODEL.values()]
     weight = config["explanations"]["diagnostics"]["adversary_weight"]
     # The divergence that exists for every normalizer.
     adversary = {**wildcards, "divergence": "jsd", "weight": f"{weight:g}"}
-    return [
-        rules.train_adversary.output.model.format(**adversary),
-        rules.train_adversary.output.settings.format(**adversary),
-    ]
+    return [pattern.format(**adversary) for pattern in ADVERSARIAL_MODEL.values()]
 
 
 def guided_normalizer(wildcards):
     if wildcards.guide == "uniform":
         return {"kind": "uniform"}
     return config["normalizers"][wildcards.normalizer]
+
+
+GUIDED_METRICS = f"results/diagnostics/{RUN}/{{guide}}/metrics.json"
 
 
 rule train_guided:
@@ -304,7 +299,7 @@ rule train_guided:
         vocabulary=rules.prepare.output.vocabulary,
         card=rules.prepare.output.card,
     output:
-        metrics=f"results/diagnostics/{RUN}/{{guide}}/metrics.json",
+        metrics=GUIDED_METRICS,
     log:
         f"logs/train_guided/{RUN}/{{guide}}.log",
     benchmark:
@@ -339,7 +334,7 @@ GUIDED = [
 
 rule diagnostics:
     input:
-        metrics=[rules.train_guided.output.metrics.format(**model) for model in GUIDED],
+        metrics=[GUIDED_METRICS.format(**model) for model in GUIDED],
     output:
         table="results/statistics/diagnostics.parquet",
     log:

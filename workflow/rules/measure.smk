@@ -4,7 +4,6 @@
 rule measure:
     input:
         attention=rules.attend.output.attention,
-        # by pattern: the output of a rule is no pattern where results are in a store
         importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
         influence=rules.trace_influence.output.influence,
     output:

@@ -12,6 +12,14 @@ def training_minutes(wildcards, max_epochs=config["training"]["max_epochs"]):
     return 5 + 1e-6 * max_epochs * tokens
 
 
+# The patterns of outputs that other rules fill in: where results are in a store, the
+# output of a rule is no pattern.
+MODEL = {
+    "model": f"results/models/{RUN}/model.safetensors",
+    "settings": f"results/models/{RUN}/settings.json",
+}
+
+
 rule train:
     input:
         train=rules.prepare.output.train,
@@ -20,8 +28,7 @@ rule train:
         vocabulary=rules.prepare.output.vocabulary,
         card=rules.prepare.output.card,
     output:
-        model=f"results/models/{RUN}/model.safetensors",
-        settings=f"results/models/{RUN}/settings.json",
+        **MODEL,
         history=f"results/models/{RUN}/history.parquet",
         metrics=f"results/models/{RUN}/metrics.json",
     log:
