@@ -25,10 +25,10 @@ report: $(VENV)/installed ## one HTML file with every figure and how it was made
 	$(BIN)/snakemake --report results/report/snakemake.html
 
 test: $(VENV)/installed ## the whole test suite but what is marked slow or cluster
-	$(BIN)/python -m pytest -n auto -m "not slow and not cluster"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not cluster"
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 test-cluster: $(VENV)/cluster ## a SLURM of its own on this machine; needs slurm-wlm, munge
 	$(BIN)/python -m pytest -m cluster
