@@ -1,18 +1,16 @@
 """Scores of models without context that are given attention."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
-    MARKERS,
-    PALETTE,
     Order,
     category_axis,
     dodge,
     grid_of_panels,
     legend_below,
     models,
+    scores_by_normalizer,
     with_model,
 )
 
@@ -41,22 +39,7 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
                 if series.empty:  # not among the guides of the config
                     continue
                 shift = dodge(i, len(GUIDES))
-                panel.plot(
-                    series["normalizer"].map(names.index) + shift,
-                    series["value"],
-                    ".",
-                    color=PALETTE[i],
-                    alpha=0.6,
-                    markersize=3,
-                )
-                panel.plot(
-                    np.arange(len(names)) + shift,
-                    series.groupby("normalizer")["value"].mean().reindex(names),
-                    MARKERS[i],
-                    color=PALETTE[i],
-                    markerfacecolor="none",
-                    label=label,
-                )
+                scores_by_normalizer(panel, series, names, i, shift, label)
             category_axis(panel, names)
             panel.set_title(f"{dataset}, guides from {model}")
         line[0].set_ylabel("test macro F1")

@@ -129,6 +129,34 @@ def points_by_normalizer(
     category_axis(axes, names)
 
 
+def scores_by_normalizer(
+    axes: Axes,
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    index: int,
+    shift: float,
+    label: str,
+) -> None:
+    """Series ``index``: the value of every run as a dot, their means as open markers."""
+    axes.plot(
+        # a list, for a cell that the grid leaves out has no numbers to add to
+        [names.index(name) + shift for name in rows["normalizer"]],
+        rows["value"],
+        ".",
+        color=PALETTE[index],
+        alpha=0.6,
+        markersize=3,
+    )
+    axes.plot(
+        np.arange(len(names)) + shift,
+        rows.groupby("normalizer")["value"].mean().reindex(names),
+        MARKERS[index],
+        color=PALETTE[index],
+        markerfacecolor="none",
+        label=label,
+    )
+
+
 def interval_errors(rows: pd.DataFrame) -> np.ndarray:
     """Distances (2, rows) from the mean to the ends of its interval, as errorbar wants."""
     # A percentile interval need not contain the mean; a bar cannot be negative.

@@ -1,18 +1,16 @@
 """Task score by normalizer: does sparsity cost accuracy?"""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
-    MARKERS,
-    PALETTE,
     Order,
     category_axis,
     dodge,
     grid_of_panels,
     legend_below,
     models,
+    scores_by_normalizer,
     with_model,
 )
 
@@ -28,17 +26,8 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
         names = [n for n in order["normalizers"] if n in set(part["normalizer"])]
         for i, model in enumerate(model_names):
             series = part[part["model"] == model]
-            x = series["normalizer"].map(names.index) + dodge(i, len(model_names), 0.3)
-            panel.plot(x, series["value"], ".", color=PALETTE[i], alpha=0.6, ms=3)
-            means = series.groupby("normalizer")["value"].mean().reindex(names)
-            panel.plot(
-                np.arange(len(names)) + dodge(i, len(model_names), 0.3),
-                means,
-                MARKERS[i],
-                color=PALETTE[i],
-                markerfacecolor="none",
-                label=model,
-            )
+            shift = dodge(i, len(model_names), 0.3)
+            scores_by_normalizer(panel, series, names, i, shift, model)
         category_axis(panel, names)
         panel.set_title(dataset)
     axes[0, 0].set_ylabel("test macro F1")
