@@ -1,20 +1,12 @@
 """Predictions and attention of one model on the audited instances."""
 
-import torch
-
 from attention_audit.attribution.weights import write_attention
-from attention_audit.audit import audited
 from attention_audit.errors import reported
-from attention_audit.model import load_model, resolve_device
-from attention_audit.provenance import record
+from attention_audit.job import audited_model
 from attention_audit.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params
-    torch.set_num_threads(snakemake.threads)
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    device = resolve_device(params.device)
-    model = load_model(snakemake.input.model, snakemake.input.settings, device)
-    batches = audited(snakemake.input.examples, **params.audit, device=device)
+    model, batches, provenance = audited_model(snakemake)
     with open_table(snakemake.output.attention, "attention", provenance) as table:
         write_attention(table, model, batches, params.run)

@@ -138,6 +138,37 @@ class _Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
+def new_model(
+    settings: ModelSettings, seed: int, device: torch.device, vectors: Tensor | None
+) -> Classifier:
+    """An untrained model, its embeddings the pretrained ``vectors`` where there are some."""
+    torch.manual_seed(seed)
+    model = Classifier(settings)
+    if vectors is not None:
+        model.set_vectors(vectors)
+    return model.to(device)
+
+
+def descend(
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    loss: Tensor,
+    settings: Mapping[str, Any],
+    name: str,
+) -> None:
+    """One step of the optimizer. Raises `AuditError` where the loss is not finite."""
+    if not loss.isfinite():
+        raise AuditError(
+            f"{name}: the training loss became {loss.item()}. Lower "
+            f"training.learning_rate (now {settings['learning_rate']}) or "
+            f"training.gradient_clip (now {settings['gradient_clip']})."
+        )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
+    optimizer.step()
+
+
 def _epoch(
     model: Classifier,
     optimizer: torch.optim.Optimizer,
@@ -153,16 +184,7 @@ def _epoch(
     for rows in batches:
         ids, mask, labels = tensors(examples, rows, device)
         loss = nn.functional.cross_entropy(model(ids, mask).logits, labels)
-        if not loss.isfinite():
-            raise AuditError(
-                f"{name}: the training loss became {loss.item()}. Lower "
-                f"training.learning_rate (now {settings['learning_rate']}) or "
-                f"training.gradient_clip (now {settings['gradient_clip']})."
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
-        optimizer.step()
+        descend(model, optimizer, loss, settings, name)
         total += loss.item() * len(rows)
     return total / len(examples.labels)
 
@@ -185,12 +207,8 @@ def train(
     Every epoch draws from its own seeded generators, so that a job resumed from
     ``checkpoint`` ends like an undisturbed one.
     """
-    torch.manual_seed(seed)
     torch.use_deterministic_algorithms(device.type == "cpu")
-    model = Classifier(model_settings)
-    if vectors is not None:
-        model.set_vectors(vectors)
-    model.to(device)
+    model = new_model(model_settings, seed, device, vectors)
     optimizer = build_optimizer(model, settings)
 
     saved = _Checkpoint(checkpoint, identity)

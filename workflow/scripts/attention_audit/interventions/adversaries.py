@@ -19,7 +19,7 @@ from attention_audit.batches import Examples
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.model import Classifier
 from attention_audit.tables import TableWriter
-from attention_audit.training import tensors
+from attention_audit.training import new_model, tensors
 
 # Smallest weight inside a logarithm: keeps gradients finite at exact zeros.
 _TINY = 1e-30
@@ -95,11 +95,7 @@ def train_adversary(
         id(split): attention_of(base, split, training["batch_size"], device)
         for split in (examples, dev)
     }
-    torch.manual_seed(seed)
-    model = Classifier(base.settings)
-    if vectors is not None:
-        model.set_vectors(vectors)
-    model.to(device)
+    model = new_model(base.settings, seed, device, vectors)
 
     def loss(split: Examples, rows: np.ndarray) -> Tensor:
         ids, mask, _ = tensors(split, rows, device)

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from attention_audit.batches import Examples, length_bucketed_batches
-from attention_audit.errors import AuditError
 from attention_audit.model import Classifier
-from attention_audit.training import build_optimizer, tensors
+from attention_audit.training import build_optimizer, descend, tensors
 
 # Summed loss of the given rows of a split.
 Loss = Callable[[Examples, np.ndarray], Tensor]
@@ -56,15 +55,7 @@ def fit(
             examples.lengths, settings["batch_size"], rng
         ):
             value = loss(examples, rows) / len(rows)
-            if not value.isfinite():
-                raise AuditError(
-                    f"{name}: the training loss became {value.item()}. Lower "
-                    f"training.learning_rate (now {settings['learning_rate']})."
-                )
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
-            optimizer.step()
+            descend(model, optimizer, value, settings, name)
         model.eval()
         with torch.no_grad():
             total = sum(

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from attention_audit.batches import Examples
 from attention_audit.interventions.fitting import attention_of, batches_of, fit
 from attention_audit.model import Classifier, ModelSettings
-from attention_audit.training import macro_f1, tensors
+from attention_audit.training import macro_f1, new_model, tensors
 
 # Where a guided model's weights come from: its own training, nowhere (1/n), the
 # attention of the run, or that of an adversary of the run.
@@ -45,11 +45,7 @@ def train_guided(
             id(split): attention_of(guide, split, training["batch_size"], device)[0]
             for split in splits.values()
         }
-    torch.manual_seed(seed)
-    model = Classifier(settings)
-    if vectors is not None:
-        model.set_vectors(vectors)
-    model.to(device)
+    model = new_model(settings, seed, device, vectors)
 
     def logits(split: Examples, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         ids, mask, labels = tensors(split, rows, device)
