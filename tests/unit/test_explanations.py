@@ -17,7 +17,7 @@ from attention_audit.interventions.adversaries import (
     total_variation,
     train_adversary,
 )
-from attention_audit.interventions.fitting import attention_of
+from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.interventions.guided import train_guided
 from attention_audit.interventions.pairs import write_pairs
 from attention_audit.model import Classifier
@@ -220,6 +220,18 @@ def test_a_guide_that_knows_makes_the_task_easy():
     scores = train_guided(settings, oracle, splits, TRAINING, 0, CPU)
     assert scores["test"]["accuracy"] == 1.0
     assert scores == train_guided(settings, oracle, splits, TRAINING, 0, CPU)
+
+
+def test_a_dev_loss_that_is_never_finite_is_an_error():
+    model = tiny_model("average", dtype=torch.float32)
+    train, dev = examples(16, 0), examples(8, 1)
+
+    def loss(split, rows):
+        total = sum(p.sum() for p in model.parameters())
+        return total * (1 if split is train else torch.nan)
+
+    with pytest.raises(AuditError, match=r"other: the dev loss.*learning_rate"):
+        fit(model, loss, train, dev, TRAINING, 0, "other")
 
 
 def test_attention_of_a_split_follows_the_rows():

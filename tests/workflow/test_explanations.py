@@ -18,7 +18,7 @@ EXPERIMENTS = {
     "seed_variance": {},
     "uniform": {},
     "adversarial_training": {"weights": [0, 0.1], "max_epochs": 1},
-    "diagnostics": {"guides": ["uniform", "attention", "adversary"]},
+    "diagnostics": {},
 }
 RUNS = {
     f"reviews/bilstm/additive/{normalizer}/{seed}"
@@ -100,8 +100,14 @@ def test_an_adversary_is_trained_before_the_model_that_it_guides(copied):
     assert plan["train_guided"] == {
         f"{run}/{seed}/{guide}"
         for seed in (0, 1)
-        for guide in EXPERIMENTS["diagnostics"]["guides"]
+        for guide in ("attention", "adversary")
     }
+    # shared by the runs of all encoders, and uniform weights by those of all normalizers
+    assert plan["train_learned"] == {
+        "reviews/additive/entmax15/0",
+        "reviews/additive/entmax15/1",
+    }
+    assert plan["train_uniform"] == {"reviews/additive/0", "reviews/additive/1"}
     assert "train" not in plan
 
 

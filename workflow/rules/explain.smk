@@ -270,9 +270,7 @@ def adversaries_of(wildcards):
 
 
 def guide_of(wildcards):
-    """The model whose attention a guided model is given, if it is given any."""
-    if wildcards.guide in ("learned", "uniform"):
-        return []
+    """The model whose attention a guided model is given."""
     if wildcards.guide == "attention":
         return [pattern.format(**wildcards) for pattern in MODEL.values()]
     weight = config["explanations"]["diagnostics"]["adversary_weight"]
@@ -281,25 +279,29 @@ def guide_of(wildcards):
     return [pattern.format(**adversary) for pattern in ADVERSARIAL_MODEL.values()]
 
 
-def guided_normalizer(wildcards):
-    if wildcards.guide == "uniform":
-        return {"kind": "uniform"}
-    return config["normalizers"][wildcards.normalizer]
-
-
-GUIDED_METRICS = f"results/diagnostics/{RUN}/{{guide}}/metrics.json"
+# What a guided model depends on. One that is given no attention does not depend on the
+# encoder of a run, nor with uniform weights on its normalizer: runs share it.
+GUIDED_BY = {
+    "attention": RUN,
+    "adversary": RUN,
+    "learned": "{dataset}/{scorer}/{normalizer}/seed{seed}",
+    "uniform": "{dataset}/{scorer}/seed{seed}",
+}
+GUIDED_DATA = {
+    "train": rules.prepare.output.train,
+    "dev": rules.prepare.output.dev,
+    "test": rules.prepare.output.test,
+    "vocabulary": rules.prepare.output.vocabulary,
+    "card": rules.prepare.output.card,
+}
 
 
 rule train_guided:
     input:
+        **GUIDED_DATA,
         guide=guide_of,
-        train=rules.prepare.output.train,
-        dev=rules.prepare.output.dev,
-        test=rules.prepare.output.test,
-        vocabulary=rules.prepare.output.vocabulary,
-        card=rules.prepare.output.card,
     output:
-        metrics=GUIDED_METRICS,
+        metrics=f"results/diagnostics/{RUN}/{{guide}}/metrics.json",
     log:
         f"logs/train_guided/{RUN}/{{guide}}.log",
     benchmark:
@@ -311,16 +313,49 @@ rule train_guided:
         gpu=GPUS,
     params:
         **made_by("train_guided.py"),
-        run=identity,
         guide="{guide}",
+        seed=lambda w: int(w.seed),
         encoder=config["encoders"].get(config["explanations"]["diagnostics"]["encoder"]),
         scorer=lambda w: config["scorers"][w.scorer],
-        normalizer=guided_normalizer,
+        normalizer=lambda w: config["normalizers"][w.normalizer],
         training=config["training"],
     message:
         f"Training on attention ({{wildcards.guide}}) of {THIS_RUN}"
     script:
         "../scripts/train_guided.py"
+
+
+use rule train_guided as train_learned with:
+    input:
+        **GUIDED_DATA,
+    output:
+        metrics=f"results/diagnostics/{GUIDED_BY['learned']}/learned/metrics.json",
+    log:
+        f"logs/train_guided/{GUIDED_BY['learned']}/learned.log",
+    benchmark:
+        f"logs/train_guided/{GUIDED_BY['learned']}/learned.tsv"
+    params:
+        guide="learned",
+    message:
+        "Training without context on {wildcards.dataset}, {wildcards.normalizer}, "
+        "seed {wildcards.seed}"
+
+
+use rule train_guided as train_uniform with:
+    input:
+        **GUIDED_DATA,
+    output:
+        metrics=f"results/diagnostics/{GUIDED_BY['uniform']}/uniform/metrics.json",
+    log:
+        f"logs/train_guided/{GUIDED_BY['uniform']}/uniform.log",
+    benchmark:
+        f"logs/train_guided/{GUIDED_BY['uniform']}/uniform.tsv"
+    params:
+        guide="uniform",
+        normalizer={"kind": "uniform"},
+    message:
+        "Training without context on {wildcards.dataset}, uniform weights, "
+        "seed {wildcards.seed}"
 
 
 # The weights of a frozen run are no guide.
@@ -334,7 +369,12 @@ GUIDED = [
 
 rule diagnostics:
     input:
-        metrics=[GUIDED_METRICS.format(**model) for model in GUIDED],
+        metrics=[
+            f"results/diagnostics/{GUIDED_BY[m['guide']]}/{m['guide']}/metrics.json".format(
+                **m
+            )
+            for m in GUIDED
+        ],
     output:
         table="results/statistics/diagnostics.parquet",
     log:

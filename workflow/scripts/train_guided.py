@@ -17,9 +17,8 @@ with reported(snakemake.log[0]):
     tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
     vectors = None if vectors is None else torch.from_numpy(vectors)
     n_classes = len(read_json(snakemake.input.card)["label_names"])
-    guide = None
-    if snakemake.input.guide:
-        guide = load_model(*snakemake.input.guide, device)
+    paths = snakemake.input.get("guide")
+    guide = load_model(*paths, device) if paths else None
     scores = train_guided(
         ModelSettings.from_config(
             params.encoder,
@@ -35,7 +34,7 @@ with reported(snakemake.log[0]):
             for split in ("train", "dev", "test")
         },
         params.training,
-        params.run["seed"],
+        params.seed,
         device,
         vectors,
     )

@@ -138,6 +138,13 @@ class _Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
+def be_repeatable(device: torch.device) -> None:
+    """Have torch use deterministic algorithms where it has them all, which is on CPUs."""
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    # Filling new memory would only hide reads of what nobody wrote, and takes time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+
 def new_model(
     settings: ModelSettings, seed: int, device: torch.device, vectors: Tensor | None
 ) -> Classifier:
@@ -167,6 +174,19 @@ def descend(
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
     optimizer.step()
+
+
+def restore(
+    model: Classifier, best: dict[str, Tensor], settings: Mapping[str, Any], name: str
+) -> None:
+    """Give a model the weights of its best epoch, if there was one; for inference."""
+    if not best:
+        raise AuditError(
+            f"{name}: the dev loss was never finite. Lower training.learning_rate "
+            f"(now {settings['learning_rate']})."
+        )
+    model.load_state_dict(best)
+    model.eval()
 
 
 def _epoch(
@@ -207,7 +227,7 @@ def train(
     Every epoch draws from its own seeded generators, so that a job resumed from
     ``checkpoint`` ends like an undisturbed one.
     """
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    be_repeatable(device)
     model = new_model(model_settings, seed, device, vectors)
     optimizer = build_optimizer(model, settings)
 
@@ -275,13 +295,7 @@ def train(
                 best=best,
                 best_epoch=best_epoch,
             )
-    if not best:
-        raise AuditError(
-            f"{name}: the dev loss was never finite. Lower training.learning_rate "
-            f"(now {settings['learning_rate']})."
-        )
-    model.load_state_dict(best)
-    model.eval()
+    restore(model, best, settings, name)
     # `best` marks the epoch whose weights were kept, not every improvement.
     history = [{**row, "best": row["epoch"] == best_epoch} for row in history]
     saved.remove()

@@ -15,7 +15,13 @@ from tqdm import tqdm
 
 from attention_audit.batches import Examples, length_bucketed_batches
 from attention_audit.model import Classifier
-from attention_audit.training import build_optimizer, descend, tensors
+from attention_audit.training import (
+    be_repeatable,
+    build_optimizer,
+    descend,
+    restore,
+    tensors,
+)
 
 # Summed loss of the given rows of a split.
 Loss = Callable[[Examples, np.ndarray], Tensor]
@@ -42,6 +48,7 @@ def fit(
     ``settings`` has the keys of the section ``training``. The weights of the best epoch
     are kept, and its number returned. Raises `AuditError` where the loss diverges.
     """
+    be_repeatable(next(model.parameters()).device)
     optimizer = build_optimizer(model, settings)
     best: dict[str, Tensor] = {}
     best_loss, best_epoch = float("inf"), 0
@@ -67,8 +74,7 @@ def fit(
             best = deepcopy(model.state_dict())
         if epoch - best_epoch >= settings["patience"]:
             break
-    model.load_state_dict(best)
-    model.eval()
+    restore(model, best, settings, name)
     return best_epoch
 
 

@@ -18,10 +18,6 @@ from attention_audit.interventions.fitting import attention_of, batches_of, fit
 from attention_audit.model import Classifier, ModelSettings
 from attention_audit.training import macro_f1, new_model, tensors
 
-# Where a guided model's weights come from: its own training, nowhere (1/n), the
-# attention of the run, or that of an adversary of the run.
-GUIDES = ("learned", "uniform", "attention", "adversary")
-
 
 def train_guided(
     settings: ModelSettings,
