@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from attention_audit.figures.experiments import panels_by_normalizer
 from attention_audit.figures.style import (
     MARKERS,
     PALETTE,
     Order,
-    grid_of_panels,
     legend_below,
     measured,
-    models,
 )
 
 SERIES = {
@@ -37,42 +36,39 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
     )
     # A run whose weights are frozen has no adversaries.
     rows = rows[rows["normalizer"].isin(rows[parts[0].notna()]["normalizer"])]
-    columns = [(d, m) for d in order["datasets"] for m in models(rows, order)]
-    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
-    figure, axes = grid_of_panels(len(names), len(columns), sharex=True)
-    for line, normalizer in zip(axes, names, strict=True):
-        for panel, (dataset, model) in zip(line, columns, strict=True):
-            part = rows[
-                (rows["dataset"] == dataset)
-                & (rows["model"] == model)
-                & (rows["normalizer"] == normalizer)
-            ]
-            for i, (series, label) in enumerate(SERIES.items()):
-                points = part[part["series"] == series].sort_values("weight")
-                panel.plot(
-                    points["mean_tvd"],
-                    points["mean_jsd"],
-                    linestyle="-" if series.startswith("trained") else "",
-                    marker=MARKERS[i],
-                    color=PALETTE[i],
-                    label=label,
-                )
-                for x, y, weight in (
-                    points[["mean_tvd", "mean_jsd", "weight"]]
-                    .dropna()
-                    .itertuples(index=False)
-                ):
-                    panel.annotate(
-                        f"{weight:g}",
-                        (x, y),
-                        xytext=(3, 3),
-                        textcoords="offset points",
-                        fontsize=5.5,
-                    )
-            panel.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":")
-            panel.set_title(f"{normalizer}\n{dataset}, {model}")
-        line[0].set_ylabel("divergence of attention\n(JSD, nats)")
-    for panel in axes[-1]:
-        panel.set_xlabel("distance of outputs (TVD)")
-    legend_below(figure, axes[0, 0])
+    figure, panels = panels_by_normalizer(
+        rows,
+        order,
+        "distance of outputs (TVD)",
+        "divergence of attention\n(JSD, nats)",
+    )
+    weights = sorted(rows["weight"].dropna().unique())
+    sizes = dict(zip(weights, np.linspace(10, 60, len(weights)), strict=True))
+    for panel, part in panels:
+        for i, series in enumerate(SERIES):
+            points = part[part["series"] == series].sort_values("weight")
+            panel.plot(
+                points["mean_tvd"],
+                points["mean_jsd"],
+                color=PALETTE[i],
+                linewidth=1 if series.startswith("trained") else 0,
+            )
+            panel.scatter(
+                points["mean_tvd"],
+                points["mean_jsd"],
+                s=points["weight"].map(sizes).fillna(30),
+                marker=MARKERS[i],
+                color=PALETTE[i],
+                alpha=0.7,
+            )
+        panel.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":")
+    # Drawn for the legend alone: a series, whatever its sizes, and a size.
+    first = figure.axes[0]
+    for i, (series, label) in enumerate(SERIES.items()):
+        line = "-" if series.startswith("trained") else ""
+        first.plot([], [], marker=MARKERS[i], ls=line, color=PALETTE[i], label=label)
+    for weight, size in sizes.items():
+        label = rf"$\lambda$ = {weight:g}"
+        first.scatter([], [], s=size, color="grey", label=label)
+    legend_below(figure, first, columns=len(SERIES) + len(sizes))
     return figure, rows

@@ -75,6 +75,32 @@ def panels_by_measure(
     return figure
 
 
+def panels_by_normalizer(
+    rows: pd.DataFrame, order: Order, x_label: str, y_label: str
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """A row of panels a normalizer, a column a dataset and model; and the rows of each.
+
+    ``rows`` come with their model.
+    """
+    columns = [(d, m) for d in order["datasets"] for m in models(rows, order)]
+    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
+    figure, axes = grid_of_panels(len(names), len(columns), sharex=True)
+    panels = []
+    for line, normalizer in zip(axes, names, strict=True):
+        for panel, (dataset, model) in zip(line, columns, strict=True):
+            part = rows[
+                (rows["dataset"] == dataset)
+                & (rows["model"] == model)
+                & (rows["normalizer"] == normalizer)
+            ]
+            panel.set_title(f"{normalizer}\n{dataset}, {model}")
+            panels.append((panel, part))
+        line[0].set_ylabel(y_label)
+    for panel in axes[-1]:
+        panel.set_xlabel(x_label)
+    return figure, panels
+
+
 def point_panels(
     points: pd.DataFrame, order: Order, y_label: str, classes: bool
 ) -> Figure:
@@ -84,24 +110,14 @@ def point_panels(
     ``classes`` says so; lines are medians within `BINS`.
     """
     rows = with_model(points)
-    columns = [(d, m) for d in order["datasets"] for m in models(rows, order)]
-    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
-    figure, axes = grid_of_panels(len(names), len(columns), sharex=True)
-    for line, normalizer in zip(axes, names, strict=True):
-        for panel, (dataset, model) in zip(line, columns, strict=True):
-            part = rows[
-                (rows["dataset"] == dataset)
-                & (rows["model"] == model)
-                & (rows["normalizer"] == normalizer)
-            ]
-            groups = part.groupby("predicted") if classes else [(0, part)]
-            for value, group in groups:
-                _scatter_with_medians(panel, group, int(value), classes)
-            panel.set_xlim(0, 1.02)
-            panel.set_title(f"{normalizer}\n{dataset}, {model}")
-        line[0].set_ylabel(y_label)
-    for panel in axes[-1]:
-        panel.set_xlabel("largest attention weight")
+    figure, panels = panels_by_normalizer(
+        rows, order, "largest attention weight", y_label
+    )
+    for panel, part in panels:
+        groups = part.groupby("predicted") if classes else [(0, part)]
+        for value, group in groups:
+            _scatter_with_medians(panel, group, int(value), classes)
+        panel.set_xlim(0, 1.02)
     if classes:
         _class_legend(figure, sorted(rows["predicted"].unique()))
     return figure
