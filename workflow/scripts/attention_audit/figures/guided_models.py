@@ -41,7 +41,7 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
                 shift = dodge(i, len(GUIDES))
                 scores_by_normalizer(panel, series, names, i, shift, label)
             category_axis(panel, names)
-            panel.set_title(f"{dataset}, guides from {model}")
+            panel.set_title(f"{dataset}\nguides from {model}")
         line[0].set_ylabel("test macro F1")
     legend_below(figure, axes[0, 0])
     return figure, rows.drop(columns="model")
