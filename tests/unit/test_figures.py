@@ -1,9 +1,12 @@
-"""Figures of grids with gaps."""
+"""Figures of grids with gaps, and of numbers that are undefined."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from attention_audit.figures import guided_models, task_score
+from attention_audit.figures.style import lines_by_sparsity
 
 ORDER = {
     "datasets": ["full", "left_out"],
@@ -33,3 +36,21 @@ def test_a_cell_that_the_grid_leaves_out_stays_empty(figure, table):
     full, left_out = drawn.axes
     assert len(full.lines[0].get_xdata()) == 2
     assert all(len(line.get_xdata()) == 0 for line in left_out.lines)
+
+
+def test_an_undefined_mean_interrupts_no_line():
+    names = ["softmax", "uniform", "sparsemax"]
+    rows = pd.DataFrame(
+        {
+            "normalizer": names,
+            "method": "hidden_gradient",
+            "sparsity": [0.0, 0.0, 0.9],
+            "mean": [0.5, np.nan, 1.0],
+            "low": [0.4, np.nan, 0.9],
+            "high": [0.6, np.nan, 1.0],
+        }
+    )
+    axes = Figure().subplots()
+    lines_by_sparsity(axes, rows, "sparsity", "method", ["hidden_gradient"])
+    assert axes.lines[0].get_xydata().tolist() == [[0.0, 0.5], [0.9, 1.0]]
+    assert [text.get_text() for text in axes.texts] == ["softmax", "sparsemax"]

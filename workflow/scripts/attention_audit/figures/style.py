@@ -190,7 +190,9 @@ def lines_by_sparsity(
     """Means with intervals along ``x``, a line a method.
 
     Methods of hidden states are dashed; the normalizer of each x stands over the panel.
+    What is undefined, as the agreement of uniform weights, interrupts no line.
     """
+    rows = rows[rows["mean"].notna()]
     for i, name in enumerate(names):
         part = rows[rows[series] == name].sort_values(x)
         axes.errorbar(
