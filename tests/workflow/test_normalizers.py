@@ -138,7 +138,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         folder,
         audited,
         {"influence": influence},
-        instances=2,
+        audit={"instances": 2, "batch_size": 1},
         matrices=1,
         **common,
     )

@@ -104,7 +104,12 @@ rule trace_influence:
         **made_by("trace_influence.py"),
         run=identity,
         # The traced instances are the first of the audited ones.
-        instances=min(config["influence"]["instances"], config["audit"]["instances"]),
+        audit={
+            "instances": min(
+                config["influence"]["instances"], config["audit"]["instances"]
+            ),
+            "batch_size": 1,
+        },
         matrices=config["influence"]["matrices"],
         device=config["training"]["device"],
     message:
