@@ -279,26 +279,20 @@ def guide_of(wildcards):
     return [pattern.format(**adversary) for pattern in ADVERSARIAL_MODEL.values()]
 
 
-# What a guided model depends on. One that is given no attention does not depend on the
-# encoder of a run, nor with uniform weights on its normalizer: runs share it.
+# A guided model by its guide and what else it depends on. One that is given no attention
+# does not depend on the encoder of a run, nor with uniform weights on its normalizer:
+# runs share it.
 GUIDED_BY = {
-    "attention": RUN,
-    "adversary": RUN,
-    "learned": "{dataset}/{scorer}/{normalizer}/seed{seed}",
-    "uniform": "{dataset}/{scorer}/seed{seed}",
-}
-GUIDED_DATA = {
-    "train": rules.prepare.output.train,
-    "dev": rules.prepare.output.dev,
-    "test": rules.prepare.output.test,
-    "vocabulary": rules.prepare.output.vocabulary,
-    "card": rules.prepare.output.card,
+    "attention": f"{RUN}/{{guide}}",
+    "adversary": f"{RUN}/{{guide}}",
+    "learned": "{dataset}/{scorer}/{normalizer}/seed{seed}/learned",
+    "uniform": "{dataset}/{scorer}/seed{seed}/uniform",
 }
 
 
 rule train_guided:
     input:
-        **GUIDED_DATA,
+        **PREPARED,
         guide=guide_of,
     output:
         metrics=f"results/diagnostics/{RUN}/{{guide}}/metrics.json",
@@ -327,13 +321,13 @@ rule train_guided:
 
 use rule train_guided as train_learned with:
     input:
-        **GUIDED_DATA,
+        **PREPARED,
     output:
-        metrics=f"results/diagnostics/{GUIDED_BY['learned']}/learned/metrics.json",
+        metrics=f"results/diagnostics/{GUIDED_BY['learned']}/metrics.json",
     log:
-        f"logs/train_guided/{GUIDED_BY['learned']}/learned.log",
+        f"logs/train_guided/{GUIDED_BY['learned']}.log",
     benchmark:
-        f"logs/train_guided/{GUIDED_BY['learned']}/learned.tsv"
+        f"logs/train_guided/{GUIDED_BY['learned']}.tsv"
     params:
         guide="learned",
     message:
@@ -343,13 +337,13 @@ use rule train_guided as train_learned with:
 
 use rule train_guided as train_uniform with:
     input:
-        **GUIDED_DATA,
+        **PREPARED,
     output:
-        metrics=f"results/diagnostics/{GUIDED_BY['uniform']}/uniform/metrics.json",
+        metrics=f"results/diagnostics/{GUIDED_BY['uniform']}/metrics.json",
     log:
-        f"logs/train_guided/{GUIDED_BY['uniform']}/uniform.log",
+        f"logs/train_guided/{GUIDED_BY['uniform']}.log",
     benchmark:
-        f"logs/train_guided/{GUIDED_BY['uniform']}/uniform.tsv"
+        f"logs/train_guided/{GUIDED_BY['uniform']}.tsv"
     params:
         guide="uniform",
         normalizer={"kind": "uniform"},
@@ -370,10 +364,10 @@ GUIDED = [
 rule diagnostics:
     input:
         metrics=[
-            f"results/diagnostics/{GUIDED_BY[m['guide']]}/{m['guide']}/metrics.json".format(
-                **m
+            f"results/diagnostics/{GUIDED_BY[model['guide']]}/metrics.json".format(
+                **model
             )
-            for m in GUIDED
+            for model in GUIDED
         ],
     output:
         table="results/statistics/diagnostics.parquet",

@@ -20,13 +20,19 @@ MODEL = {
 }
 
 
+# What a model is trained and scored on.
+PREPARED = {
+    "train": rules.prepare.output.train,
+    "dev": rules.prepare.output.dev,
+    "test": rules.prepare.output.test,
+    "vocabulary": rules.prepare.output.vocabulary,
+    "card": rules.prepare.output.card,
+}
+
+
 rule train:
     input:
-        train=rules.prepare.output.train,
-        dev=rules.prepare.output.dev,
-        test=rules.prepare.output.test,
-        vocabulary=rules.prepare.output.vocabulary,
-        card=rules.prepare.output.card,
+        **PREPARED,
     output:
         **MODEL,
         history=f"results/models/{RUN}/history.parquet",
