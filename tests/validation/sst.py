@@ -189,12 +189,12 @@ def main(trees: Path, glove: Path | None, seeds: int = 3) -> None:
     torch.set_num_threads(1)
     rows = []
     for variant, settings in VARIANTS.items():
-        vectors = glove if variant.startswith("GloVe") else None
-        if vectors is None and variant.startswith("GloVe"):
+        pretrained = variant.startswith("GloVe")
+        if pretrained and glove is None:
             print(f"{variant}: skipped, no package of vectors was given")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            paths = prepare(trees, Path(folder), vectors)
+            paths = prepare(trees, Path(folder), glove if pretrained else None)
             for seed in range(seeds):
                 rows.append({"variant": variant, **audit(paths, seed, **settings)})
                 print(rows[-1], flush=True)

@@ -20,8 +20,9 @@ def test_agreement_on_sst_is_near_the_recorded_one(tmp_path):
         pytest.skip(f"the SST trees are not at {TREES}")
     paths = prepare(TREES, tmp_path, None)
     runs = [audit(paths, seed, 300, instances=300) for seed in range(3)]
-    # Gradient and leave-one-out agree less with each other than recorded where vectors
-    # are learned; docs/explanations.md has the numbers. The rest is near.
+    found = {name: np.mean([run[name] for run in runs]) for name in RECORDED}
     for name in ("accuracy", "tau_gradient", "tau_loo"):
-        mean = np.mean([run[name] for run in runs])
-        assert mean == pytest.approx(RECORDED[name], abs=0.08), name
+        assert found[name] == pytest.approx(RECORDED[name], abs=0.08), name
+    # Gradient and leave-one-out agree less with each other than recorded where vectors
+    # are learned: what docs/explanations.md has, from all of the test split.
+    assert found["tau_gradient_loo"] == pytest.approx(0.413, abs=0.08)
