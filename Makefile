@@ -42,7 +42,7 @@ resources: ## what the jobs of the last runs asked for against what they used
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakefmt --check Snakefile workflow
 
 PINS = $(VENV)/lock/bin/python -m pip freeze --exclude pip --exclude setuptools \
 	    | sed 's/+cpu$$//' | LC_ALL=C sort

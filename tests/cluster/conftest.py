@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.local_slurm import LocalSlurm, missing, wait_until
 
 ROOT = Path(__file__).parents[2]
-PROFILE = ROOT / "workflow/profiles/slurm"
+PROFILE = ROOT / "profiles/slurm"
 # What is asked of the data in all tests here.
 CONFIGS = [ROOT / "config.yaml", ROOT / "workflow/presets/smoke.yaml"]
 
@@ -122,7 +122,7 @@ def pipeline(*more: Path) -> list[str]:
     """
     return [
         "--snakefile",
-        str(ROOT / "workflow/Snakefile"),
+        str(ROOT / "Snakefile"),
         "--configfile",
         *map(str, [*CONFIGS, *more]),
         "--",

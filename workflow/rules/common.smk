@@ -8,7 +8,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
@@ -18,7 +19,7 @@ from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
 
 try:
-    config = validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
+    config = validate(config, WORKFLOW_FILES / "schemas/config.schema.yaml")
     # Snakemake tells the targets only after it has read the rules, and would then say
     # no more than that no rule makes an undeclared one.
     for argument in sys.argv[1:]:
@@ -30,7 +31,7 @@ except AuditError as error:
 # Whether checkouts share what is dear to make (see shared.smk).
 SHARED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
 # Relative, so that finished results stay finished when the folder is moved.
-WORKFLOW = os.path.relpath(workflow.basedir)
+WORKFLOW = os.path.relpath(WORKFLOW_FILES)
 RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")

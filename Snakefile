@@ -1,0 +1,35 @@
+# Which inputs did the model use, and does its attention show them?
+# README.md explains the flow; config.yaml, beside it, holds every setting.
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# A working folder (snakemake -d) may hold a config of its own.
+OWN_CONFIG = Path("config.yaml")
+
+
+configfile: OWN_CONFIG if OWN_CONFIG.exists() else Path(workflow.basedir) / OWN_CONFIG
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/attribute.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/explain.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/shared.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report_page.output.page,
+        expand(
+            "results/figures/{figure}.{format}", figure=FIGURES, format=["pdf", "png"]
+        ),
