@@ -46,7 +46,7 @@ METHODS = {
     "hidden_leave_one_out": {"kind": "leave_one_out", "of": "hidden_states"},
 }
 TRAINING = {**CONFIG["training"], "max_epochs": 2, "device": "cpu"}
-AUDIT = {"instances": 12, "batch_size": 8}
+AUDIT = {"instances": 12}
 
 
 class Named(dict):
@@ -138,7 +138,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         folder,
         audited,
         {"influence": influence},
-        audit={"instances": 2, "batch_size": 1},
+        audit={"instances": 2},
         matrices=1,
         **common,
     )
