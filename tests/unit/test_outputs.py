@@ -3,12 +3,18 @@
 from copy import deepcopy
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from attention_audit import tables
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
-from attention_audit.measures import kendall_tau_b
+from attention_audit.attribution.importance import write_importance
+from attention_audit.attribution.weights import write_attention
+from attention_audit.audit import Batch
+from attention_audit.inference import Settings, summary_table
+from attention_audit.measures import kendall_tau_b, measure_run
 from attention_audit.normalizers import Fixed
 from attention_audit.outputs import (
     RESOLUTION,
@@ -243,3 +249,46 @@ def test_agreement_of_a_trained_sparse_model_is_that_of_double_precision(encoder
         for importance in (ours, exact)
     ]
     np.testing.assert_allclose(taus[0], taus[1], atol=1e-9)
+
+
+def summarised(folder, model):
+    """The rows of agreement with attention that the summary has of a model's texts."""
+    run = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
+    ids, mask = tiny_batch((11, 9, 12, 7))
+    batch = Batch(list("abcd"), [0] * 4, mask.sum(-1).numpy(), ids, mask)
+    with tables.open_table(folder / "attention.parquet", "attention", {}) as table:
+        write_attention(table, model, iter([batch]), run)
+    methods = {
+        "gradient": (gradient_importance, {"of": "inputs", "attention": "detached"}),
+        "ablation": (leave_one_out, {"of": "inputs"}),
+    }
+    for name, (function, parameters) in methods.items():
+        with tables.open_table(folder / name, "importance", {}) as table:
+            write_importance(
+                table, model, iter([batch]), run, name, function, parameters
+            )
+    effects = {"gradient": "sum", "ablation": "mean"}
+    paths = {name: folder / name for name in methods}
+    measures = measure_run(run, folder / "attention.parquet", paths, effects=effects)
+    tables.write_table(
+        folder / "measures.parquet", "measures", pa.concat_tables(measures), {}
+    )
+    out = folder / "summary.parquet"
+    settings = Settings(bootstrap_draws=50, confidence=0.95)
+    summary_table([run], [folder / "measures.parquet"], settings, {}, out)
+    rows = tables.read_table(out, "summary").to_pandas()
+    rows = rows[(rows["measure"] == "kendall_tau_b") & (rows["subject"] == "attention")]
+    return rows.set_index("reference")
+
+
+def test_a_model_whose_output_hardly_moves_gets_no_agreement_without_a_word(tmp_path):
+    model = single()
+    with torch.no_grad():
+        model.output.weight.mul_(20)
+        model.embedding.weight.mul_(5)
+    rows = summarised(tmp_path, model)
+    assert rows["note"].isna().all() and rows["mean"].notna().all()
+    with torch.no_grad():
+        model.output.weight.mul_(1e-5)
+    rows = summarised(tmp_path, model)
+    assert len(rows) == 2 and rows["note"].str.contains("negligible").all()
