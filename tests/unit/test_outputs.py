@@ -138,6 +138,7 @@ def clipped(scores, mask):
 NORMALIZERS = {
     "sparsemax": {},
     "entmax": {"alpha": 1.5},
+    "entmax4": {"kind": "entmax", "alpha": 4},
     "sparsegen": {"lam": 0.5},
     "top_k": {"k": 3},
     "rela": {},
@@ -149,7 +150,7 @@ NORMALIZERS = {
 @pytest.mark.parametrize("kind", NORMALIZERS)
 def test_what_changes_no_weight_has_no_effect(encoder, kind):
     own = kind == "own"
-    model = single(encoder, **({} if own else {"kind": kind, **NORMALIZERS[kind]}))
+    model = single(encoder, **({} if own else {"kind": kind} | NORMALIZERS[kind]))
     model.pooling.scorer = Spread(model.pooling.scorer)
     if own:
         model.pooling.normalizer = Fixed(clipped)

@@ -83,12 +83,8 @@ class Readout:
         ``own`` (n,) are those of the model, ``changed`` (R, n) others. All double.
         """
         context = self.pooling.normalizer.context(own @ hidden)
-        weights = torch.cat([own.unsqueeze(0), changed])
-        logits = self.logits(hidden, weights)
-        # Weights that differ by rounding alone are the same weights.
-        limit = RESOLUTION * torch.finfo(own.dtype).eps * own.max()
-        same = ((weights - own).abs() <= limit).all(-1)
-        logits = torch.where(same.unsqueeze(1), logits[:1], logits)
         return changed_probabilities(
-            logits[:1], logits[1:], logit_size(self.output, context)
+            self.logits(hidden, own.unsqueeze(0)),
+            self.logits(hidden, changed),
+            logit_size(self.output, context),
         )
