@@ -2,7 +2,7 @@
 
 Both replace one token at a time by the unknown one. captum takes one instance at a
 time and, by default, one perturbation a forward pass; ``perturbations_per_eval`` lets
-it take more, and both ways are shown.
+it take more, and both ways are shown. Times are those of the processor.
 """
 
 import time
@@ -73,12 +73,13 @@ def main() -> None:
                 lambda m=model: by_captum(m, texts, 64),
             ):
                 way()
-                start = time.perf_counter()
+                start = time.process_time()
                 results.append(way())
-                seconds.append(time.perf_counter() - start)
+                seconds.append(time.process_time() - start)
         ours = [row[: len(t)].numpy() for row, t in zip(results[0], texts, strict=True)]
         for a, b in zip(ours, results[1], strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-6)
+            # ours are rounded to what single precision can tell apart
+            np.testing.assert_allclose(a, b, atol=5e-6)
         table.add_row(
             name,
             *(f"{s:.2f} s" for s in seconds),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from attention_audit.figures import guided_models, task_score
+from attention_audit.figures import agreement, guided_models, task_score
 from attention_audit.figures.style import lines_by_sparsity
 
 ORDER = {
@@ -54,3 +54,31 @@ def test_an_undefined_mean_interrupts_no_line():
     lines_by_sparsity(axes, rows, "sparsity", "method", ["hidden_gradient"])
     assert axes.lines[0].get_xydata().tolist() == [[0.0, 0.5], [0.9, 1.0]]
     assert [text.get_text() for text in axes.texts] == ["softmax", "sparsemax"]
+
+
+def test_agreement_with_a_note_has_an_open_marker():
+    order = ORDER | {"datasets": ["full"], "methods": ["leave_one_out"]}
+    order["normalizers"] = ["softmax", "sparsemax"]
+    row = {
+        "dataset": "full",
+        "encoder": "bilstm",
+        "scorer": "additive",
+        "subject": "attention",
+    }
+    summary = pd.DataFrame(
+        row | {"normalizer": name, "note": note, "low": 0.1, "high": 0.3} | more
+        for name, note in {"softmax": None, "sparsemax": "negligible"}.items()
+        for more in (
+            {
+                "measure": "kendall_tau_b",
+                "reference": "leave_one_out",
+                "mean": 0.25 if note else 0.125,
+            },
+            {"measure": "sparsity", "reference": None, "mean": 0.5 if note else 0.0},
+        )
+    )
+    figure, rows = agreement.draw({"summary": summary}, order)
+    (panel,) = figure.axes
+    opened = [line for line in panel.lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_xydata().tolist() for line in opened] == [[[0.5, 0.25]]]
+    assert rows["note"].notna().tolist() == [False, True]

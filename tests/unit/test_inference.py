@@ -127,6 +127,36 @@ def test_summary_by_hand():
     assert summary.sd_seeds == pytest.approx(np.std([3, 5.5], ddof=1))
     assert (summary.n_instances, summary.n_seeds, summary.n_undefined) == (3, 2, 3)
     assert summary.low < summary.mean < summary.high
+    assert summary.interval_over == "instances and seeds"
+
+
+def test_one_instance_has_no_interval_and_no_test():
+    values = np.array([[0.136, 0.2]])
+    summary = inference.summarise(values, 100, 0.95, rng())
+    assert summary.mean == pytest.approx(0.168)
+    assert np.isnan([summary.low, summary.high, summary.sd_instances]).all()
+    assert summary.interval_over is None and "one instance" in summary.note
+    # where others are undefined, one is left
+    undefined = np.vstack([values, np.full((3, 2), np.nan)])
+    assert np.isnan(inference.summarise(undefined, 100, 0.95, rng()).low)
+    result = compared(values, values - 0.5)
+    assert result.difference == pytest.approx(0.5)
+    for name in ("low", "high", "p", "rank_biserial", "cohens_d"):
+        assert np.isnan(getattr(result, name)), name
+    assert result.interval_over is None and "one instance" in result.note
+    assert np.isnan(compared(values, values).p)
+
+
+def test_an_interval_says_what_it_is_over():
+    values = crossed(rng(3), 20, 2, 0.3)
+    for seeds, over in ((1, "instances"), (2, "instances and seeds")):
+        summary = inference.summarise(values[:, :seeds], 100, 0.95, rng())
+        result = compared(values[:, :seeds], values[:, :seeds] ** 2)
+        assert summary.interval_over == result.interval_over == over
+        assert np.isnan(result.seed_low) == np.isnan(summary.sd_seeds) == (seeds < 2)
+    # a second seed without any value is none
+    lacking = np.column_stack([values[:, 0], np.full(20, np.nan)])
+    assert inference.summarise(lacking, 100, 0.95, rng()).interval_over == "instances"
 
 
 def compared(a, b, seed=0):
@@ -141,7 +171,8 @@ def test_comparison_by_hand():
     assert result.difference == pytest.approx(1.0)
     assert result.rank_biserial == pytest.approx((3 + 4 - 2) / (3 + 4 + 2))
     assert result.cohens_d == pytest.approx(1 / np.std([-1, 2, 3, 0], ddof=1))
-    assert result.seed_low == result.seed_high == pytest.approx(1.0)
+    # of one seed there is no smallest and largest
+    assert np.isnan(result.seed_low) and np.isnan(result.seed_high)
     assert (result.n_instances, result.n_seeds) == (4, 1)
 
 
@@ -201,6 +232,25 @@ def test_rounding_breaks_no_tie():
     # 0.3 - 0.2 and 0.2 - 0.1 differ by an ulp; as ties, the signs cancel
     result = compared(np.array([[0.3], [0.1]]), np.array([[0.2], [0.2]]))
     assert result.rank_biserial == 0
+
+
+def test_what_rounding_does_is_no_effect():
+    random = rng(5)
+    # sums of single-precision weights: 1 but for rounding, one more so than the other
+    weights = random.dirichlet(np.ones(60), (200, 2)).astype(np.float32)
+    a = weights.sum(axis=-1, dtype=np.float64)
+    b = np.ones((200, 2))
+    assert 0 < np.abs(a - b).max() < 1e-6
+    result = compared(a, b)
+    assert (result.difference, result.low, result.high) == (0, 0, 0)
+    assert (result.p, result.rank_biserial, result.cohens_d) == (1, 0, 0)
+    assert "rounding" in result.note
+    assert compared(b, b).note is None
+    # the same holds whatever the size of the values, and no more than that
+    large = compared(a * 1e6, b * 1e6)
+    assert (large.difference, large.p) == (0, 1)
+    real = compared(b + 1e-5, b)
+    assert real.p < 0.001 and real.difference == pytest.approx(1e-5)
 
 
 def test_comparison_pairs_what_both_have():
@@ -323,6 +373,49 @@ def test_summary_table(tmp_path, grid):
     assert significant["reference"] == "input_gradient"
 
 
+def write_effects(folder, normalizer, effect, seed):
+    """Measures of a run whose inputs move the output by ``effect`` in most texts."""
+    identity = run(normalizer, seed)
+    path = folder / f"effects-{normalizer}-{seed}.parquet"
+    with tables.open_table(path, "measures", {}) as table:
+        for k in range(9):
+            table.write(
+                identity
+                | {
+                    "instance_id": [f"i{k}"] * 4,
+                    "measure": ["largest_effect", "kendall_tau_b"] * 2,
+                    "subject": ["ablation", "attention", "gradient", "attention"],
+                    "reference": [None, "ablation", None, "gradient"],
+                    # one text in which it matters changes nothing
+                    "value": [effect if k else 0.5, 0.6 + k / 50, 0.1, 0.3],
+                }
+            )
+    return identity, path
+
+
+def test_agreement_with_what_hardly_moves_the_output_is_noted(tmp_path):
+    written = [
+        write_effects(tmp_path, normalizer, effect, seed)
+        for normalizer, effect in {"softmax": 0.02, "entmax": 1e-4}.items()
+        for seed in (0, 1)
+    ]
+    runs, paths = zip(*written, strict=True)
+    path = tmp_path / "table.parquet"
+    inference.summary_table(runs, paths, SETTINGS, {}, path)
+    noted = {
+        (r["normalizer"], r["reference"])
+        for r in rows(path, "summary")
+        if r["note"] is not None
+    }
+    assert noted == {("entmax", "ablation")}
+    (row,) = (r for r in rows(path, "summary") if r["note"] is not None)
+    assert row["note"].startswith("effects by ablation are negl") and row["low"] > 0
+    inference.comparison_table(runs, paths, SETTINGS, {}, path)
+    assert [r["reference"] for r in rows(path, "comparison") if r["note"]] == [
+        "ablation"
+    ]
+
+
 def test_comparison_table(tmp_path, grid):
     path = tmp_path / "comparison.parquet"
     inference.comparison_table(*grid, SETTINGS, {}, path)
@@ -369,6 +462,7 @@ def test_a_single_seed_has_no_spread_over_seeds(tmp_path):
     inference.summary_table([identity], [path], SETTINGS, {}, tmp_path / "s.parquet")
     (row,) = rows(tmp_path / "s.parquet", "summary")
     assert row["sd_seeds"] is None and row["n_seeds"] == 1
+    assert row["interval_over"] == "instances" and row["note"] is None
 
 
 def test_groups_without_the_reference_are_left_out(tmp_path):

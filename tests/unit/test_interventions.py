@@ -34,6 +34,7 @@ from attention_audit.interventions.permutation import (
     shuffled,
     write_permutation,
 )
+from attention_audit.outputs import Readout
 from attention_audit.tables import open_table, read_table
 from tests.unit.models import tiny_batch, tiny_model
 
@@ -61,6 +62,15 @@ class LinearModel:
 
     def classify(self, hidden, weights):
         return torch.einsum("bn,bnk->bk", weights, hidden)
+
+
+def linear_readout() -> Readout:
+    """A readout that does the same, for two classes."""
+    readout = Readout(tiny_model())
+    readout.output = torch.nn.Linear(2, 2, dtype=torch.float64).requires_grad_(False)
+    torch.nn.init.eye_(readout.output.weight)
+    torch.nn.init.zeros_(readout.output.bias)
+    return readout
 
 
 def hidden_states(*rows) -> torch.Tensor:
@@ -122,7 +132,7 @@ def test_permutation_difference_is_the_median_over_all_permutations():
     # Six equally likely values: a sample's median lies between the middle two.
     low, high = sorted(exact)[2:4]
     got = permutation_difference(
-        LinearModel(), hidden, weights, "all", 2000, np.random.default_rng(0)
+        linear_readout(), hidden, weights, "all", 2000, np.random.default_rng(0)
     )
     assert low - 1e-12 <= got <= high + 1e-12
 
@@ -152,6 +162,14 @@ def test_permutations_do_not_depend_on_batching(tmp_path):
     np.testing.assert_allclose(one["difference"], other["difference"], atol=1e-12)
     # a single token has nothing to change places with
     assert one[one["length"] == 1]["difference"].isna().all()
+
+
+def test_shuffles_that_change_no_weight_move_nothing(tmp_path):
+    model = tiny_model(dtype=torch.float32, kind="uniform")
+    with open_table(tmp_path / "p.parquet", "permutation", {}) as table:
+        write_permutation(table, model, iter([batch_of((11, 7, 3))]), RUN, 30)
+    rows = read_table(tmp_path / "p.parquet", "permutation").to_pandas()
+    assert (rows[rows["kind"] != "border"]["difference"] == 0).all()
 
 
 # --- adversarial attention --------------------------------------------------------
@@ -205,6 +223,20 @@ def test_search_keeps_the_model_weights_where_any_change_shows():
     found = search(LinearModel(), hidden, mask, weights, noise, QUICK)
     assert found.divergence.item() < 1e-4
     assert found.output_difference.item() <= QUICK.tolerance
+
+
+def test_weights_that_differ_by_rounding_are_not_found():
+    # The search starts at the model's own weights and moves them by rounding alone.
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(4, 9, generator=generator)
+    weights = scores.softmax(-1)
+    hidden = torch.randn(4, 9, 2, generator=generator)
+    mask = torch.ones(4, 9, dtype=torch.bool)
+    at_rest = SearchSettings(steps=20, learning_rate=1e-7, noise=1.0)
+    noise = scores.unsqueeze(1).repeat(1, 5, 1)
+    found = search(LinearModel(), hidden, mask, weights, noise, at_rest)
+    assert (found.divergence == 0).all()
+    assert torch.equal(found.weights, weights)
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sparsemax"])
@@ -269,7 +301,7 @@ def test_removals_until_the_decision_flips_by_hand():
     orders = [np.array(o) for o in ([0, 1, 2, 3], [1, 2, 0, 3], [3, 0, 1, 2])]
     # 4 against 3; without 2: 2 against 3. Without 1 and 1: 2 against 3. The last
     # order removes what speaks against and never flips.
-    assert removals_to_flip(LinearModel(), hidden, weights, orders) == [1, 2, 4]
+    assert removals_to_flip(linear_readout(), hidden, weights, orders) == [1, 2, 4]
 
 
 def test_attention_gradient_equals_finite_differences():
@@ -291,6 +323,23 @@ def test_attention_gradient_equals_finite_differences():
             torch.testing.assert_close(
                 got[b, i], (weights[b, i] * rise).detach(), rtol=1e-4, atol=1e-8
             )
+
+
+def test_attention_gradient_of_a_certain_prediction_keeps_its_order():
+    model = tiny_model(dtype=torch.float32, n_classes=3)
+    ids, mask = tiny_batch((9,))
+    with torch.no_grad():
+        model.output.bias.copy_(torch.tensor([25.0, 1.0, 0.0]))
+        output = model(ids, mask)
+    assert output.logits.softmax(-1)[0, 0] == 1
+    got = attention_gradients(model, output.hidden, output.attention)
+    exact = tiny_model(n_classes=3)
+    exact.load_state_dict({k: v.double() for k, v in model.state_dict().items()})
+    expected = attention_gradients(
+        exact, output.hidden.double(), output.attention.double()
+    )
+    assert (got != 0).all()
+    torch.testing.assert_close(got.double(), expected, rtol=1e-3, atol=0)
 
 
 def test_flips_table_leaves_single_weights_out(tmp_path):
@@ -346,6 +395,23 @@ def test_erasure_equals_reading_what_is_left_of_each_text(encoder):
             )
             for part, value in zip(got, expected, strict=True):
                 assert part[a, b, s] == pytest.approx(value.item(), abs=1e-6)
+
+
+def test_erasure_does_not_depend_on_neighbours_or_on_rounding():
+    model = tiny_model(dtype=torch.float32)
+    lengths = (9, 5, 2)
+    ids, mask = tiny_batch(lengths)
+    ranks = torch.arange(9).expand(2, 3, 9)
+    shares = (0.3, 0.5, 1.0)
+    whole = erase(model, ids, mask, ranks, shares)
+    for b, n in enumerate(lengths):
+        row = slice(b, b + 1)
+        alone = erase(model, ids[row, :n], mask[row, :n], ranks[:, row, :n], shares)
+        for part, expected in zip(alone, whole, strict=True):
+            np.testing.assert_array_equal(part[:, 0], expected[:, b])
+    # all tokens kept: exactly the text as it was
+    assert (whole.sufficiency[..., -1] == 0).all()
+    assert (whole.comprehensiveness != 0).any()
 
 
 def test_ranks_are_descending_and_ties_are_broken_at_random():

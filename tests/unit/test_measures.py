@@ -242,8 +242,13 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
     }
 
 
+EFFECTS = {"input_gradient": "sum", "hidden_gradient": "mean"}
+
+
 def measured(paths, batch_size=512):
-    pieces = list(measures.measure_run(RUN, **paths, batch_size=batch_size))
+    pieces = list(
+        measures.measure_run(RUN, **paths, effects=EFFECTS, batch_size=batch_size)
+    )
     rows = pa.concat_tables(pieces).to_pylist()
     return {
         (r["instance_id"], r["measure"], r["subject"], r["reference"]): r["value"]
@@ -283,6 +288,13 @@ def test_measures_of_a_run_by_hand(tmp_path):
     assert influence["b", "influence_dispersion"] is None
     assert influence["b", "coindexed_top"] == 1
     assert len(influence) == 2 * 4
+    effect = {
+        (i, subject): v for (i, m, subject, _), v in values.items() if "effect" in m
+    }
+    # the sum over the two classes is twice the mean
+    assert effect["a", "input_gradient"] == pytest.approx(0.6 / 2)
+    assert effect["c", "hidden_gradient"] == pytest.approx(0.9)
+    assert len(effect) == 2 * 4
     assert {key[1] for key in values} <= set(measures.MEASURES)
 
 
@@ -298,7 +310,7 @@ def test_measures_do_not_depend_on_batches_or_row_groups(tmp_path, row_group):
 
 def test_measures_fit_their_schema_and_stated_range(tmp_path):
     paths = write_run(tmp_path)
-    for table in measures.measure_run(RUN, **paths):
+    for table in measures.measure_run(RUN, **paths, effects=EFFECTS):
         tables.write_table(tmp_path / "out.parquet", "measures", table, {})
         for row in table.to_pylist():
             stated = measures.MEASURES[row["measure"]]

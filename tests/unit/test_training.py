@@ -7,7 +7,13 @@ import torch
 from attention_audit.batches import Examples
 from attention_audit.errors import AuditError
 from attention_audit.model import ModelSettings
-from attention_audit.training import build_optimizer, evaluate, macro_f1, train
+from attention_audit.training import (
+    build_optimizer,
+    classes_absent,
+    evaluate,
+    macro_f1,
+    train,
+)
 from tests.unit.models import ENCODERS, tiny_model
 
 CPU = torch.device("cpu")
@@ -205,3 +211,16 @@ def test_macro_f1_by_hand():
     predicted = np.array([0, 0, 1, 1, 0, 0])
     # class 0: TP 2, FP 2, FN 1 -> 4/7; class 1: TP 1, FP 1, FN 1 -> 1/2; class 2: 0
     assert macro_f1(labels, predicted, 3) == pytest.approx((4 / 7 + 1 / 2 + 0) / 3)
+
+
+def test_a_class_that_does_not_occur_is_left_out_of_macro_f1_and_counted():
+    labels = np.array([0, 0, 2, 2])
+    # class 1 is absent and predicted, 3 is absent
+    predicted = np.array([0, 1, 2, 2])
+    assert macro_f1(labels, predicted, 4) == pytest.approx((2 / 3 + 0 + 1) / 3)
+    assert macro_f1(labels, labels, 4) == 1
+    assert classes_absent(labels, 4) == 2
+    task = keyword_task(20)
+    task.labels[:] = 1
+    score = evaluate(tiny_model(dtype=torch.float32), task, 16, CPU)
+    assert score["classes_absent"] == 1

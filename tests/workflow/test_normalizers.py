@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from attention_audit.config import validate
-from attention_audit.methods import method_function
+from attention_audit.methods import EFFECTS, method_function
 from attention_audit.tables import read_json, read_table
 from tests.workflow import project
 
@@ -46,7 +46,7 @@ METHODS = {
     "hidden_leave_one_out": {"kind": "leave_one_out", "of": "hidden_states"},
 }
 TRAINING = {**CONFIG["training"], "max_epochs": 2, "device": "cpu"}
-AUDIT = {"instances": 12, "batch_size": 8}
+AUDIT = {"instances": 12}
 
 
 class Named(dict):
@@ -138,7 +138,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         folder,
         audited,
         {"influence": influence},
-        audit={"instances": 2, "batch_size": 1},
+        audit={"instances": 2},
         matrices=1,
         **common,
     )
@@ -158,6 +158,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         {"measures": out / "measures.parquet"},
         run=run,
         methods=list(METHODS),
+        effects={m: EFFECTS[settings["kind"]] for m, settings in METHODS.items()},
     )
     return out
 
@@ -180,6 +181,11 @@ def test_it_goes_through_every_stage(data, tmp_path, encoder, normalizer):
         assert (attention["entropy"].isna() == (mass == 0)).all()
     else:
         np.testing.assert_allclose(mass, 1, atol=1e-5)
+
+    path = out / "hidden_leave_one_out.parquet"
+    importance = read_table(path, "importance").to_pandas()["importance"]
+    for weights, importances in zip(attention["attention"], importance, strict=True):
+        assert (importances[weights == 0] == 0).all()
 
     measures = read_table(out / "measures.parquet", "measures").to_pandas()
     values = measures[measures["subject"] == "attention"].set_index("measure")["value"]

@@ -108,7 +108,6 @@ rule trace_influence:
             "instances": min(
                 config["influence"]["instances"], config["audit"]["instances"]
             ),
-            "batch_size": 1,
         },
         matrices=config["influence"]["matrices"],
         device=config["training"]["device"],

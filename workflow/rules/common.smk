@@ -15,7 +15,7 @@ from attention_audit.config import check_target, grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figures_of
-from attention_audit.methods import method_function
+from attention_audit.methods import EFFECTS, method_function
 from attention_audit.provenance import code_digest, library_versions
 
 try:

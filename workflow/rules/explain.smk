@@ -74,7 +74,6 @@ rule adversarial:
         settings=experiment_settings("adversarial", "instances"),
         # The searched instances are the first of the audited ones.
         audit={
-            **config["audit"],
             "instances": min(
                 config["audit"]["instances"],
                 config["explanations"]["adversarial"]["instances"],

@@ -19,6 +19,11 @@ rule measure:
         **made_by("measure.py"),
         run=identity,
         methods=METHODS,
+        effects={
+            name: EFFECTS[method["kind"]]
+            for name, method in config["methods"].items()
+            if method["kind"] in EFFECTS
+        },
     message:
         f"Measuring {THIS_RUN}"
     script:

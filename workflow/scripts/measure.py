@@ -15,5 +15,6 @@ with reported(snakemake.log[0]):
             snakemake.input.attention,
             importances,
             snakemake.input.influence,
+            params.effects,
         ):
             table.write(rows)

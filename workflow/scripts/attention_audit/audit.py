@@ -13,6 +13,10 @@ from tqdm import tqdm
 from attention_audit.batches import pad_batch
 from attention_audit.tables import iterate_table
 
+# Texts that are read at once. Fixed, because results depend in their last digits on
+# what shares a pass.
+TEXTS_PER_PASS = 32
+
 
 class Batch(NamedTuple):
     """Audited instances, padded to the longest."""
@@ -41,21 +45,20 @@ def selected(path: str | Path, instances: int) -> set[str]:
 def audited(
     path: str | Path,
     instances: int,
-    batch_size: int,
     device: torch.device,
     name: str = "audit",
 ) -> Iterator[Batch]:
-    """Yield the audited instances of a split in the order of the file."""
+    """Yield the audited instances of a split in the order of the file, pass by pass."""
     chosen = selected(path, instances)
     columns = ["instance_id", "token_ids", "label", "length"]
     with tqdm(total=len(chosen), desc=name, unit="text", disable=None) as bar:
         pending: list[dict[str, Any]] = []
         for table in iterate_table(path, "examples", columns=columns):
             pending += [r for r in table.to_pylist() if r["instance_id"] in chosen]
-            while len(pending) >= batch_size:
-                yield _batch(pending[:batch_size], device)
-                bar.update(batch_size)
-                pending = pending[batch_size:]
+            while len(pending) >= TEXTS_PER_PASS:
+                yield _batch(pending[:TEXTS_PER_PASS], device)
+                bar.update(TEXTS_PER_PASS)
+                pending = pending[TEXTS_PER_PASS:]
         if pending:
             yield _batch(pending, device)
             bar.update(len(pending))

@@ -2,7 +2,8 @@
 
 All take embeddings (B, n, E) and a mask (B, n) bool, and return hidden states
 (B, n, ``output_size``) that are 0 at padding and do not depend on how much of it
-there is.
+there is. One whose hidden states depend on their own input alone says so with
+``contextual = False``.
 """
 
 import math
@@ -18,6 +19,8 @@ from attention_audit.errors import AuditError, suggestion
 
 class AverageEncoder(nn.Module):
     """tanh(W x): no context, a hidden state sees its own input only (Jain & Wallace 2019)."""
+
+    contextual = False
 
     def __init__(self, input_size: int, hidden_size: int, dropout: float = 0.0):
         super().__init__()

@@ -31,6 +31,14 @@ Floats = npt.NDArray[np.float64]
 # Below this p value a rank correlation counts as significant (kendall_significant).
 SIGNIFICANCE = 0.05
 
+# Measures are made of single-precision numbers, up to some hundreds of them a text.
+# Values that differ by less than this, relative to the largest, are equal.
+RESOLUTION = 1e-6
+
+# An importance is negligible where leaving anything out moves the output by less than
+# this, as a mean over the class probabilities, in half of the texts.
+NEGLIGIBLE = 1e-3
+
 # Entries of the matrix of resampling counts that are held at once (32 MB).
 _CHUNK_ELEMENTS = 2**22
 
@@ -61,20 +69,25 @@ class Settings:
 class Summary:
     """One measure in one cell of the grid; NaN where undefined.
 
-    ``mean`` is over all defined values, [``low``, ``high``] its interval.
+    ``mean`` is over all defined values, [``low``, ``high``] its interval over what
+    ``interval_over`` says: instances and seeds, or instances where there is one seed.
+    One instance has none.
     ``sd_instances`` is the standard deviation, over instances, of each one's mean
     over seeds; ``sd_seeds`` that, over seeds, of each one's mean over instances.
-    ``n_undefined`` counts the pairs of instance and seed without a value.
+    ``n_undefined`` counts the pairs of instance and seed without a value. ``note`` is
+    what has to be known to read the rest.
     """
 
     mean: float
     low: float
     high: float
+    interval_over: str | None
     sd_instances: float
     sd_seeds: float
     n_instances: int
     n_seeds: int
     n_undefined: int
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,7 @@ class Comparison:
     difference: float
     low: float
     high: float
+    interval_over: str | None
     seed_low: float
     seed_high: float
     p: float
@@ -91,6 +105,7 @@ class Comparison:
     cohens_d: float
     n_instances: int
     n_seeds: int
+    note: str | None
 
 
 # --- inference on one matrix ----------------------------------------------------
@@ -157,6 +172,18 @@ def interval(draws: npt.ArrayLike, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _bootstrapped(
+    values: Floats, draws: int, confidence: float, rng: np.random.Generator
+) -> tuple[float, float, str | None]:
+    """The interval of the mean of values (I, S), and what it is over; see `Summary`."""
+    present = ~np.isnan(values)
+    if present.any(axis=1).sum() < 2:
+        return np.nan, np.nan, None
+    low, high = interval(pigeonhole_bootstrap(values, draws, rng), confidence)
+    several = present.any(axis=0).sum() > 1
+    return low, high, "instances and seeds" if several else "instances"
+
+
 def _mean(values: Floats, axis: int | None = None) -> Floats:
     """Mean of what is defined; NaN, without a warning, where nothing is."""
     present = ~np.isnan(values)
@@ -176,16 +203,19 @@ def summarise(
     """Summarise values ``(I, S)``, instances by seeds, NaN where undefined."""
     values = np.asarray(values, dtype=np.float64)
     present = ~np.isnan(values)
-    low, high = interval(pigeonhole_bootstrap(values, draws, rng), confidence)
+    low, high, over = _bootstrapped(values, draws, confidence, rng)
+    n_instances = int(present.any(axis=1).sum())
     return Summary(
         mean=float(_mean(values)),
         low=low,
         high=high,
+        interval_over=over,
         sd_instances=_sd(_mean(values, axis=1)),
         sd_seeds=_sd(_mean(values, axis=0)),
-        n_instances=int(present.any(axis=1).sum()),
+        n_instances=n_instances,
         n_seeds=int(present.any(axis=0).sum()),
         n_undefined=int((~present).sum()),
+        note="one instance: no interval" if n_instances == 1 else None,
     )
 
 
@@ -198,54 +228,70 @@ def compare(
 ) -> Comparison:
     """Compare two matrices ``(I, S)`` of one measure, paired by instance and seed.
 
-    Only pairs that both have count. ``difference`` is the mean of a - b and
-    [``low``, ``high``] its pigeonhole bootstrap interval, which covers instances
-    and seeds. ``seed_low`` and ``seed_high`` are the smallest and the largest mean
-    difference of one seed.
+    Only pairs that both have count, and values that differ by less than RESOLUTION,
+    relative to the largest of all, are equal: what rounding does is no effect.
+    ``difference`` is the mean of a - b and [``low``, ``high``] its pigeonhole bootstrap
+    interval over what ``interval_over`` says. ``seed_low`` and ``seed_high`` are the
+    smallest and the largest mean difference of one seed, of at least two.
 
     The other figures rest on each instance's difference averaged over seeds, and so
-    speak of instances, given these seeds. ``p`` is two-sided from the Wilcoxon
+    speak of instances, given these seeds; of one instance they say nothing and are
+    NaN. ``p`` is two-sided from the Wilcoxon
     signed-rank test as `scipy.stats.wilcoxon` gives it, with zeros ranked and then
     left out (Pratt 1959); it is 1 where all differences are zero.
     ``rank_biserial`` is the matched-pairs rank-biserial correlation (Kerby 2014):
     the rank sum of positive less that of negative differences over their total, in
     [-1, 1]. ``cohens_d`` is d_z, mean over standard deviation of the differences;
-    NaN where these are constant and not zero. Differences count as zero or tied
-    when they agree to 12 digits of the largest, so that rounding breaks no tie.
+    NaN where these are constant and not zero. Differences are ranked in steps of the
+    resolution, so that rounding breaks no tie.
     """
     a, b = (np.asarray(v, dtype=np.float64) for v in (values_a, values_b))
     if a.shape != b.shape:
         raise ValueError(f"expected matrices of one shape, got {a.shape} and {b.shape}")
     differences = a - b
     present = ~np.isnan(differences)
-    low, high = interval(pigeonhole_bootstrap(differences, draws, rng), confidence)
+    size = max(np.abs(v[present]).max(initial=0.0) for v in (a, b))
+    resolution = RESOLUTION * size
+    rounding = np.abs(differences) <= resolution
+    only_rounding = (rounding | ~present).all() and (differences[present] != 0).any()
+    differences = np.where(rounding, 0.0, differences)
+    low, high, over = _bootstrapped(differences, draws, confidence, rng)
     by_seed = _mean(differences, axis=0)
     by_seed = by_seed[~np.isnan(by_seed)]
     by_instance = _mean(differences, axis=1)
     by_instance = by_instance[~np.isnan(by_instance)]
-    p, rank_biserial, cohens_d = _paired_tests(by_instance)
+    p, rank_biserial, cohens_d = _paired_tests(by_instance, resolution)
     return Comparison(
         difference=float(_mean(differences)),
         low=low,
         high=high,
-        seed_low=float(by_seed.min()) if by_seed.size else np.nan,
-        seed_high=float(by_seed.max()) if by_seed.size else np.nan,
+        interval_over=over,
+        seed_low=float(by_seed.min()) if by_seed.size > 1 else np.nan,
+        seed_high=float(by_seed.max()) if by_seed.size > 1 else np.nan,
         p=p,
         rank_biserial=rank_biserial,
         cohens_d=cohens_d,
-        n_instances=int(present.any(axis=1).sum()),
-        n_seeds=int(present.any(axis=0).sum()),
+        n_instances=by_instance.size,
+        n_seeds=by_seed.size,
+        note=_joined(
+            "one instance: no interval, no test" if by_instance.size == 1 else None,
+            "equal but for rounding" if only_rounding else None,
+        ),
     )
 
 
-def _paired_tests(differences: Floats) -> tuple[float, float, float]:
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(filter(None, notes)) or None
+
+
+def _paired_tests(differences: Floats, resolution: float) -> tuple[float, float, float]:
     """p value, rank-biserial correlation and d_z of differences without NaN."""
-    if not differences.size:
+    if differences.size < 2:
         return np.nan, np.nan, np.nan
-    scale = np.abs(differences).max()
-    if scale == 0:
+    # Values of any size have a resolution; without any, all differences are zero.
+    rounded = np.round(differences / resolution) if resolution else differences
+    if not rounded.any():
         return 1.0, 0.0, 0.0
-    rounded = np.round(differences / scale, 12)
     p = float(wilcoxon(rounded, zero_method="pratt").pvalue)
     ranks = rankdata(np.abs(rounded)) * np.sign(rounded)
     rank_biserial = float(ranks.sum() / np.abs(ranks).sum())
@@ -333,6 +379,25 @@ def _groups(
         )
 
 
+def _negligible(measures: Mapping[Key, pd.DataFrame]) -> dict[str, str]:
+    """The methods of a cell whose importance is negligible, and the note that says so."""
+    return {
+        method: f"effects by {method} are negligible: below {NEGLIGIBLE:g} in half of "
+        "the texts"
+        for (measure, method, _), frame in measures.items()
+        if measure == "largest_effect" and np.nanmedian(frame.to_numpy()) < NEGLIGIBLE
+    }
+
+
+def _noted(row: dict, *cells: Mapping[str, str]) -> dict:
+    """The row with the notes of what it rests on; see `_negligible`."""
+    if row["measure"] == "largest_effect":
+        return row
+    about = [row["subject"], row["reference"]]
+    notes = dict.fromkeys(cell[m] for m in about for cell in cells if m in cell)
+    return row | {"note": _joined(row["note"], *notes)}
+
+
 def summary_table(
     runs: Sequence[Mapping[str, object]],
     measure_paths: Sequence[str | Path],
@@ -344,17 +409,20 @@ def summary_table(
 
     ``runs`` holds the identity of each of ``measure_paths``. Besides the measures
     found there, ``kendall_significant`` is the share of instances whose
-    ``kendall_p`` is below 0.05.
+    ``kendall_p`` is below 0.05. What rests on an importance that is negligible says so
+    in its ``note``: a rank correlation does not show it.
     """
     rows = []
     for group, normalizers in _groups(runs, measure_paths):
         for normalizer, measures in normalizers.items():
+            negligible = _negligible(measures)
             for key, frame in measures.items():
                 rng = generator(("summary", *group, normalizer, *key), settings.seed)
                 summary = summarise(
                     frame.to_numpy(), settings.bootstrap_draws, settings.confidence, rng
                 )
-                rows.append(_identified(group, normalizer, key) | asdict(summary))
+                row = _identified(group, normalizer, key) | asdict(summary)
+                rows.append(_noted(row, negligible))
     tables.write_rows(path, "summary", rows, provenance)
 
 
@@ -382,7 +450,9 @@ def comparison_table(
                 settings.reference,
             )
             continue
+        of_baseline = _negligible(baseline)
         for normalizer, measures in normalizers.items():
+            negligible = _negligible(measures)
             for key in _sorted_keys(measures.keys() & baseline.keys()):
                 a, b = measures[key].align(baseline[key], join="inner")
                 name = ("comparison", *group, normalizer, settings.reference, *key)
@@ -393,7 +463,7 @@ def comparison_table(
                     settings.confidence,
                     generator(name, settings.seed),
                 )
-                rows.append(
+                row = (
                     _identified(group, normalizer, key)
                     | {
                         "baseline": settings.reference,
@@ -401,6 +471,7 @@ def comparison_table(
                     }
                     | asdict(comparison)
                 )
+                rows.append(_noted(row, negligible, of_baseline))
     families: dict[Key, list[dict]] = {}
     for row in rows:
         key = (row["measure"], row["subject"], row["reference"])

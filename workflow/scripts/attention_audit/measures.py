@@ -91,6 +91,14 @@ MEASURES: dict[str, Measure] = {
         "null rate of Zhang et al. (2021).",
     ),
     "max": Measure("Largest weight", "weight", 0, None, "Largest attention weight."),
+    "largest_effect": Measure(
+        "Largest effect",
+        "probability",
+        0,
+        None,
+        "How much the output changes at most when a position is left out: the largest "
+        "mean_k |dy_k| over the positions of an instance, for gradients to first order.",
+    ),
     "correct": Measure(
         "Accuracy", "share", 0, 1, "1 where the predicted class is the label, else 0."
     ),
@@ -445,7 +453,10 @@ def _rows(
 
 
 def _attention_blocks(
-    table: pa.Table, attention: _Padded, importances: Mapping[str, _Padded]
+    table: pa.Table,
+    attention: _Padded,
+    importances: Mapping[str, _Padded],
+    effects: Mapping[str, str],
 ) -> Iterator[_Block]:
     weights, mask = attention.values, attention.mask
     support = support_size(weights, mask)
@@ -462,8 +473,15 @@ def _attention_blocks(
     yield "null", "attention", None, support == 0
     yield "max", "attention", None, largest
     yield "correct", "prediction", None, correct
+    classes = table["probabilities"].combine_chunks().value_lengths().to_numpy()
     for method, importance in importances.items():
         yield "dispersion", method, None, dispersion(importance.values, mask)
+        if method in effects:
+            most = np.max(importance.values, axis=1, initial=0.0, where=mask)
+            most = most.astype(np.float64) / (
+                classes if effects[method] == "sum" else 1
+            )
+            yield "largest_effect", method, None, most
     ranked = {"attention": attention, **importances}
     for subject, reference in combinations(ranked, 2):
         tau, p = kendall_tau_b(ranked[subject].values, ranked[reference].values, mask)
@@ -502,6 +520,7 @@ def measure_run(
     attention: str | Path,
     importances: Mapping[str, str | Path],
     influence: str | Path | None = None,
+    effects: Mapping[str, str] | None = None,
     batch_size: int = 512,
 ) -> Iterator[pa.Table]:
     """Yield every measure of one run, as tables of schema "measures".
@@ -517,6 +536,7 @@ def measure_run(
         importances: a table of schema "importance" for each method's name, with the
             same instances in the same order.
         influence: a table of schema "influence" over a subset of them, or None.
+        effects: what importances say of the output, by method; see `methods.EFFECTS`.
 
     Raises:
         AuditError: where files hold different instances, lengths, methods or runs,
@@ -559,7 +579,8 @@ def measure_run(
                 "run snakemake again to rebuild it."
             )
         seen.update(main.ids)
-        yield _rows(identity, main.ids, _attention_blocks(batches[0], main, others))
+        blocks = _attention_blocks(batches[0], main, others, effects or {})
+        yield _rows(identity, main.ids, blocks)
 
     if influence is None:
         return

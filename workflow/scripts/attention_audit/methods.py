@@ -22,6 +22,11 @@ METHODS: dict[str, tuple[str, str]] = {
 }
 
 
+# What an importance of a kind says of the output: how much it changes, mean_k |dy_k|, or
+# to first order the sum over k. Without an entry, nothing.
+EFFECTS: dict[str, str] = {"gradient": "sum", "leave_one_out": "mean"}
+
+
 def method_function(kind: str) -> tuple[str, str]:
     """Module and function of a kind of method."""
     if kind not in METHODS:

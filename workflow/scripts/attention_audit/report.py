@@ -15,6 +15,9 @@ from attention_audit.tables import atomic_path
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
 
+# After a number that its row of the statistics has a note on.
+MARK = " †"
+
 
 def caption_html(text: str) -> str:
     """The little of reStructuredText that captions use: bold runs and paragraphs."""
@@ -36,7 +39,27 @@ def _sorted(rows: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> pd.DataFr
 def _with_interval(row: pd.Series, value: str = "mean") -> str:
     if pd.isna(row[value]):
         return "–"
+    if pd.isna(row["low"]):
+        return f"{row[value]:.3f}"
     return f"{row[value]:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _marked(row: pd.Series, text: str) -> str:
+    return text if pd.isna(row["note"]) else text + MARK
+
+
+def _notes(rows: pd.DataFrame) -> str:
+    """What the marks in a table of ``rows`` stand for."""
+    notes = sorted(rows["note"].dropna().unique())
+    return f"{MARK} {'; '.join(notes)}." if notes else ""
+
+
+def _over(rows: pd.DataFrame) -> str:
+    """What the intervals of ``rows`` are over."""
+    found = set(rows["interval_over"].dropna())
+    if len(found) > 1:
+        return "instances and, where there are several, seeds"
+    return found.pop() if found else "nothing: no cell has several instances"
 
 
 def _wide(
@@ -51,19 +74,37 @@ def _wide(
 
 
 def score_table(task: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
-    """Test scores, mean over seeds with their range."""
-    rows = task[
-        (task["split"] == "test") & task["metric"].isin(["accuracy", "macro_f1"])
-    ]
-    grouped = rows.groupby([*CELL, "metric"])["value"].agg(["mean", "min", "max"])
-    grouped = grouped.reset_index()
-    text = grouped.apply(
-        lambda r: f"{r['mean']:.3f} [{r['min']:.3f}, {r['max']:.3f}]", axis=1
-    )
-    columns, values = _wide(grouped, "metric", order, text)
+    """Test scores, mean over seeds with their range where there are several."""
+    test = task[task["split"] == "test"]
+    rows = test[test["metric"].isin(["accuracy", "macro_f1"])]
+    by_seed = rows.groupby([*CELL, "metric"])["value"]
+    grouped = by_seed.agg(["count", "mean", "min", "max"]).reset_index()
+
+    def text(row: pd.Series) -> str:
+        mean = f"{row['mean']:.3f}"
+        if row["count"] < 2:
+            return mean
+        return f"{mean} [{row['min']:.3f}, {row['max']:.3f}]"
+
+    columns, values = _wide(grouped, "metric", order, grouped.apply(text, axis=1))
+    several = (grouped["count"] > 1).any()
+    absent = test[test["metric"] == "classes_absent"]
+    absent = absent.groupby("dataset")["value"].max()
+    lacking = "; ".join(f"{name} {n:.0f}" for name, n in absent[absent > 0].items())
     return {
         "title": "Task scores",
-        "text": "Test split: mean over seeds, and the lowest and highest seed.",
+        "text": "Test split: "
+        + (
+            "mean over seeds, and the lowest and highest seed."
+            if several
+            else "one seed."
+        )
+        + (
+            " Classes without a test text, which macro F1 leaves out unless they are "
+            f"predicted: {lacking}."
+            if lacking
+            else ""
+        ),
         "columns": columns,
         "rows": values,
         "names": len(CELL),
@@ -77,13 +118,12 @@ def agreement_table(
     rows = summary[
         (summary["measure"] == "kendall_tau_b") & (summary["subject"] == "attention")
     ]
-    columns, values = _wide(
-        rows, "reference", order, rows.apply(_with_interval, axis=1)
-    )
+    text = rows.apply(lambda row: _marked(row, _with_interval(row)), axis=1)
+    columns, values = _wide(rows, "reference", order, text)
     return {
         "title": "Agreement of attention with importance",
         "text": "Kendall's tau-b, mean over instances and seeds, with a "
-        f"{confidence:.0%} bootstrap interval over both.",
+        f"{confidence:.0%} bootstrap interval over {_over(rows)}.{_notes(rows)}",
         "columns": columns,
         "rows": values,
         "names": len(CELL),
@@ -104,16 +144,15 @@ def difference_table(
 
     def text(row: pd.Series) -> str:
         p = row["p_corrected"]
-        return _with_interval(row, "difference") + (
-            "" if pd.isna(p) else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
-        )
+        test = "" if pd.isna(p) else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+        return _marked(row, _with_interval(row, "difference") + test)
 
     columns, values = _wide(rows, "reference", order, rows.apply(text, axis=1))
     return {
         "title": f"Agreement less that of {reference}",
-        "text": "Paired by instance, over seeds. The interval covers instances and "
-        "seeds; p (Wilcoxon signed-rank, corrected by the method "
-        f"'{correction}') speaks of instances, given these seeds.",
+        "text": "Paired by instance, over seeds. The interval is over "
+        f"{_over(rows)}; p (Wilcoxon signed-rank, corrected by the method "
+        f"'{correction}') speaks of instances, given these seeds.{_notes(rows)}",
         "columns": columns,
         "rows": values,
         "names": len(CELL),

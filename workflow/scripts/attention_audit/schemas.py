@@ -30,6 +30,13 @@ def _schema(*fields: tuple, run: bool = True) -> pa.Schema:
 _floats = pa.list_(pa.float32())
 _NULLABLE = True
 
+_INTERVAL = [
+    ("low", pa.float64(), _NULLABLE),
+    ("high", pa.float64(), _NULLABLE),
+    # "instances and seeds" or, with one seed, "instances"; null without an interval
+    ("interval_over", pa.string(), _NULLABLE),
+]
+
 SCHEMAS: dict[str, pa.Schema] = {
     # fetch: what a hub data set looked like at the pinned revision
     "documents": _schema(
@@ -195,13 +202,14 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("subject", pa.string()),
         ("reference", pa.string(), _NULLABLE),
         ("mean", pa.float64(), _NULLABLE),
-        ("low", pa.float64(), _NULLABLE),
-        ("high", pa.float64(), _NULLABLE),
+        *_INTERVAL,
         ("sd_instances", pa.float64(), _NULLABLE),
         ("sd_seeds", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
+        # what has to be known to read the row; null where nothing has
+        ("note", pa.string(), _NULLABLE),
         run=False,
     ),
     "head_summary": _schema(
@@ -214,13 +222,14 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("head", pa.int32(), _NULLABLE),
         ("measure", pa.string()),
         ("mean", pa.float64(), _NULLABLE),
-        ("low", pa.float64(), _NULLABLE),
-        ("high", pa.float64(), _NULLABLE),
+        *_INTERVAL,
         ("sd_instances", pa.float64(), _NULLABLE),
         ("sd_seeds", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
+        # what has to be known to read the row; null where nothing has
+        ("note", pa.string(), _NULLABLE),
         run=False,
     ),
     "comparison": _schema(
@@ -233,8 +242,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("subject", pa.string()),
         ("reference", pa.string(), _NULLABLE),
         ("difference", pa.float64(), _NULLABLE),
-        ("low", pa.float64(), _NULLABLE),
-        ("high", pa.float64(), _NULLABLE),
+        *_INTERVAL,
         ("seed_low", pa.float64(), _NULLABLE),
         ("seed_high", pa.float64(), _NULLABLE),
         ("p", pa.float64(), _NULLABLE),
@@ -244,6 +252,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
+        ("note", pa.string(), _NULLABLE),
         run=False,
     ),
     # explain: the instances of all runs, for figures that show them

@@ -45,21 +45,30 @@ def tensors(
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
-    """F1 averaged over classes; a class that is neither present nor predicted counts 0."""
+    """F1 averaged over the classes that are present or predicted, as scikit-learn has it."""
     confusion = np.bincount(
         labels * n_classes + predicted, minlength=n_classes**2
     ).reshape(n_classes, n_classes)
     hits = np.diag(confusion)
     # 2 TP / (2 TP + FP + FN): the denominator is row sum plus column sum
     total = confusion.sum(0) + confusion.sum(1)
-    return float(np.mean(2 * hits / np.maximum(total, 1)))
+    met = total > 0
+    return float(np.mean(2 * hits[met] / total[met]))
+
+
+def classes_absent(labels: np.ndarray, n_classes: int) -> int:
+    """How many classes no text has."""
+    return n_classes - len(np.unique(labels))
 
 
 @torch.no_grad()
 def evaluate(
     model: Classifier, examples: Examples, batch_size: int, device: torch.device
 ) -> dict[str, float]:
-    """Mean cross-entropy (nats), accuracy, macro F1 and n of a split."""
+    """Mean cross-entropy (nats), accuracy, macro F1 and n of a split.
+
+    ``classes_absent`` counts the classes without any text in it.
+    """
     model.eval()
     order = np.argsort(examples.lengths, kind="stable")
     loss, predicted = 0.0, np.empty(len(order), dtype=np.int64)
@@ -69,12 +78,13 @@ def evaluate(
         logits = model(ids, mask).logits
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
         predicted[rows] = logits.argmax(-1).cpu().numpy()
+    labels = examples.labels.astype(np.int64)
+    n_classes = model.settings.n_classes
     return {
         "loss": loss / len(order),
-        "accuracy": float(np.mean(predicted == examples.labels)),
-        "macro_f1": macro_f1(
-            examples.labels.astype(np.int64), predicted, model.settings.n_classes
-        ),
+        "accuracy": float(np.mean(predicted == labels)),
+        "macro_f1": macro_f1(labels, predicted, n_classes),
+        "classes_absent": classes_absent(labels, n_classes),
         "n": len(order),
     }
 

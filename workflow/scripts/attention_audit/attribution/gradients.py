@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from attention_audit.model import Classifier
+from attention_audit.outputs import class_probabilities
 
 
 def gradient_importance(
@@ -26,11 +27,13 @@ def gradient_importance(
     weights = model.pooling.weights(hidden, mask)
     if attention == "detached":
         weights = weights.detach()
-    outputs = model.classify(hidden, weights).softmax(-1)
+    outputs = class_probabilities(model.classify(hidden, weights))
+    # The outputs sum to one, so the products of all classes sum to zero and the last
+    # one costs no backward pass: half the work in the binary case. That is the most
+    # probable one, whose slope vanishes in rounding where it is nearly certain.
+    outputs = outputs.sort(-1).values
 
     total = torch.zeros_like(mask, dtype=leaf.dtype)
-    # The outputs sum to one, so the products of all classes sum to zero and the last
-    # one costs no backward pass: half the work in the binary case.
     rest = torch.zeros_like(total)
     for k in range(outputs.shape[-1] - 1):
         (gradient,) = torch.autograd.grad(outputs[:, k].sum(), leaf, retain_graph=True)

@@ -9,6 +9,7 @@ import torch
 from attention_audit.audit import Batch, ragged
 from attention_audit.distributions import entropy, support_size
 from attention_audit.model import Classifier
+from attention_audit.outputs import class_probabilities
 from attention_audit.tables import TableWriter
 
 
@@ -25,7 +26,7 @@ def write_attention(
     """
     for batch in batches:
         output = model(batch.token_ids, batch.mask)
-        probabilities = output.logits.softmax(-1).cpu().numpy()
+        probabilities = class_probabilities(output.logits).numpy()
         weights, mask = output.attention.cpu().numpy(), batch.mask.cpu().numpy()
         table.write(
             {

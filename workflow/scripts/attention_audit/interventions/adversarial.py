@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attention_audit.audit import Batch, ragged
 from attention_audit.model import Classifier
+from attention_audit.outputs import RESOLUTION
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter
 
@@ -104,6 +105,10 @@ def search(
     with torch.no_grad():
         target = model.classify(hidden, weights).softmax(-1).unsqueeze(1)
     own_entropy = _entropy(scaled).unsqueeze(-1)
+    # A divergence is a difference of entropies of up to ln n: below this, of their
+    # rounding.
+    rounding = RESOLUTION * torch.finfo(weights.dtype).eps
+    least = rounding * mask.sum(-1, keepdim=True).log()  # (B, 1)
     first, second = torch.triu_indices(C, C, 1, device=noise.device)
 
     logits = (settings.noise * noise).requires_grad_()
@@ -123,7 +128,8 @@ def search(
             _entropy((p + scaled.unsqueeze(1)) / 2) - (entropy + own_entropy) / 2
         )  # (B, C)
         with torch.no_grad():
-            better = (difference <= settings.tolerance) & (divergence > best_divergence)
+            farther = divergence > torch.maximum(best_divergence, least)
+            better = (difference <= settings.tolerance) & farther
             best_divergence = torch.where(better, divergence, best_divergence)
             best_difference = torch.where(better, difference, best_difference)
             best = torch.where(better.unsqueeze(-1), pooled.view(B, C, n), best)

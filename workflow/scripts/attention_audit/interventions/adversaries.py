@@ -18,6 +18,7 @@ from attention_audit.audit import Batch
 from attention_audit.batches import Examples
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.model import Classifier
+from attention_audit.outputs import class_probabilities
 from attention_audit.tables import TableWriter
 from attention_audit.training import new_model, tensors
 
@@ -122,8 +123,8 @@ def write_adversary(
     for batch in batches:
         ours = adversary(batch.token_ids, batch.mask)
         theirs = base(batch.token_ids, batch.mask)
-        apart = jsd(theirs.attention, ours.attention)
-        kls = kl(theirs.attention, ours.attention)
+        attention = [model.attention.cpu().double() for model in (theirs, ours)]
+        kls = kl(*attention)
         table.write(
             {
                 **run,
@@ -134,9 +135,9 @@ def write_adversary(
                     ours.logits.argmax(-1).cpu() == torch.tensor(batch.labels)
                 ).tolist(),
                 "tvd": total_variation(
-                    ours.logits.softmax(-1), theirs.logits.softmax(-1)
+                    class_probabilities(ours.logits), class_probabilities(theirs.logits)
                 ).tolist(),
-                "jsd": apart.tolist(),
+                "jsd": jsd(*attention).tolist(),
                 "kl": [v if np.isfinite(v) else None for v in kls.tolist()],
             }
         )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.attribution.ablation import chunks, probabilities
+from attention_audit.attribution.ablation import probabilities_anew
 from attention_audit.audit import Batch
 from attention_audit.errors import AuditError
 from attention_audit.model import Classifier
@@ -30,23 +30,18 @@ class Erasure(NamedTuple):
     sufficiency: np.ndarray
 
 
-def _kept_probability(
-    model: Classifier, token_ids: Tensor, keep: Tensor, classes: Tensor
-) -> Tensor:
-    """Probability (R,) of classes (R,) given the tokens (R, n) at ``keep`` alone."""
+def _falls(model: Classifier, token_ids: Tensor, keep: Tensor) -> Tensor:
+    """Falls (R,) in the probability of the predicted class of one text (n,).
+
+    Row r of ``keep`` (R, n) says which of its tokens are left.
+    """
+    # Many shares of a short text come to the same tokens; each is read once.
+    distinct, inverse = keep.unique(dim=0, return_inverse=True)
     # Kept tokens move to the front, in their order.
-    front = torch.argsort(~keep, dim=-1, stable=True)
-    ids = token_ids.gather(1, front)
-    lengths = keep.sum(-1)
-    by_length = torch.argsort(lengths, descending=True, stable=True)
-    result = torch.empty(len(keep), device=keep.device)
-    for chunk in chunks(lengths[by_length]):
-        rows = by_length[chunk]
-        longest = max(1, int(lengths[rows[0]]))
-        mask = torch.arange(longest, device=keep.device) < lengths[rows].unsqueeze(1)
-        outputs = probabilities(model, ids[rows, :longest] * mask, mask)
-        result[rows] = outputs.gather(1, classes[rows].unsqueeze(1)).squeeze(1).float()
-    return result
+    front, order = distinct.sort(dim=-1, descending=True, stable=True)
+    own, left = probabilities_anew(model, token_ids, token_ids[order] * front, front)
+    predicted = own.argmax()
+    return (own[0, predicted] - left[:, predicted])[inverse.cpu()]
 
 
 @torch.no_grad()
@@ -61,31 +56,20 @@ def erase(
 
     ``ranks`` (A, B, n) holds the place of each token in each ranking, 0 the most
     important; what stands at padding is not read. A share of a text is rounded up to
-    whole tokens, so that it is at least one.
+    whole tokens, so that it is at least one. Falls below the resolution of the output
+    are exactly 0; see `outputs`. Texts are read one by one, so that none depends on its
+    neighbours.
     """
-    A, B, n = ranks.shape
-    S = len(shares)
-    full = probabilities(model, token_ids, mask)
-    predicted = full.argmax(-1)  # (B,)
-    lengths = mask.sum(-1)
-    # 0.2 * 5 must count as 1 token, not as the next after 1 and a rounding error.
-    counts = torch.ceil(
-        torch.tensor(shares, dtype=torch.float64) * lengths.cpu().unsqueeze(1) - 1e-9
-    )  # (B, S)
-    top = ranks.unsqueeze(2) < counts.to(ranks.device).view(1, B, S, 1)  # (A, B, S, n)
-    present = mask.view(1, B, 1, n)
-    keep = torch.stack([~top & present, top & present]).view(-1, n)
-    # Many shares of a short text come to the same tokens; each is read once.
-    instance = torch.arange(B, device=mask.device).view(1, 1, B, 1)
-    instance = instance.expand(2, A, B, S).reshape(-1)
-    keyed = torch.cat([instance.unsqueeze(1), keep.long()], dim=1)
-    distinct, inverse = keyed.unique(dim=0, return_inverse=True)
-    rows = distinct[:, 0]
-    kept = _kept_probability(
-        model, token_ids[rows], distinct[:, 1:].bool(), predicted[rows]
-    )[inverse].view(2, A, B, S)
-    before = full.gather(1, predicted.unsqueeze(1)).view(1, 1, B, 1)
-    falls = (before - kept).double().cpu().numpy()
+    A, B, _ = ranks.shape
+    falls = np.empty((2, A, B, len(shares)))
+    for b, n in enumerate(mask.sum(-1).tolist()):
+        # 0.2 * 5 must count as 1 token, not as the next after 1 and a rounding error.
+        counts = np.ceil(np.asarray(shares) * n - 1e-9)
+        counts = torch.from_numpy(counts).to(ranks.device)
+        top = ranks[:, b, None, :n] < counts.unsqueeze(1)  # (A, S, n)
+        keep = torch.stack([~top, top]).view(-1, n)
+        found = _falls(model, token_ids[b, :n], keep)
+        falls[:, :, b] = found.view(2, A, len(shares)).numpy()
     return Erasure(falls[0], falls[1])
 
 

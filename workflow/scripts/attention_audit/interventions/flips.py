@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from attention_audit.audit import Batch
-from attention_audit.interventions.pooled import probabilities_of_weights
 from attention_audit.model import Classifier
+from attention_audit.outputs import Readout, class_probabilities
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter
 
@@ -32,19 +32,18 @@ def without_leading(weights: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def removals_to_flip(
-    model: Classifier, hidden: Tensor, weights: Tensor, orders: list[np.ndarray]
+    readout: Readout, hidden: Tensor, weights: Tensor, orders: list[np.ndarray]
 ) -> list[int]:
     """For each order, how many weights are removed when the decision first flips.
 
-    ``hidden`` (n, H) and ``weights`` (n,) are those of one text; an order lists the
-    positions of the support, at least two. Where the decision stands as long as any
+    ``hidden`` (n, H) and ``weights`` (n,) are those of one text, in double precision on
+    the CPU; an order lists the positions of the support, at least two. Where the decision stands as long as any
     weight is left, the result is the size of the support.
     """
-    numbers = weights.cpu().numpy()
+    numbers = weights.numpy()
     rows = np.concatenate([without_leading(numbers, order) for order in orders])
-    tried = torch.cat([weights.unsqueeze(0), torch.from_numpy(rows).to(weights)])
-    decisions = probabilities_of_weights(model, hidden, tried).argmax(-1).cpu().numpy()
-    flips = (decisions[1:] != decisions[0]).reshape(len(orders), -1)
+    own, tried = readout.probabilities(hidden, weights, torch.from_numpy(rows))
+    flips = (tried.argmax(-1) != own.argmax(-1)).numpy().reshape(len(orders), -1)
     return [
         1 + int(row.argmax()) if row.any() else len(order)
         for row, order in zip(flips, orders, strict=True)
@@ -54,8 +53,11 @@ def removals_to_flip(
 def attention_gradients(model: Classifier, hidden: Tensor, weights: Tensor) -> Tensor:
     """w_i dy/dw_i (B, n) for the probability y of the predicted class."""
     leaf = weights.detach().requires_grad_()
-    outputs = model.classify(hidden.detach(), leaf).softmax(-1)
-    (gradient,) = torch.autograd.grad(outputs.amax(-1).sum(), leaf)
+    outputs = class_probabilities(model.classify(hidden.detach(), leaf))
+    # One less those of the other classes: of a prediction that is nearly certain these
+    # keep a slope that its own loses in rounding.
+    others = outputs.sort(-1).values[:, :-1]
+    (gradient,) = torch.autograd.grad(-others.sum(), leaf)
     return gradient * leaf.detach()
 
 
@@ -77,21 +79,25 @@ def write_flips(
     ``random`` is the mean of ``random_orders`` orders. Undefined where fewer than two
     positions have weight.
     """
+    readout = Readout(model)
     for batch in batches:
         with torch.no_grad():
             output = model(batch.token_ids, batch.mask)
         gradients = attention_gradients(model, output.hidden, output.attention)
         for b, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[b])
-            weights = output.attention[b, :n]
-            numbers, slopes = weights.cpu().numpy(), gradients[b, :n].cpu().numpy()
+            hidden, weights = (
+                of_batch[b, :n].cpu().double()
+                for of_batch in (output.hidden, output.attention)
+            )
+            numbers, slopes = weights.numpy(), gradients[b, :n].cpu().numpy()
             support = np.flatnonzero(numbers > 0)
             removed: list[float | None] = [None] * len(ORDERS)
             if len(support) > 1:
                 rng = generator(("flips", instance), seed)
                 orders = [_descending(numbers, support), _descending(slopes, support)]
                 orders += [rng.permutation(support) for _ in range(random_orders)]
-                found = removals_to_flip(model, output.hidden[b, :n], weights, orders)
+                found = removals_to_flip(readout, hidden, weights, orders)
                 removed = [*found[:2], float(np.mean(found[2:]))]
             table.write(
                 {

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from attention_audit.batches import Examples
 from attention_audit.interventions.fitting import attention_of, batches_of, fit
 from attention_audit.model import Classifier, ModelSettings
-from attention_audit.training import macro_f1, new_model, tensors
+from attention_audit.training import classes_absent, macro_f1, new_model, tensors
 
 
 def train_guided(
@@ -33,7 +33,8 @@ def train_guided(
 
     ``splits`` holds train, dev and test. With a guide the model's own scorer is never
     used; without one the model attends for itself, in the way of its normalizer.
-    Returns accuracy and macro F1 by split, and the best epoch.
+    Returns accuracy, macro F1 and the number of absent classes by split, and the best
+    epoch.
     """
     weights = {}
     if guide is not None:
@@ -66,5 +67,6 @@ def train_guided(
         scores[split] = {
             "accuracy": float((predicted == labels).mean()),
             "macro_f1": macro_f1(labels, predicted, settings.n_classes),
+            "classes_absent": classes_absent(labels, settings.n_classes),
         }
     return scores

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from attention_audit.audit import Batch
-from attention_audit.interventions.pooled import probabilities_of_weights
 from attention_audit.model import Classifier
+from attention_audit.outputs import Readout
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter
 
@@ -56,7 +56,7 @@ def shuffled(
 
 @torch.no_grad()
 def permutation_difference(
-    model: Classifier,
+    readout: Readout,
     hidden: Tensor,
     weights: Tensor,
     kind: str,
@@ -65,16 +65,14 @@ def permutation_difference(
 ) -> float:
     """Median over shuffles of mean_k |y_k(shuffled) - y_k|; NaN where nothing can move.
 
-    ``hidden`` (n, H) and ``weights`` (n,) are those of one text without padding; y are
-    the class probabilities.
+    ``hidden`` (n, H) and ``weights`` (n,) are those of one text without padding, in
+    double precision on the CPU; y are the class probabilities.
     """
-    moved = shuffled(weights.cpu().numpy(), kind, draws, rng)
+    moved = shuffled(weights.numpy(), kind, draws, rng)
     if moved is None:
         return np.nan
-    rows = torch.cat([weights.unsqueeze(0), torch.from_numpy(moved).to(weights)])
-    outputs = probabilities_of_weights(model, hidden, rows)
-    differences = (outputs[1:] - outputs[0]).abs().mean(-1)
-    return float(np.median(differences.cpu().numpy()))
+    own, outputs = readout.probabilities(hidden, weights, torch.from_numpy(moved))
+    return float(np.median((outputs - own).abs().mean(-1).numpy()))
 
 
 @torch.no_grad()
@@ -87,15 +85,19 @@ def write_permutation(
     seed: int = 0,
 ) -> None:
     """Permutation differences of every kind, a row an (instance, kind)."""
+    readout = Readout(model)
     for batch in batches:
         output = model(batch.token_ids, batch.mask)
         for b, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[b])
-            weights = output.attention[b, :n]
+            hidden, weights = (
+                of_batch[b, :n].cpu().double()
+                for of_batch in (output.hidden, output.attention)
+            )
             differences = [
                 permutation_difference(
-                    model,
-                    output.hidden[b, :n],
+                    readout,
+                    hidden,
                     weights,
                     kind,
                     draws,

@@ -1,0 +1,89 @@
+"""The tables of the report: what they claim of intervals, seeds and notes."""
+
+import numpy as np
+import pandas as pd
+
+from attention_audit import report
+
+CELL = {
+    "dataset": "imdb",
+    "encoder": "bilstm",
+    "scorer": "additive",
+    "normalizer": "softmax",
+}
+ORDER = {
+    "datasets": ["imdb"],
+    "encoders": ["bilstm"],
+    "scorers": ["additive"],
+    "normalizers": ["softmax", "sparsemax"],
+}
+
+
+def agreement(**more):
+    row = {
+        "measure": "kendall_tau_b",
+        "subject": "attention",
+        "reference": "input_gradient",
+        "mean": 0.25,
+        "low": 0.125,
+        "high": 0.375,
+        "interval_over": "instances and seeds",
+        "note": None,
+    }
+    return CELL | row | more
+
+
+def agreement_table(*rows):
+    return report.agreement_table(pd.DataFrame(rows), ORDER, 0.95)
+
+
+def test_an_interval_is_over_what_it_says():
+    table = agreement_table(agreement())
+    assert table["rows"][0][-1] == "0.250 [0.125, 0.375]"
+    assert "interval over instances and seeds." in table["text"]
+    assert "†" not in table["text"]
+    one_seed = agreement_table(agreement(interval_over="instances"))
+    assert "interval over instances." in one_seed["text"]
+    mixed = agreement_table(
+        agreement(), agreement(normalizer="sparsemax", interval_over="instances")
+    )
+    assert "instances and, where there are several, seeds" in mixed["text"]
+
+
+def test_no_interval_is_shown_where_there_is_none_and_notes_are_told():
+    note = "one instance: no interval"
+    row = agreement(low=np.nan, high=np.nan, interval_over=None, note=note)
+    table = agreement_table(row)
+    assert table["rows"][0][-1] == "0.250 †"
+    assert f"† {note}." in table["text"]
+    comparison = row | {"difference": 0.25, "p_corrected": np.nan}
+    table = report.difference_table(
+        pd.DataFrame([comparison]), ORDER, "softmax", "holm"
+    )
+    assert table["rows"][0][-1] == "0.250 †" and note in table["text"]
+
+
+def scores(seeds, absent=0):
+    rows = [
+        CELL | {"seed": seed, "split": "test", "metric": metric, "value": value}
+        for seed in range(seeds)
+        for metric, value in {
+            "accuracy": 0.75 + seed / 4,
+            "macro_f1": 0.5,
+            "classes_absent": absent,
+        }.items()
+    ]
+    return report.score_table(pd.DataFrame(rows), ORDER)
+
+
+def test_scores_have_a_range_only_over_several_seeds():
+    assert scores(2)["rows"][0][4] == "0.875 [0.750, 1.000]"
+    assert "lowest and highest seed" in scores(2)["text"]
+    assert scores(1)["rows"][0][4] == "0.750"
+    assert "one seed" in scores(1)["text"]
+    assert "imdb" not in scores(1)["text"]
+
+
+def test_absent_classes_are_told():
+    assert "Classes without a test text" in scores(2, absent=3)["text"]
+    assert "imdb 3" in scores(2, absent=3)["text"]
