@@ -8,7 +8,6 @@ a text, so that the size of a data set is bounded by the disk.
 import contextlib
 import hashlib
 import html
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import regex
 from tqdm import tqdm
 
 from attention_audit import tables
@@ -35,20 +35,35 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 # ---------------------------------------------------------------- tokens
 
-_TAG = re.compile(r"<(?:/?[a-zA-Z]|!)[^<>]*>")
-_APOSTROPHES = str.maketrans("‘’\x91\x92", "''''")
-_CLITIC = r"'(?:s|re|ve|ll|d|m)(?![^\W_])"
-_TOKEN = re.compile(
+_TAG = regex.compile(r"<(?:/?[a-zA-Z]|!)[^<>]*>")
+_CHARACTERS = {
+    **dict.fromkeys(map(ord, "‘’\x91\x92"), "'"),
+    **dict.fromkeys((0x2010, 0x2011), "-"),  # hyphens that typesetters use
+    # Invisible: soft hyphen, marks of writing direction, byte order mark and the like
+    # (default-ignorable format characters, less those that a word is spelt with).
+    **dict.fromkeys((0xAD, 0x61C, 0x180E, 0x200E, 0x200F, 0xFEFF)),
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2060, 0x2070))),
+}
+_LETTER = r"[\p{L}\p{N}]"
+# Marks and the two joiners belong to the character before them (UAX 29, rule WB4).
+_INNER = r"[\p{L}\p{N}\p{M}\u200c\u200d]"
+_RUN = rf"{_LETTER}{_INNER}*+"
+_CLITIC = rf"'(?i:s|re|ve|ll|d|m)(?!{_INNER})"
+_NOT = rf"(?i:n't)(?!{_INNER})"
+# Between two runs of a word: besides ' and - the dot of Catalan, two marks of Hebrew.
+_TOKEN = regex.compile(
     rf"""
-      (?P<number> \d++ (?:[.,]\d++)*+ (?! ['-]?[^\W\d_] ) )  # 7, 1,000.5; not 7th
-    | [^\W\d_]+? (?= n't(?![^\W_]) )                         # does|n't
-    | n't (?![^\W_])
-    | {_CLITIC}                                              # it|'s
-    | [^\W_]+ (?: (?!{_CLITIC}) ['-] [^\W_]+ )*              # o'brien, well-known
+      (?P<number> \p{{Nd}}++ (?:[.,\u066b\u066c]\p{{Nd}}++)*+  # 7, 1,000.5; not 7th
+          (?! ['-]? [\p{{L}}\p{{M}}\p{{Nl}}\p{{No}}\u200c\u200d] ) )
+    | (?= {_INNER}++'(?i:t) ) {_LETTER}{_INNER}*? (?= {_NOT} )  # does|n't
+    | {_NOT}
+    | {_CLITIC}                                                # it|'s
+    | {_RUN} (?: (?!{_CLITIC}) ['\-\u00b7\u05f3\u05f4] {_RUN} )*+  # o'brien, well-known
     | \.\.\. | --
-    | [^\w\s\x00-\x1f\x7f-\x9f] | _                          # one mark; no controls
+    | (?= [^\s\p{{Cc}}\u200b-\u200d] )                         # no control, no joiner
+      (?: \p{{Grapheme_Cluster_Break=Prepend}} | \X )          # one mark, one emoji
     """,
-    re.VERBOSE | re.IGNORECASE,
+    regex.VERBOSE,
 )
 
 
@@ -61,14 +76,16 @@ def tokenize(
     words of pretrained vectors are. Inner hyphens and other apostrophes stay. With
     ``strip_markup`` HTML tags are removed and entities replaced by their characters;
     with ``replace_digits`` each number that stands alone becomes "<num>", as in Jain
-    & Wallace (2019). Tokens are in Unicode normal form C. A script that is written
-    without spaces comes out as one token a run of characters.
+    & Wallace (2019). Tokens are in Unicode normal form C. Combining marks and joiners
+    stay in their word, a sequence of emoji that is drawn as one picture is one token,
+    and soft hyphens and other invisible characters are removed. A script that is
+    written without spaces comes out as one token a run of characters.
     """
     if strip_markup:
         text = html.unescape(_TAG.sub(" ", text))
     if lowercase:
         text = text.lower()
-    text = unicodedata.normalize("NFC", text.translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFC", text.translate(_CHARACTERS))
     return [
         NUMBER if replace_digits and match.lastgroup == "number" else match.group()
         for match in _TOKEN.finditer(text)
