@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -211,7 +213,7 @@ def test_reading_is_lazy(tmp_path):
         next(documents)
 
 
-# ---------------------------------------------------------------- hub and local files
+# ---------------------------------------------------------------- local files
 
 
 def local_source(**changes) -> dict:
@@ -294,8 +296,278 @@ def test_local_faults_are_named(tmp_path):
     assert list(read_documents(local_source(format="csv"), {"all": unknown}))
     shifted = tmp_path / "a.csv"
     shifted.write_text("text,label\nyes, no,1\nno, yes,0\n")
-    with pytest.raises(AuditError, match="more fields than the header"):
+    with pytest.raises(AuditError, match=r"a\.csv, line 2: 3 fields, the header has 2"):
         list(read_documents(local_source(), {"all": shifted}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("reviews[1].csv", "reviews?.csv", "reviews*.csv", "**.csv", "{all}.csv"),
+        *("%41.csv", "#1.csv", "a b.csv", "crème.csv", "--help.csv", "~", "a::b.csv"),
+        *("https:/reviews.csv", "zip:/reviews.csv", "[1]/reviews.csv", "$HOME.csv"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_exactly_the_named_file_is_read(tmp_path, monkeypatch, name, kind):
+    """Beside files that the name would match as a pattern, in a relative path too."""
+    monkeypatch.chdir(tmp_path)
+    named = Path(name)
+    named.parent.mkdir(parents=True, exist_ok=True)
+    for file, text in ((named, "this"), *((Path(f"{c}.csv"), "no") for c in "1Ax")):
+        target = file if file == named else named.with_name(f"reviews{file}")
+        if kind == "csv":
+            target.write_text(f"text,label\n{text},1\n")
+        elif kind == "json":
+            target.write_text(f'{{"text": "{text}", "label": 1}}\n')
+        else:
+            with target.open("wb") as stream:
+                pq.write_table(pa.table({"text": [text], "label": [1]}), stream)
+    source = local_source(format=kind)
+    for path in (named, named.absolute()):
+        assert list(read_documents(source, {"all": path})) == [("all", "this", "1")]
+
+
+STRICT = [
+    # a row with one field is neither dropped nor joined to the next
+    ("text,label\nok,0\ngood\nfilm,1\n", "line 3: 1 fields, the header has 2"),
+    ("text,label\nok,0\n  \nfilm,1\n", "line 3: 1 fields"),
+    ("text,label\nok,0\na,b,1\n", "line 3: 3 fields"),
+    # the row is named where it starts, not where it ends
+    ('text,label\nok,0\n"a\nb\nc",1,2\n', "line 3: 3 fields"),
+    ('text,label\nok,0\n\n"a,1\nb,0\n', "starts at line 4 cannot be read"),
+    ('text,label\n"good" film,1\n', "starts at line 2 cannot be read"),
+    ("text,label\nok,0\ngood\rbad,1\n", "line 3: .*lone carriage return"),
+    ("text,label\nok,0\na,1\rb,1\n", "line 3: .*lone carriage return"),
+    ("text,label\rok,0\ra,1\nb,0\r", "line 3: .*line feed"),
+    ("text,label\nok,0\na\0b,1\n", "line 3: .*NUL"),
+    (b"text,label\nok,0\n\xe9,1\n", "line 3: .*not UTF-8"),
+    ("text,label\nok,0\n".encode("utf-16"), "line 1: .*UTF-8"),
+    ("text,label\nok,0\n".encode("utf-16-le"), "line 1: .*NUL"),
+    ("text,label,text\na,1,b\n", "2 columns are named 'text'"),
+    ("text,label \na,1\n", "Did you mean 'label '"),
+    ("text,label\n", "holds no rows"),
+    ("", r"is empty.*\['text', 'label'\]"),
+    ("\n\n", r"is empty"),
+]
+
+
+@pytest.mark.parametrize(("content", "match"), STRICT)
+@pytest.mark.parametrize("place", ["archive", "local", "packed"])
+def test_one_strict_reader_for_delimited_files(tmp_path, content, match, place):
+    content = content if isinstance(content, bytes) else content.encode()
+    if place == "archive":
+        match = rf"texts\.whl, file 'data/texts\.csv'.*{match}"
+        with pytest.raises(AuditError, match=match):
+            read_csv(tmp_path, content)
+        return
+    file = tmp_path / ("a.csv.gz" if place == "packed" else "a.csv")
+    file.write_bytes(gzip.compress(content) if place == "packed" else content)
+    with pytest.raises(AuditError, match=rf"{file.name}.*{match}"):
+        list(read_documents(local_source(), {"all": file}))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("\ufefftext,label\na,1\n", [("a", "1")]),
+        ("text,label\r\na,1\r\n\r\nb,0", [("a", "1"), ("b", "0")]),
+        ("text,label\ra,1\rb,0\r", [("a", "1"), ("b", "0")]),
+        # a line end of any kind within quotes is part of the text
+        ('text,label\n"a\rb\r\nc\nd",1\n', [("a\rb\r\nc\nd", "1")]),
+        ("text,label\na\u2028b\x0bc\x85d,1\n", [("a\u2028b\x0bc\x85d", "1")]),
+        # columns that nobody asks for may share a name
+        ("text,x,label,x\na,,1,\n", [("a", "1")]),
+        (",label,text\n0,1,a\n", [("a", "1")]),
+    ],
+)
+def test_rows_are_never_merged_or_split(tmp_path, content, expected):
+    file = tmp_path / "A.CSV"
+    file.write_bytes(content.encode())
+    found = list(read_documents(local_source(), {"all": file}))
+    assert found == [("all", *row) for row in expected] == read_csv(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("", r"a\.jsonl: holds no rows"),
+        ("\n \n", r"a\.jsonl: holds no rows"),
+        ("[]", r"a\.jsonl: holds no rows"),
+        ('{"text": "a"}\n', r"line 1: no column 'label'.*found columns: text\."),
+        ('{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2: no column 'label'"),
+        ('{"text": "a", "label": 1}\n\n3\n', "line 3: found int '3', expected an obj"),
+        ('{"text": "a", "label": 1}\n{"text": \n', "line 2: not valid JSON"),
+        ('{\n"text": "a", "label": 1}\n', "line 1: not valid JSON"),
+        ('{"text": "a", "label": 1} {"text": "b", "label": 1}\n', "line 1: not valid"),
+        ('{"text": "a", "label": 1, "label": 0}\n', "line 1: .*'label' twice"),
+        ('[{"text": "a", "label": 1},\n{"text" 3}]', "line 2: not valid JSON"),
+        ('[{"text": "a", "label": 1}, {"text": 3, "label": 1}]', "record 2: column 't"),
+        ('{"text": ["a"], "label": 1}\n', "line 1: column 'text' .*list"),
+        ('{"text": "a", "label": {"x": 1}}\n', "line 1: column 'label' .*dict"),
+        ("[" * 100_000, "line 1: not valid JSON"),
+        (b'{"text": "\xe9", "label": 1}\n', "line 1: .*not UTF-8"),
+    ],
+)
+def test_faults_of_json_are_named(tmp_path, content, match):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(AuditError, match=rf"a\.jsonl.*{match}|{match}"):
+        list(read_documents(local_source(), {"all": file}))
+
+
+def test_json_columns_may_begin_with_nulls_and_change_their_kind(tmp_path):
+    file = tmp_path / "a.jsonl"
+    nulls = '{"text": null, "label": null}\n' * 2000
+    rows = '{"label": 1, "text": "a\u2028b"}\n\n{"text": "b", "more": {}, "label": 1.0}\r\n'
+    file.write_text("\ufeff" + nulls + rows + '{"text": "c", "label": "1"}')
+    found = list(read_documents(local_source(), {"all": file}))
+    assert found[:2000] == [("all", None, None)] * 2000
+    assert found[2000:] == [("all", t, "1") for t in ("a\u2028b", "b", "c")]
+
+
+def test_json_lines_are_read_as_they_come(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "a", "label": 1}\nbroken\n')
+    documents = read_documents(local_source(), {"all": file})
+    assert next(documents) == ("all", "a", "1")
+    with pytest.raises(AuditError, match="line 2"):
+        next(documents)
+
+
+def parquet_documents(tmp_path, table: pa.Table) -> list[Document]:
+    file = tmp_path / "a.parquet"
+    pq.write_table(table, file)
+    return list(read_documents(local_source(), {"all": file}))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array(["1", None, "0"]).dictionary_encode(),
+        pa.array([1, None, 0], pa.int8()).dictionary_encode(),
+        pa.array([1, None, 0], pa.uint64()),
+        pa.array([1, None, 0], pa.float32()),
+        pa.array(["1", " ", "0 "], pa.large_string()),
+    ],
+)
+def test_parquet_labels_of_any_kind(tmp_path, labels):
+    texts = pa.array(["a", "b", "c"]).dictionary_encode()
+    found = parquet_documents(tmp_path, pa.table({"text": texts, "label": labels}))
+    assert found == [("all", "a", "1"), ("all", "b", None), ("all", "c", "0")]
+
+
+@pytest.mark.parametrize(
+    ("column", "match"),
+    [
+        (pa.array([None, 0], pa.date32()), "row 1: column '.*' .*date"),
+        (pa.array([None, 2**60], pa.timestamp("ms")), "cannot be read"),
+        (pa.array([None, 0], pa.timestamp("ns")), "row 1: column '.*' .*Timestamp"),
+        (pa.array([None, b"a"]), "row 1: column '.*' .*bytes"),
+        (pa.array([None, ["a"]]), "row 1: column '.*' .*list"),
+        (pa.array([None, "1.5"]).cast(pa.decimal128(3, 1)), "row 1: .*Decimal"),
+        (pa.array([None, {"a": 1}]), "row 1: column '.*' .*dict"),
+    ],
+)
+@pytest.mark.parametrize("key", ["text", "label"])
+def test_parquet_columns_of_other_kinds_are_named(tmp_path, column, match, key):
+    columns = {"text": ["a", "b"], "label": ["1", "0"]} | {key: column}
+    with pytest.raises(AuditError, match=rf"a\.parquet.*{match}"):
+        parquet_documents(tmp_path, pa.table(columns))
+
+
+def test_faults_of_parquet_are_named(tmp_path):
+    with pytest.raises(AuditError, match=r"a\.parquet: holds no rows"):
+        parquet_documents(tmp_path, pa.table({"text": ["a"], "label": [1]})[:0])
+    twice = pa.table([["a"], [1], ["b"]], names=["text", "label", "text"])
+    with pytest.raises(AuditError, match="2 columns are named 'text'"):
+        parquet_documents(tmp_path, twice)
+    invalid = pa.Array.from_buffers(
+        pa.string(), 1, pa.array([b"\xff"]).buffers()
+    )  # a string that is not UTF-8
+    with pytest.raises(AuditError, match=r"cannot be read .*utf-8"):
+        parquet_documents(tmp_path, pa.table({"text": invalid, "label": [1]}))
+
+
+def test_parquet_of_the_hub_keeps_the_names_of_its_classes(tmp_path):
+    import datasets
+
+    names = datasets.ClassLabel(names=["n", "p"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": names})
+    rows = datasets.Dataset.from_dict(
+        {"text": ["a", "b", "c"], "label": [1, 0, -1]}, features
+    )
+    rows.to_parquet(tmp_path / "a.parquet")
+    found = list(read_documents(local_source(), {"all": tmp_path / "a.parquet"}))
+    assert found == [("all", "a", "p"), ("all", "b", "n"), ("all", "c", None)]
+
+
+def test_packed_files_that_are_cut_or_none_are_named(tmp_path):
+    file = tmp_path / "a.csv.gz"
+    rows = "".join(f"text {i * i},{i % 2}\n" for i in range(5000))
+    whole = gzip.compress(("text,label\n" + rows).encode())
+    for content in (
+        whole[: len(whole) // 2],
+        b"text,label\na,1\n",
+        whole[:-8] + b"x" * 8,
+    ):
+        file.write_bytes(content)
+        with pytest.raises(AuditError, match=r"a\.csv\.gz: cannot be read"):
+            list(read_documents(local_source(), {"all": file}))
+
+
+def test_local_files_need_no_library_of_the_hub(tmp_path):
+    """It takes seconds to import."""
+    file = tmp_path / "a.csv"
+    file.write_text("text,label\na,1\n")
+    code = (
+        "import sys; from attention_audit.sources import read_documents; "
+        f"list(read_documents({local_source()!r}, {{'all': {str(file)!r}}})); "
+        "sys.exit('datasets' in sys.modules)"
+    )
+    scripts = Path(sources.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True)
+
+
+# ---------------------------------------------------------------- labels
+
+CAFE = ["cafe\u0301", "caf\u00e9"]  # one word in two forms
+
+
+def test_white_space_and_form_make_no_other_label(tmp_path):
+    content = (
+        f"text,label,source\na,pos,x \nb, pos\u00a0,x\nc,{CAFE[0]},\u3000x\nd, ,x\n"
+    )
+    found = read_csv(tmp_path, content, where={"source": " x"})
+    assert [d.label for d in found] == ["pos", "pos", CAFE[1], None]
+    mapping = {" pos": "good ", f"{CAFE[1]} ": CAFE[0]}
+    found = read_csv(tmp_path, content, where={"source": "x"}, labels=mapping)
+    assert [d.label for d in found] == ["good", "good", CAFE[1], None]
+
+
+@pytest.mark.parametrize("other", ["Pos ", "ｐｏｓ", "p\u00ados", "\u200bpos", "POS"])
+@pytest.mark.parametrize("labels", [None, {"pos": "p", "neg": "n"}])
+def test_labels_that_look_alike_are_an_error(tmp_path, other, labels):
+    content = f"text,label\na,neg\nb,pos\nc,{other}\n"
+    with pytest.raises(AuditError, match=r"'pos' and .*source\.labels"):
+        read_csv(tmp_path, content, labels=labels)
+    both = {"pos": "p", "neg": "n", other: "p"}
+    assert [d.label for d in read_csv(tmp_path, content, labels=both)] == [
+        "n",
+        "p",
+        "p",
+    ]
+
+
+@pytest.mark.parametrize(
+    "labels", [{"a": "x", "a ": "y"}, {" ": "x", "b": "y"}, {"a": " ", "b": "y"}]
+)
+def test_a_mapping_that_contradicts_itself_is_an_error(tmp_path, labels):
+    with pytest.raises(AuditError, match=r"source\.labels"):
+        read_csv(tmp_path, "text,label\nt,a\n", labels=labels)
+
+
+# ---------------------------------------------------------------- the hub
 
 
 def test_hub_goes_through_the_same_stream_and_names_classes(tmp_path, monkeypatch):
@@ -416,7 +688,7 @@ def test_archive_faults_are_named(tmp_path):
         list(read_vectors(ARCHIVE, wheel, {"cat"}))
 
 
-@pytest.mark.parametrize("header", ["", "4 2\n"])
+@pytest.mark.parametrize("header", ["", "4 2\n", "\ufeff", "\ufeff4 2\r\n"])
 def test_text_vectors(tmp_path, header):
     file = tmp_path / "v.txt"
     # a phrase with a space, a word with a no-break space, a trailing space
@@ -438,11 +710,12 @@ def test_text_vectors(tmp_path, header):
         ("9 3\nthe 1 2\n", "line 2: 2 values, expected 3"),
         ("the 1 2\ncat 1 nan\n", "line 2: .*NaN"),
         ("the 1 2\ncat 1 x\n", "line 2: not a vector of numbers"),
+        (b"the 1 2\ncat\xe9 1 2\n", "line 2: .*not UTF-8"),
     ],
 )
 def test_faults_of_text_vectors_are_named(tmp_path, content, match):
     file = tmp_path / "v.txt"
-    file.write_text(content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(AuditError, match=match):
         list(read_vectors({"kind": "file"}, file, {"cat", "the"}))
 

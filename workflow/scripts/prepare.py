@@ -10,21 +10,26 @@ from attention_audit.text import prepare_dataset
 
 with reported(snakemake.log[0]):
     params = snakemake.params
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    # by name: where results are in a store, inputs are local copies of it
+    source = params.dataset["source"]
+    # The user's own files by the names that they have in the config, for not each of
+    # these can be an input (see prepare.smk); then inputs, since where results are in a
+    # store they are local copies.
+    files = dict(source["files"]) if source["kind"] == "local" else {}
+    files |= zip(params.files, snakemake.input.documents, strict=True)
+    read = dict.fromkeys([*snakemake.input, *files.values()])
+    vectors = None
+    if params.vectors is not None:
+        path = snakemake.input.vectors or params.vectors["path"]
+        vectors = partial(read_vectors, params.vectors, path)
+        read[path] = None
+    provenance = record(snakemake.rule, dict(params.items()), read)
     for path in snakemake.input:
         if sha256 := params.archives.get(Path(path).name):
             check_archive(path, sha256)
-    vectors = None
-    if params.vectors is not None:
-        vectors = partial(read_vectors, params.vectors, snakemake.input.vectors)
-    paths = map(Path, snakemake.input.documents)
     prepare_dataset(
         params.name,
         params.dataset,
-        read_documents(
-            params.dataset["source"], dict(zip(params.files, paths, strict=True))
-        ),
+        read_documents(source, files),
         vectors,
         dict(snakemake.output.items()),
         provenance,

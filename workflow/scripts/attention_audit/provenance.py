@@ -29,6 +29,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 DECISIVE_LIBRARIES = (
     "matplotlib",
     "numpy",
+    "regex",
     "scipy",
     "seaborn",
     "statsmodels",

