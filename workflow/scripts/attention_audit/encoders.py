@@ -99,9 +99,11 @@ class TransformerLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mixed, weights = self.attention(self.attention_norm(x), mask)
-        x = x + self.dropout(mixed)
-        x = x + self.dropout(self.feedforward(self.feedforward_norm(x)))
-        return x, weights
+        return self.after_attention(x + self.dropout(mixed)), weights
+
+    def after_attention(self, x: Tensor) -> Tensor:
+        """The rest of the layer, position by position."""
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
 
 def sinusoidal_positions(length: int, size: int) -> Tensor:
