@@ -59,7 +59,7 @@ def tokens_per_second(encoder: dict, examples: Examples, bucketed: bool) -> floa
             ids = torch.nn.functional.pad(ids, (0, missing), value=PAD)
             mask = torch.nn.functional.pad(mask, (0, missing))
         logits = model(ids, mask).logits
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(logits, labels).backward()
         optimizer.step()
 

@@ -17,6 +17,7 @@ ENCODERS = {
         "self_attention": {"kind": "softmax"},
     },
 }
+ENCODERS["transformer1"] = {**ENCODERS["transformer"], "layers": 1}
 VOCABULARY = 30
 
 

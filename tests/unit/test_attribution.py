@@ -1,5 +1,9 @@
 """Attribution against hand-computed gradients, plain loops, and captum."""
 
+import os
+import subprocess
+import sys
+
 import captum.attr
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from attention_audit.attribution.influence import (
 )
 from attention_audit.attribution.weights import write_attention
 from attention_audit.audit import Batch
+from attention_audit.normalizers import NORMALIZERS
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
@@ -165,12 +170,80 @@ def test_influence_is_the_norm_of_the_jacobian(encoder, n):
     )
 
 
-def test_influence_in_chunks_is_the_same(monkeypatch):
-    model = tiny_model("transformer")
+@pytest.mark.parametrize("encoder", ["bilstm", "bilstm2", "transformer1"])
+@pytest.mark.parametrize("numbers", [1, 150, 2**17])
+def test_influence_in_chunks_is_the_same(monkeypatch, encoder, numbers):
+    model = tiny_model(encoder)
     x = torch.randn(7, 5, dtype=torch.float64)
-    whole = batched_jacobian_norms(model.encoder, x)
     monkeypatch.setattr("attention_audit.attribution.influence.ROWS_PER_PASS", 5)
+    monkeypatch.setattr(
+        "attention_audit.attribution.influence.NUMBERS_PER_STEP", numbers
+    )
+    whole = jacobian_by_torch(model.encoder, x)
     torch.testing.assert_close(batched_jacobian_norms(model.encoder, x), whole)
+    torch.testing.assert_close(jacobian_norms(model.encoder, x), whole)
+
+
+ANY_NORMALIZER = [
+    {"kind": "softmax"},
+    {"kind": "sparsemax"},
+    {"kind": "entmax", "alpha": 1.5},
+    {"kind": "entmax", "alpha": 3.0},
+    {"kind": "entmax", "alpha": "learned"},
+    {"kind": "sparsegen", "lam": 0.75},
+    {"kind": "top_k", "k": 2},
+    {"kind": "uniform"},
+    {"kind": "rela"},
+    {"kind": "rela", "gated": True},
+]
+
+
+def test_influence_is_tried_with_every_normalizer():
+    assert {n["kind"] for n in ANY_NORMALIZER} == set(NORMALIZERS)
+
+
+@pytest.mark.parametrize("settings", ANY_NORMALIZER, ids=str)
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_influence_by_structure_agrees_with_backward_passes(settings, n):
+    model = tiny_model("transformer1", self_attention=settings)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        # gains, gates and learned alphas differ between heads and from their start
+        parameter.data += 0.3 * torch.randn(
+            parameter.shape, dtype=torch.float64, generator=generator
+        )
+    x = torch.randn(n, 5, dtype=torch.float64, generator=generator)
+    exact = batched_jacobian_norms(model.encoder, x)
+    torch.testing.assert_close(
+        jacobian_norms(model.encoder, x), exact, rtol=1e-10, atol=1e-13
+    )
+    single = jacobian_norms(model.encoder.float(), x.float())
+    torch.testing.assert_close(
+        single,
+        batched_jacobian_norms(model.encoder, x.float()),
+        # ReLA divides by the size of its contexts, small ones here.
+        rtol=1e-5 if settings["kind"] == "rela" else 1e-6,
+        atol=1e-6 * float(exact.max()),
+    )
+
+
+def test_influence_does_not_wait_for_torchs_compiler():
+    program = """
+import sys, torch
+from attention_audit.attribution.influence import jacobian_norms
+from tests.unit.models import tiny_model
+for encoder in ("bilstm", "transformer1"):
+    jacobian_norms(tiny_model(encoder).encoder, torch.randn(4, 5).double())
+print([m for m in ("torch._dynamo", "sympy") if m in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_influence_of_an_encoder_without_context_is_its_own_input():

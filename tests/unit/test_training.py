@@ -1,5 +1,9 @@
 """The training loop: it learns, repeats itself, stops, resumes, and fails loudly."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +11,7 @@ import torch
 from attention_audit.batches import Examples
 from attention_audit.errors import AuditError
 from attention_audit.model import ModelSettings
+from attention_audit.optimizer import AMSGrad
 from attention_audit.training import (
     build_optimizer,
     classes_absent,
@@ -187,6 +192,68 @@ def test_weight_decay_leaves_attention_alone():
     assert len(rest["params"]) + len(attention["params"]) == len(
         list(model.parameters())
     )
+
+
+def test_the_optimizer_is_torchs_to_the_bit():
+    generator = torch.Generator().manual_seed(0)
+    first, second = (
+        [
+            torch.randn(shape, generator=generator, requires_grad=True)
+            for shape in ((7, 3), (5,), (4,))
+        ]
+        for _ in range(2)
+    )
+    copies = [[p.detach().clone().requires_grad_() for p in g] for g in (first, second)]
+    ours = AMSGrad(
+        [
+            {"params": first, "weight_decay": 0.1},
+            {"params": second, "weight_decay": 0.0},
+        ],
+        0.05,
+    )
+    torchs = torch.optim.Adam(
+        [{"params": copies[0]}, {"params": copies[1], "weight_decay": 0.0}],
+        lr=0.05,
+        weight_decay=0.1,
+        amsgrad=True,
+        fused=True,
+    )
+    pairs = list(zip(first + second, copies[0] + copies[1], strict=True))
+    for step in range(5):
+        if step == 3:
+            saved = [[t.clone() for t in tensors] for tensors in ours.state_dict()]
+            ours = AMSGrad(ours.param_groups, 0.05)
+            ours.load_state_dict(saved)
+        for i, (mine, theirs) in enumerate(pairs):
+            # one parameter of the first group has no gradient at times
+            gradient = torch.randn(mine.shape, generator=generator)
+            mine.grad = theirs.grad = None if (i, step % 2) == (1, 1) else gradient
+        ours.step()
+        torchs.step()
+        for mine, theirs in pairs:
+            assert torch.equal(mine, theirs)
+    ours.zero_grad()
+    assert all(mine.grad is None for mine, _ in pairs)
+
+
+def test_training_does_not_wait_for_torchs_compiler():
+    program = (
+        "import sys; from tests.unit.test_training import run; run(); "
+        "print([m for m in ('torch._dynamo', 'sympy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_training_refuses_what_is_not_deterministic():
+    run({**SETTINGS, "max_epochs": 1})
+    assert torch.are_deterministic_algorithms_enabled()
 
 
 def test_frozen_vectors_stay():

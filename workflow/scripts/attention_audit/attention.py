@@ -105,5 +105,10 @@ class SelfAttention(nn.Module):
         scores = (q @ k.transpose(-2, -1)) * self.scale
         weights = self.normalizer(scores, mask[:, None, None, :])
         # (B, nh, n, hs) -> (B, n, H)
-        mixed = self.normalizer.context(weights @ v).transpose(1, 2).reshape(B, n, H)
-        return self.output(mixed), weights
+        contexts = (weights @ v).transpose(1, 2).reshape(B, n, H)
+        return self.output(self.through_context(contexts)), weights
+
+    def through_context(self, contexts: Tensor) -> Tensor:
+        """What the normalizer makes of the contexts of all heads, (B, n, H)."""
+        each = contexts.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return self.normalizer.context(each).transpose(1, 2).flatten(2)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from attention_audit.batches import Examples, length_bucketed_batches, pad_batch
 from attention_audit.errors import AuditError
 from attention_audit.model import Classifier, ModelSettings, learned_alphas
+from attention_audit.optimizer import AMSGrad
 from attention_audit.tables import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -89,21 +90,22 @@ def evaluate(
     }
 
 
-def build_optimizer(model: Classifier, settings: Mapping[str, Any]) -> torch.optim.Adam:
+def build_optimizer(model: Classifier, settings: Mapping[str, Any]) -> AMSGrad:
     """Adam with AMSGrad; weight decay on all but attention, as Jain & Wallace 2019."""
     attention = {id(p) for p in model.pooling.parameters()}
     trained = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.Adam(
+    return AMSGrad(
         [
-            {"params": [p for p in trained if id(p) not in attention]},
+            {
+                "params": [p for p in trained if id(p) not in attention],
+                "weight_decay": settings["weight_decay"],
+            },
             {
                 "params": [p for p in trained if id(p) in attention],
                 "weight_decay": 0.0,
             },
         ],
-        lr=settings["learning_rate"],
-        weight_decay=settings["weight_decay"],
-        amsgrad=True,
+        settings["learning_rate"],
     )
 
 
@@ -150,7 +152,8 @@ class _Checkpoint:
 
 def be_repeatable(device: torch.device) -> None:
     """Have torch use deterministic algorithms where it has them all, which is on CPUs."""
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    # `use_deterministic_algorithms`, which does the same, imports torch's compiler too.
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "default")
     # Filling new memory would only hide reads of what nobody wrote, and takes time.
     torch.utils.deterministic.fill_uninitialized_memory = False
 
@@ -168,7 +171,7 @@ def new_model(
 
 def descend(
     model: Classifier,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AMSGrad,
     loss: Tensor,
     settings: Mapping[str, Any],
     name: str,
@@ -180,7 +183,7 @@ def descend(
             f"training.learning_rate (now {settings['learning_rate']}) or "
             f"training.gradient_clip (now {settings['gradient_clip']})."
         )
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
     optimizer.step()
@@ -201,7 +204,7 @@ def restore(
 
 def _epoch(
     model: Classifier,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AMSGrad,
     batches: Iterator[np.ndarray],
     examples: Examples,
     settings: Mapping[str, Any],

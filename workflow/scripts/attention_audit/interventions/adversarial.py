@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attention_audit.audit import Batch, ragged
 from attention_audit.model import Classifier
+from attention_audit.optimizer import AMSGrad
 from attention_audit.outputs import RESOLUTION
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter
@@ -112,8 +113,8 @@ def search(
     first, second = torch.triu_indices(C, C, 1, device=noise.device)
 
     logits = (settings.noise * noise).requires_grad_()
-    optimizer = torch.optim.Adam(
-        [logits], lr=settings.learning_rate, amsgrad=True, fused=True
+    optimizer = AMSGrad(
+        [{"params": [logits], "weight_decay": 0.0}], settings.learning_rate
     )
     best = weights.unsqueeze(1).repeat(1, C, 1)
     best_divergence = weights.new_zeros(B, C)

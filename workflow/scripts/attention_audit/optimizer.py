@@ -1,0 +1,71 @@
+"""Adam with AMSGrad, for models and for weights that are searched."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+
+class AMSGrad:
+    """Adam with AMSGrad (Reddi et al. 2018) and L2 weight decay, of torch's fused kernel.
+
+    To the bit what `torch.optim.Adam(groups, amsgrad=True, fused=True)` computes, whose
+    constructor imports torch's compiler: 1.1 s of processor time, about an epoch of a
+    small model. A group is a dictionary of ``params`` and their ``weight_decay``;
+    parameters without a gradient stay as they are.
+    """
+
+    def __init__(self, groups: Iterable[Mapping[str, Any]], learning_rate: float):
+        self.param_groups = [
+            {"params": list(group["params"]), "weight_decay": group["weight_decay"]}
+            for group in groups
+        ]
+        self.learning_rate = learning_rate
+        # A parameter's mean gradient, mean square, largest mean square, and steps.
+        self.state = {
+            p: [
+                *(torch.zeros_like(p) for _ in range(3)),
+                torch.zeros((), dtype=torch.float32, device=p.device),
+            ]
+            for group in self.param_groups
+            for p in group["params"]
+        }
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.state:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take one step along the gradients."""
+        for group in self.param_groups:
+            moved = [
+                (p, p.grad, *self.state[p])
+                for p in group["params"]
+                if p.grad is not None
+            ]
+            if moved:
+                adam(
+                    *map(list, zip(*moved, strict=True)),
+                    fused=True,
+                    amsgrad=True,
+                    beta1=0.9,
+                    beta2=0.999,
+                    lr=self.learning_rate,
+                    weight_decay=group["weight_decay"],
+                    eps=1e-8,
+                    maximize=False,
+                )
+
+    def state_dict(self) -> list[list[Tensor]]:
+        """What to save beside the parameters to go on from here."""
+        return list(self.state.values())
+
+    def load_state_dict(self, state: list[list[Tensor]]) -> None:
+        """Go on from a saved state of the same parameters."""
+        for mine, saved in zip(self.state.values(), state, strict=True):
+            for tensor, value in zip(mine, saved, strict=True):
+                tensor.copy_(value)
