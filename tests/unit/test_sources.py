@@ -559,6 +559,14 @@ def test_labels_that_look_alike_are_an_error(tmp_path, other, labels):
     ]
 
 
+def test_a_number_written_in_two_ways_is_no_two_labels(tmp_path):
+    content = "text,label\na,0\nb,1\nc,1.0\n"
+    with pytest.raises(AuditError, match=r"'1' and '1\.0' .*source\.labels"):
+        read_csv(tmp_path, content)
+    labels = {"0": "n", "1": "p", "1.0": "p"}
+    assert [d.label for d in read_csv(tmp_path, content, labels=labels)] == list("npp")
+
+
 @pytest.mark.parametrize(
     "labels", [{"a": "x", "a ": "y"}, {" ": "x", "b": "y"}, {"a": " ", "b": "y"}]
 )
@@ -671,6 +679,22 @@ def test_of_a_repeated_word_the_first_vector_counts(tmp_path):
     text.write_text("the 1 2\nthe 3 4\n")
     [(_, vector)] = read_vectors({"kind": "file"}, text, {"the"})
     assert vector.tolist() == [1, 2]
+
+
+def test_words_of_vectors_are_compared_in_the_form_of_tokens(tmp_path):
+    # composed where form C is not, and the other way round
+    words = ["\u0958", "cafe\u0301"]
+    wanted = {"\u0915\u093c", "caf\u00e9"}
+    matrix = np.eye(2, dtype=np.float32)
+    wheel = vector_wheel(tmp_path / "v.whl", matrix, words)
+    text, table = tmp_path / "v.txt", tmp_path / "v.parquet"
+    text.write_text(f"{words[0]} 1 0\n{words[1]} 0 1\n")
+    pq.write_table(
+        pa.table({"token": [*words, None], "vector": [[1, 0], [0, 1.0], None]}), table
+    )
+    file = {"kind": "file"}
+    for vectors, path in ((ARCHIVE, wheel), (file, text), (file, table)):
+        assert set(dict(read_vectors(vectors, path, wanted))) == wanted
 
 
 def test_archive_faults_are_named(tmp_path):

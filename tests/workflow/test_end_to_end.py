@@ -89,16 +89,16 @@ def test_weights_of_every_instance_form_a_distribution(finished):
             assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_no_text_is_in_two_splits(finished):
-    splits = [
-        set(
-            read_table(finished / f"results/data/reviews/{s}.parquet", "examples")[
-                "instance_id"
-            ].to_pylist()
-        )
-        for s in ("train", "dev", "test")
+@pytest.mark.parametrize("column", ["instance_id", "tokens"])
+def test_no_text_is_in_two_splits(finished, column):
+    found = [
+        str(value)
+        for split in ("train", "dev", "test")
+        for value in read_table(
+            finished / f"results/data/reviews/{split}.parquet", "examples"
+        )[column].to_pylist()
     ]
-    assert sum(map(len, splits)) == len(set().union(*splits)) == 200
+    assert len(found) == len(set(found)) == 200
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -209,7 +209,12 @@ FAULTS = {
         OWN,
         "reviews.csv: no column 'sentence' (source.text); found columns: text, label",
     ),
-    "an empty file": (own_file(""), OWN, "reviews.csv: cannot be read"),
+    "an empty file": (own_file(""), OWN, "reviews.csv: is empty"),
+    "a row that is not like the others": (
+        own_file("text,label\nok,0\ngood\nfilm,1\n"),
+        OWN,
+        "reviews.csv, line 3: 1 fields, the header has 2",
+    ),
     "no file": (lambda f: (f / "reviews.csv").unlink(), OWN, "reviews.csv"),
     "a loss that is not finite": (diverging, MODEL, "the training loss became"),
 }

@@ -153,10 +153,15 @@ def clean_label(label: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _folded(label: str) -> str:
-    """What is left of a label where case, width, spaces and invisible signs go."""
+    """What is left of a label where case, width, spaces and invisible signs go.
+
+    Of a whole number written as 1.0, as pandas does where a column has gaps, 1 is left.
+    """
     folded = unicodedata.normalize("NFKC", label.casefold())
     seen = (c for c in folded if unicodedata.category(c) != "Cf")
-    return " ".join("".join(seen).split())
+    folded = " ".join("".join(seen).split())
+    whole, _, decimals = folded.partition(".")
+    return whole if whole.isdecimal() and not decimals.strip("0") else folded
 
 
 def _as_text(value: Any, where: str, column: str) -> str | None:
@@ -609,7 +614,7 @@ def read_documents(
     any label are kept with label None. At most a batch of rows is held, or one JSON
     list. Raises `AuditError` for a missing or damaged file, a row that is not like the
     others, a missing column, a condition or mapped label that no row has, and labels
-    that differ in case or white space alone unless ``labels`` names both.
+    that differ in case or the like alone (`_folded`) unless ``labels`` names both.
     """
     labels = _mapping(source["labels"])
     unused = dict(labels)
@@ -621,9 +626,9 @@ def read_documents(
             other = alike.get(_folded(label), label)
             if other != label:
                 raise AuditError(
-                    f"{paths}: the labels {other!r} and {label!r} differ in case, white "
-                    "space or invisible characters alone. Name the class of each in "
-                    "source.labels, or mend the file."
+                    f"{paths}: the labels {other!r} and {label!r} are one but for case, "
+                    "white space, invisible characters or decimals that are 0. "
+                    "Name the class of each in source.labels, or mend the file."
                 )
         if label is not None and labels:
             if len(seen) < _SHOWN:
@@ -661,6 +666,10 @@ def _checked_vector(values: Any, dimension: int, where: str) -> np.ndarray:
     return vector
 
 
+# Tokens are in this form, and words of vectors are often not.
+_form_c = functools.partial(unicodedata.normalize, "NFC")
+
+
 def _wanted_rows(
     path: str | Path, member: str, words: Container[str]
 ) -> tuple[dict[str, int], int]:
@@ -683,6 +692,7 @@ def _wanted_rows(
         start = 0
         for batch in index.iter_batches(65536):
             for row, word in enumerate(batch.column(0).to_pylist(), start):
+                word = _form_c(word or "")
                 if word in words:
                     rows.setdefault(word, row)
             start += len(batch)
@@ -774,9 +784,10 @@ def _text_vectors(
             extra = fields[1 : len(fields) - dimension]
             if extra and not any(map(_is_number, extra)):
                 continue  # a phrase with spaces, never one token
-            if fields[0] in words or len(fields) != dimension + 1:
+            word = _form_c(fields[0])
+            if word in words or len(fields) != dimension + 1:
                 where = f"{path}, line {number}"
-                yield fields[0], _checked_vector(fields[1:], dimension, where)
+                yield word, _checked_vector(fields[1:], dimension, where)
 
 
 def _parquet_vectors(
@@ -801,9 +812,10 @@ def _parquet_vectors(
                 values = vector.as_py()
                 if dimension is None:
                     dimension = np.size(values)
-                if token in words:
+                word = _form_c(token or "")
+                if word in words:
                     where = f"{path}, row {row}"
-                    yield token, _checked_vector(values, dimension, where)
+                    yield word, _checked_vector(values, dimension, where)
                 row += 1
 
 
