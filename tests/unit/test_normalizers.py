@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torch import func
 
 from attention_audit.errors import AuditError
 from attention_audit.normalizers import (
@@ -140,6 +141,78 @@ def test_gradients_agree_with_finite_differences(settings):
         # bisection ends at a tolerance of its own
         eps=1e-5,
         atol=1e-4,
+    )
+
+
+@every
+def test_torch_func_agrees_with_autograd(settings):
+    torch.manual_seed(0)
+    normalizer = build_normalizer(settings, size=1)
+    scores = 0.3 * torch.randn(4, 6, dtype=torch.float64)
+    mask = torch.rand(4, 6) > 0.3
+    mask[3] = False
+
+    def weights(scores):
+        return normalizer(scores, mask)
+
+    expected = torch.autograd.functional.jacobian(weights, scores)
+    if settings["kind"] != "uniform" and settings.get("k") != 1:
+        assert expected.abs().sum() > 0
+    torch.testing.assert_close(func.jacrev(weights)(scores), expected)
+    torch.testing.assert_close(func.jacfwd(weights)(scores), expected)
+    change = torch.randn_like(scores)
+    value, moved = func.jvp(weights, (scores,), (change,))
+    torch.testing.assert_close(value, weights(scores))
+    torch.testing.assert_close(moved, torch.einsum("abcd,cd->ab", expected, change))
+
+    # A row at a time: masks in batches too, and one mask for all.
+    torch.testing.assert_close(func.vmap(normalizer)(scores, mask), weights(scores))
+    rows = torch.arange(4)
+    for jacobian in (func.jacrev, func.jacfwd):
+        by_row = func.vmap(jacobian(normalizer))(scores, mask)
+        torch.testing.assert_close(by_row, expected[rows, :, rows])
+    shared = func.vmap(normalizer, in_dims=(1, None))(scores.T, mask[0])
+    torch.testing.assert_close(shared, normalizer(scores, mask[0]))
+    varied = func.vmap(normalizer, in_dims=(None, 0))(scores[0], mask)
+    torch.testing.assert_close(varied, normalizer(scores[0].expand(4, 6), mask))
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.3, 1.5, 2.0, 2.5])
+def test_entmax_has_every_derivative_that_torch_checks(alpha):
+    torch.manual_seed(0)
+    scores = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[True] * 5, [True, False, True, True, False]])
+
+    def weights(scores):
+        return alpha_entmax(scores, mask, alpha)
+
+    assert torch.autograd.gradcheck(
+        weights,
+        scores,
+        atol=1e-4,
+        check_forward_ad=True,
+        check_batched_grad=True,
+        check_batched_forward_grad=True,
+    )
+    assert torch.autograd.gradgradcheck(weights, scores, atol=1e-4)
+
+
+def test_learned_alpha_has_every_derivative_of_torch_func():
+    torch.manual_seed(0)
+    scores = torch.randn(2, 3, 5, 5, dtype=torch.float64)
+    mask = torch.rand(2, 1, 1, 5) > 0.3
+    alpha = torch.tensor([1.2, 1.5, 1.9], dtype=torch.float64).view(3, 1, 1)
+
+    def weights(alpha):
+        return alpha_entmax(scores, mask, alpha)
+
+    expected = torch.autograd.functional.jacobian(weights, alpha)
+    torch.testing.assert_close(func.jacrev(weights)(alpha), expected)
+    torch.testing.assert_close(func.jacfwd(weights)(alpha), expected)
+    alphas = torch.stack([alpha, alpha + 0.05], dim=1)  # the batch within
+    torch.testing.assert_close(
+        func.vmap(weights, in_dims=1)(alphas),
+        torch.stack([weights(alpha), weights(alpha + 0.05)]),
     )
 
 
