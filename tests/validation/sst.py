@@ -123,7 +123,7 @@ def audit(
     ).model
     score = evaluate(model, read_examples(paths["test"]), 64, device)
     taus = []
-    for batch in audited(paths["test"], instances, 64, device):
+    for batch in audited(paths["test"], instances, device):
         mask = batch.mask.numpy()
         attention = model(batch.token_ids, batch.mask).attention.detach().numpy()
         gradient = gradient_importance(

@@ -31,8 +31,9 @@ Floats = npt.NDArray[np.float64]
 # Below this p value a rank correlation counts as significant (kendall_significant).
 SIGNIFICANCE = 0.05
 
-# Measures are made of single-precision numbers, up to some hundreds of them a text.
-# Values that differ by less than this, relative to the largest, are equal.
+# Measures are made of single-precision numbers: the sum of 60 weights is off by up to
+# 2e-7, that of 4,000 by up to 1e-6. Values that differ by less than this, relative to
+# the largest, are equal.
 RESOLUTION = 1e-6
 
 # An importance is negligible where leaving anything out moves the output by less than
