@@ -125,11 +125,14 @@ def identity(wildcards):
     }
 
 
-def made_by(script, *modules):
-    """The params that tie a job to the code and the libraries it depends on."""
+def made_by(script, *chosen):
+    """The params that tie a job to the code and the libraries it depends on.
+
+    ``chosen``: what the script picks at run time, as ``module:function``.
+    """
     return {
-        "code": code_digest(script, *modules),
-        "libraries": library_versions(script, *modules),
+        "code": code_digest(script, *chosen),
+        "libraries": library_versions(script, *chosen),
     }
 
 
