@@ -113,7 +113,11 @@ rule trace_influence:
             ),
             "batch_size": 1,
         },
-        matrices=config["influence"]["matrices"],
+        matrices=min(
+            config["influence"]["matrices"],
+            config["influence"]["instances"],
+            config["audit"]["instances"],
+        ),
         device=config["training"]["device"],
     message:
         f"Influence of inputs on hidden states of {THIS_RUN}"

@@ -3,7 +3,7 @@
 ORDER = {
     "datasets": [d for d in config["grid"]["datasets"] if d in DATASETS],
     **{axis: config["grid"][axis] for axis in ["encoders", "scorers", "normalizers"]},
-    "methods": METHODS,
+    "methods": list(config["methods"]),
 }
 
 # Tables with the methods among their subjects.

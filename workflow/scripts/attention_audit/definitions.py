@@ -328,7 +328,8 @@ class Code:
         name = Path(script).stem
         chosen = [tuple(choice.split(":")) for choice in chosen]
         for module, attribute in chosen:
-            if not self.module(module) or attribute not in self.module(module).definitions:
+            found_in = self.module(module)
+            if found_in is None or attribute not in found_in.definitions:
                 raise ValueError(f"{script}: {module} defines no {attribute}")
         waiting = [(name, own) for own in (OWN, *self.module(name).definitions)]
         waiting += chosen
