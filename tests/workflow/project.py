@@ -18,6 +18,9 @@ from attention_audit.sources import Document
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
 TINY = Path(__file__).parent / "tiny.yaml"
+RECORDER = Path(__file__).parent / "recorder"
+# where the jobs of a recorded run say what they used
+RECORDED = "recorded"
 
 # Zip files carry times, which must not change a wheel's checksum.
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -111,6 +114,11 @@ def run(folder: Path, *arguments: str | Path, **more: str | Path) -> str:
     status, output = snakemake(folder, *arguments, **more)
     assert status == 0, output
     return output
+
+
+def recorded(folder: Path) -> dict[str, Path]:
+    """The surroundings in which a run records what its jobs use of the package."""
+    return {"PYTHONPATH": RECORDER, "RECORDED": folder / RECORDED}
 
 
 def planned(

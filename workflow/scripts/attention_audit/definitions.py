@@ -200,6 +200,7 @@ class Module:
     """The statements of one module, parted into definitions and what else runs."""
 
     def __init__(self, source: str, package: str):
+        self.package = package
         tree = ast.parse(source)
         tree = _Silenced(_loggers(tree)).visit(tree)
         self.definitions: dict[str, list[Statement]] = {}
@@ -433,9 +434,10 @@ class Code:
         found = set()
         if chain[0] in module.definitions or chain[0] in module.imports:
             found.add((name, chain[0]))
-            for imported in module.imports.get(chain[0], []):
+        for imported in module.imports.get(chain[0], []):
+            # A package may import its own modules, by the names that they have anyway.
+            if (imported.module, imported.attribute) != (name, chain[0]):
                 found |= self._follow_import(imported, chain[1:])
-            return found
         if self.module(f"{name}.{chain[0]}"):
-            return self._follow(f"{name}.{chain[0]}", chain[1:])
-        return {(name, WHOLE)}
+            found |= self._follow(f"{name}.{chain[0]}", chain[1:])
+        return found or {(name, WHOLE)}
