@@ -159,6 +159,11 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def digits(number: int) -> str:
+    """Digits that no archive makes much shorter, the same for the same number."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
 def short_reviews(documents: list[Document], a_class: int) -> list[Document]:
     """The first ``a_class`` sentences of each class that have 6 to 12 words."""
     kept: dict[str, list[Document]] = defaultdict(list)
