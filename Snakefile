@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.11")
 
 
 # A working folder (snakemake -d) may hold a config of its own.

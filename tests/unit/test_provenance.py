@@ -1,122 +1,97 @@
 """Digests change with what a script runs, and with nothing else."""
 
 import shutil
-import sys
 
 import pytest
 
-from attention_audit import provenance
-from attention_audit.provenance import syntax_digest
-
-SOURCE = '''
-"""Module."""
-import os
-
-def f(x):
-    """Doc."""
-    # why
-    return x + 1
-'''
-
-
-def test_comments_docstrings_and_layout_do_not_count():
-    same = "import os\ndef f(x): return (x\n + 1)  # other\n"
-    assert syntax_digest(SOURCE) == syntax_digest(same)
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [("x + 1", "x + 2"), ("import os", "import sys"), ("def f", "def g")],
-)
-def test_code_counts(edit):
-    assert syntax_digest(SOURCE) != syntax_digest(SOURCE.replace(*edit))
-
-
-def test_a_string_that_is_no_docstring_counts():
-    assert syntax_digest("x = 'a'") != syntax_digest("x = 'b'")
-
-
-@pytest.fixture
-def copy(tmp_path, monkeypatch):
-    """A copy of the scripts whose files can be edited; digests read from there."""
-    root = tmp_path / "scripts"
-    shutil.copytree(
-        provenance.SCRIPTS, root, ignore=shutil.ignore_patterns("__pycache__")
-    )
-
-    def digest(script, *modules):
-        code = (
-            "import sys; sys.path.insert(0, sys.argv[1]);"
-            "from attention_audit.provenance import code_digest;"
-            "print(code_digest(sys.argv[2], *sys.argv[3:]))"
-        )
-        import subprocess
-
-        return subprocess.run(
-            [sys.executable, "-c", code, root, script, *modules],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-
-    return root, digest
-
+from attention_audit import definitions, provenance
+from attention_audit.definitions import Code
+from attention_audit.provenance import code_digest, digest_of, library_versions
 
 JOBS = {
     "train": ("train_model.py",),
     "attend": ("attend.py",),
-    "gradient": ("attribute.py", "attribution.gradients"),
-    "leave_one_out": ("attribute.py", "attribution.ablation"),
+    "gradient": ("attribute.py", "attribution.gradients:gradient_importance"),
+    "leave_one_out": ("attribute.py", "attribution.ablation:leave_one_out"),
     "influence": ("trace_influence.py",),
     "measure": ("measure.py",),
-    "agreement": ("draw.py", "figures.agreement"),
-    "task_score": ("draw.py", "figures.task_score"),
+    "agreement": ("draw.py", "figures.agreement:draw"),
+    "task_score": ("draw.py", "figures.task_score:draw"),
 }
 MODELS = {"train", "attend", "gradient", "leave_one_out", "influence"}
 
 
 @pytest.mark.parametrize(
-    ("file", "affected"),
+    ("file", "definition", "affected"),
     [
-        ("attention_audit/training.py", {"train"}),
-        ("attention_audit/normalizers.py", MODELS),
-        ("attention_audit/attribution/gradients.py", {"gradient"}),
-        ("attention_audit/attribution/ablation.py", {"leave_one_out"}),
-        ("attention_audit/attribution/influence.py", {"influence"}),
-        ("attention_audit/figures/style.py", {"agreement", "task_score"}),
-        ("attention_audit/figures/agreement.py", {"agreement"}),
-        ("attention_audit/methods.py", set()),
-        ("train_model.py", {"train"}),
+        ("training.py", "train", {"train"}),
+        ("batches.py", "length_bucketed_batches", {"train"}),
+        ("batches.py", "pad_batch", MODELS),
+        ("normalizers.py", "sparsemax", MODELS),
+        ("audit.py", "ragged", {"attend", "gradient", "leave_one_out"}),
+        ("attribution/gradients.py", "gradient_importance", {"gradient"}),
+        ("attribution/ablation.py", "leave_one_out", {"leave_one_out"}),
+        ("attribution/influence.py", "write_influence", {"influence"}),
+        ("figures/style.py", "save_figure", {"agreement", "task_score"}),
+        ("figures/style.py", "lines_by_sparsity", {"agreement"}),
+        ("figures/agreement.py", "draw", {"agreement"}),
+        ("provenance.py", "record", {*JOBS}),
+        ("provenance.py", "code_digest", set()),
+        ("methods.py", "method_function", set()),
+        ("errors.py", "reported", set()),
     ],
 )
-def test_an_edit_reaches_exactly_the_jobs_that_run_it(copy, file, affected):
-    root, digest = copy
-    before = {job: digest(*what) for job, what in JOBS.items()}
-    path = root / file
-    path.write_text(path.read_text() + "\n# a comment\n")
-    assert {job: digest(*what) for job, what in JOBS.items()} == before
-    path.write_text(path.read_text() + "\nEDITED = 1\n")
-    after = {job: digest(*what) for job, what in JOBS.items()}
+def test_an_edit_reaches_exactly_the_jobs_that_run_it(
+    tmp_path, file, definition, affected
+):
+    root = tmp_path / "scripts"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(provenance.SCRIPTS, root, ignore=ignored)
+
+    def digests():
+        code = Code(root)
+        return {job: digest_of(code, *what) for job, what in JOBS.items()}
+
+    before = digests()
+    path = root / "attention_audit" / file
+    source = path.read_text()
+    path.write_text(source + "\n\n# a comment\ndef of_no_use(): pass\n")
+    assert digests() == before
+    path.write_text(f"{source}\n\ndef {definition}(): pass\n")
+    after = digests()
     assert {job for job in JOBS if after[job] != before[job]} == affected
 
 
 def test_a_source_file_is_read_once_however_many_jobs_there_are(monkeypatch):
     read = []
-    real = provenance._tree
-    monkeypatch.setattr(provenance, "_tree", lambda s: read.append(s) or real(s))
-    for cached in (provenance._parsed, provenance.code_digest):
+    real = definitions.Module
+    monkeypatch.setattr(
+        definitions,
+        "Module",
+        lambda source, package: read.append(source) or real(source, package),
+    )
+    for cached in (provenance.code_of, code_digest, library_versions):
         cached.cache_clear()
     for _ in range(3):
         for what in JOBS.values():
-            provenance.code_digest(*what)
-    assert len(read) == len(set(read)) > len(JOBS)
+            code_digest(*what), library_versions(*what)
+    assert len(JOBS) < len(read) == len(set(read))
 
 
 def test_a_job_depends_on_the_libraries_that_it_imports():
-    versions = provenance.library_versions("train_model.py")
+    versions = library_versions("train_model.py")
     assert "torch" in versions and "matplotlib" not in versions
-    versions = provenance.library_versions("draw.py", "figures.agreement")
+    versions = library_versions("draw.py", "figures.agreement:draw")
     assert "matplotlib" in versions and "torch" not in versions
+
+
+def test_errors_take_nothing_from_elsewhere_that_could_change_a_result():
+    code = Code(provenance.SCRIPTS)
+    node = (definitions.ERRORS, definitions.OWN)
+    assert not code.libraries(node) & {
+        *provenance.RECORDED_LIBRARIES,
+        "attention_audit",
+    }
 
 
 def test_a_record_holds_what_made_a_file(tmp_path):

@@ -14,10 +14,27 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
 from attention_audit.sources import read_documents
 from tests.workflow import project
 
 REVIEWS = "movie_reviews"
+EXPERIMENTS = {
+    "permutation": {"draws": 5},
+    "adversarial": {"instances": 6, "steps": 10},
+    "flips": {},
+    "erasure": {},
+    "seed_variance": {},
+    "uniform": {},
+    "adversarial_training": {"weights": [0, 0.1], "max_epochs": 1},
+    "diagnostics": {},
+}
+# every figure of the experiments
+TARGETS = [
+    f"results/figures/{figure}.png"
+    for figures in EXPERIMENT_FIGURES.values()
+    for figure in figures
+]
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +107,11 @@ def index(shared, reviews_csv) -> Path:
             folder / "tiny_reviews-1.0-py3-none-any.whl",
             "tiny_reviews",
             "1.0",
-            {"tiny_reviews/reviews.csv": reviews_csv.read_text()},
+            {
+                "tiny_reviews/reviews.csv": reviews_csv.read_text(),
+                # Above 1 MB Snakemake does not compare bytes by itself.
+                "tiny_reviews/ballast.txt": "".join(map(project.digits, range(50_000))),
+            },
         )
 
     return made_once(shared / "index", make)
@@ -122,9 +143,34 @@ def finished(shared, unstarted, offline) -> Path:
 
     def make(folder: Path) -> None:
         project.copy(unstarted, folder)
-        project.run(folder, "--cores", "2", **offline)
+        project.run(folder, "--cores", "2", **offline, **project.recorded(folder))
 
     return made_once(shared / "finished", make)
+
+
+@pytest.fixture(scope="session")
+def explained(shared, finished, offline) -> Path:
+    """The tiny grid with uniform weights and every experiment, run to its figures."""
+
+    def make(folder: Path) -> None:
+        project.copy(finished, folder)
+        settings = project.config(folder)
+        settings["grid"]["normalizers"] = ["entmax15", "uniform"]
+        settings["statistics"]["reference"] = "uniform"
+        settings["normalizers"]["uniform"] = {"kind": "uniform"}
+        settings["encoders"]["average"] = {
+            "kind": "average",
+            "hidden_size": 8,
+            "embedding_size": 8,
+        }
+        settings["explanations"] = {
+            name: {"enabled": True, **more} for name, more in EXPERIMENTS.items()
+        }
+        project.write_config(folder, settings)
+        recorded = project.recorded(folder)
+        project.run(folder, "--cores", "2", *TARGETS, **offline, **recorded)
+
+    return made_once(shared / "explained", make)
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ from attention_audit.sources import Document
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
 TINY = Path(__file__).parent / "tiny.yaml"
+RECORDER = Path(__file__).parent / "recorder"
+# where the jobs of a recorded run say what they used
+RECORDED = "recorded"
 
 # Zip files carry times, which must not change a wheel's checksum.
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -113,6 +116,11 @@ def run(folder: Path, *arguments: str | Path, **more: str | Path) -> str:
     return output
 
 
+def recorded(folder: Path) -> dict[str, Path]:
+    """The surroundings in which a run records what its jobs use of the package."""
+    return {"PYTHONPATH": RECORDER, "RECORDED": folder / RECORDED}
+
+
 def planned(
     folder: Path, *arguments: str | Path, **more: str | Path
 ) -> dict[str, set[str]]:
@@ -149,6 +157,11 @@ def partial_files(folder: Path) -> list[str]:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digits(number: int) -> str:
+    """Digits that no archive makes much shorter, the same for the same number."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def short_reviews(documents: list[Document], a_class: int) -> list[Document]:

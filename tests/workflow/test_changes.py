@@ -4,12 +4,17 @@ Each row edits a copy of the finished tiny grid and asks Snakemake, in a real dr
 which jobs it plans. The right-hand side says which it has to plan: no more, no fewer.
 """
 
+import ast
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from attention_audit.figures.catalogue import figures_of
+from tests.workflow import project
+from tests.workflow.conftest import made_once
 from tests.workflow.project import config, planned, replace_in, set_key, write_config
 
 PACKAGE = "workflow/scripts/attention_audit"
@@ -70,12 +75,30 @@ def text(path: str, old: str, new: str):
     return lambda folder: replace_in(folder / path, old, new)
 
 
-def code(module: str):
-    """A statement more at the end of a module of the package."""
+def function(module: str, name: str):
+    """A statement more in a function of the package."""
 
     def edit(folder: Path) -> None:
         path = folder / PACKAGE / module
-        path.write_text(path.read_text() + "\nEDITED = True\n")
+        lines = path.read_text().splitlines()
+        (found,) = (
+            node
+            for node in ast.parse("\n".join(lines)).body
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        )
+        last = found.body[-1]
+        lines.insert(last.lineno - 1, " " * last.col_offset + "assert True")
+        path.write_text("\n".join(lines) + "\n")
+
+    return edit
+
+
+def appended(module: str, text: str):
+    """More at the end of a module of the package."""
+
+    def edit(folder: Path) -> None:
+        path = folder / PACKAGE / module
+        path.write_text(f"{path.read_text()}\n\n{text}\n")
 
     return edit
 
@@ -93,10 +116,22 @@ def column(table: str):
     )
 
 
-def reordered(folder: Path) -> None:
-    settings = config(folder)
-    write_config(folder, dict(sorted(settings.items())))
-    assert list(config(folder)) != list(settings)
+def reordered(*sections: str):
+    """The keys of a section, or of the whole config, in another order."""
+
+    def edit(folder: Path) -> None:
+        settings = config(folder)
+        outer = settings
+        for section in sections[:-1]:
+            outer = outer[section]
+        inner = outer[sections[-1]] if sections else settings
+        turned = dict(reversed(inner.items()))
+        assert len(turned) > 1
+        if sections:
+            outer[sections[-1]] = turned
+        write_config(folder, settings if sections else turned)
+
+    return edit
 
 
 def touched(path: str):
@@ -109,8 +144,12 @@ def touched(path: str):
 
 
 def touched_everything(folder: Path) -> None:
-    for path in (folder / "results").rglob("*"):
-        os.utime(path)
+    """New times in which what was made first is newest."""
+    paths = [p for p in (folder / "results").rglob("*") if p.is_file()]
+    newest_first = sorted(paths, key=lambda path: -path.stat().st_mtime_ns)
+    now = time.time()
+    for seconds, path in enumerate(newest_first):
+        os.utime(path, (now + seconds, now + seconds))
 
 
 def deleted(path: str):
@@ -170,15 +209,50 @@ CHANGES = {
         text(f"{PACKAGE}/training.py", '"""The training loop:', '"""A training loop:'),
         {},
     ),
-    "a module that no job runs": (code("config.py"), {}),
+    "a module that no job runs": (function("config.py", "grid"), {}),
+    "the words of an error": (
+        text(f"{PACKAGE}/errors.py", "The disk is full", "No room on the disk"),
+        {},
+    ),
+    "the words of an error of training": (
+        text(f"{PACKAGE}/training.py", "the training loss became", "the loss is"),
+        {},
+    ),
+    "a line of the log": (
+        text(f"{PACKAGE}/training.py", '"resumed after epoch', '"goes on after epoch'),
+        {},
+    ),
+    "a function that no job uses": (function("tables.py", "read_metadata"), {}),
+    "a new function": (
+        appended("batches.py", "def longest(lengths):\n    return lengths.max()"),
+        {},
+    ),
+    "a new import": (appended("model.py", "import csv\n\nCSV = [csv]"), {}),
+    "how code is digested": (function("provenance.py", "code_digest"), {}),
     "memory of a rule": (
         text("workflow/rules/train.smk", "return 700 + 4e-4", "return 900 + 4e-4"),
         {},
     ),
-    "the order of the keys of the config": (reordered, {}),
+    "the order of the keys of the config": (reordered(), {}),
     "a default written out": (key("training.learning_rate", 0.001), {}),
     "a declared instance outside the grid": (
         key("normalizers.sparsegen", {"kind": "sparsegen", "lam": 0.5}),
+        {},
+    ),
+    "the order of the seeds": (key("grid.seeds", [1, 0]), {}),
+    "where an archive is to be had": (
+        both(
+            key("archives.tiny_reviews.package", "sentences"),
+            key("archives.tiny_reviews.version", "2.0"),
+        ),
+        {},
+    ),
+    "an archive that nothing uses": (
+        key("archives.more", {"package": "p", "version": "1", "sha256": "0" * 64}),
+        {},
+    ),
+    "a setting of an experiment that is off": (
+        key("explanations.flips.random_orders", 3),
         {},
     ),
     "a touched input": (touched("results/data/reviews/train.parquet"), {}),
@@ -188,6 +262,18 @@ CHANGES = {
     "the colours of the figures": (
         text(f"{PACKAGE}/figures/style.py", '"colorblind"', '"muted"'),
         ALL_FIGURES,
+    ),
+    "the order of the normalizers": (
+        key("grid.normalizers", ["entmax15", "softmax"]),
+        ALL_FIGURES,
+    ),
+    "the order of the methods": (
+        reordered("methods"),
+        once(*(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t)) | REPORT,
+    ),
+    "a helper of one figure": (
+        function("figures/style.py", "scores_by_normalizer"),
+        FIGURE["task_score"] | REPORT,
     ),
     "one figure": (
         text(f"{PACKAGE}/figures/agreement.py", '"sparsity: share', '"share'),
@@ -215,12 +301,28 @@ CHANGES = {
         key("statistics.correction", "bonferroni"),
         once("comparison") | REPORT,
     ),
-    "the table of task scores": (code("task.py"), OF_TASK),
+    "what the others are compared with": (
+        key("statistics.reference", "entmax15"),
+        once("comparison") | REPORT,
+    ),
+    "the level of confidence": (key("statistics.confidence", 0.9), OF_MEASURES),
+    "the table of task scores": (function("task.py", "task_table"), OF_TASK),
+    "a helper of two tables": (
+        function("inference.py", "pigeonhole_bootstrap"),
+        OF_MEASURES,
+    ),
     "an upgraded statsmodels": (upgraded("statsmodels"), OF_MEASURES),
     # measures and attributions
-    "a measure": (code("measures.py"), {"measure": ALL} | OF_MEASURES),
+    "a measure": (
+        function("measures.py", "kendall_tau_b"),
+        {"measure": ALL} | OF_MEASURES,
+    ),
+    "a helper of some attributions": (
+        function("audit.py", "ragged"),
+        {"attend": ALL, "attribute": of_methods(ALL), "measure": ALL} | OF_MEASURES,
+    ),
     "a method's code": (
-        code("attribution/ablation.py"),
+        function("attribution/ablation.py", "leave_one_out"),
         {"attribute": of_methods(ALL, METHODS[1:]), "measure": ALL} | OF_MEASURES,
     ),
     "a method's parameter": (
@@ -245,7 +347,17 @@ CHANGES = {
         {"attend": ALL, "attribute": of_methods(ALL), "measure": ALL} | OF_MEASURES,
     ),
     # training
-    "the training loop": (code("training.py"), TRAINED),
+    "the training loop": (function("training.py", "train"), TRAINED),
+    "a helper of training": (
+        function("batches.py", "length_bucketed_batches"),
+        TRAINED,
+    ),
+    "a constant of all models": (
+        text(f"{PACKAGE}/batches.py", "PAD, UNK = 0, 1", "PAD, UNK = 0, 2"),
+        PREPARED,
+    ),
+    # Which device that is, only the machine knows that runs the job.
+    "the device": (key("training.device", "auto"), TRAINED),
     "a setting of training": (key("training.learning_rate", 0.01), TRAINED),
     "an encoder": (key("encoders.bilstm.hidden_size", 16), TRAINED),
     "an upgraded torch": (upgraded("torch"), TRAINED),
@@ -271,7 +383,7 @@ CHANGES = {
         {"prepare": {"raw_labels"}} | whole_runs(runs(dataset="raw_labels")),
     ),
     "a longer max_length": (key("datasets.reviews.max_length", 14), PREPARED),
-    "how text is prepared": (code("text.py"), PREPARED),
+    "how text is prepared": (function("text.py", "tokenize"), PREPARED),
     "another archive": (
         key("archives.tiny_reviews.sha256", "0" * 64),
         {"fetch_archive": {"tiny_reviews"}} | PREPARED,
@@ -300,6 +412,53 @@ def test_a_change_reruns_exactly_what_it_affects(done, change):
     edit, expected = CHANGES[change]
     surroundings = edit(done) or {}
     assert planned(done, **surroundings) == expected
+
+
+def test_a_copied_folder_is_finished(done, tmp_path):
+    assert (done / "results/raw/tiny_reviews.whl").stat().st_size > 1_000_000
+    subprocess.run(["cp", "-r", done, tmp_path / "copy"], check=True)
+    assert planned(tmp_path / "copy") == {}
+
+
+# --- the user's own files -----------------------------------------------------------
+
+OWN = "results/data/own/card.json"
+
+
+@pytest.fixture(scope="session")
+def own_data(shared, unstarted) -> Path:
+    """A data set and word vectors from local files, prepared."""
+
+    def make(folder: Path) -> None:
+        project.copy(unstarted, folder)
+        (folder / "vectors.txt").write_text("the 1 2\na 3 4\n")
+        set_key(folder, "vectors", {"mine": {"kind": "file", "path": "vectors.txt"}})
+        set_key(folder, "datasets.own.vectors", "mine")
+        project.run(folder, "--cores", "1", OWN)
+
+    return made_once(shared / "own_data", make)
+
+
+@pytest.mark.parametrize("file", ["reviews.csv", "vectors.txt"])
+def test_a_file_of_ones_own_counts_by_its_bytes(own_data, tmp_path, file):
+    folder = project.copy(own_data, tmp_path / "project")
+    path = folder / file
+    whole = path.read_bytes()
+    for seconds in (0, 2_000_000_000):  # older and newer than what was made
+        path.write_bytes(whole + whole[-6:])
+        os.utime(path, (seconds, seconds))
+        assert planned(folder, OWN) == {"prepare": {"own"}}
+        path.write_bytes(whole)
+        os.utime(path, (seconds, seconds))
+        assert planned(folder, OWN) == {}
+    other = path.rename(folder / f"other_{file}")
+    status, output = project.snakemake(folder, "-n", OWN)
+    assert status != 0 and file in output and "Traceback" not in output
+    other.rename(path)
+    assert planned(folder, OWN) == {}
+
+
+# --- other settings and versions of Snakemake ---------------------------------------
 
 
 def test_without_the_default_profile_a_comment_counts_and_nothing_is_missed(done):

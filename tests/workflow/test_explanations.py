@@ -5,52 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
 from attention_audit.tables import read_table
 from tests.workflow import project
-from tests.workflow.conftest import made_once
+from tests.workflow.conftest import TARGETS
 
-EXPERIMENTS = {
-    "permutation": {"draws": 5},
-    "adversarial": {"instances": 6, "steps": 10},
-    "flips": {},
-    "erasure": {},
-    "seed_variance": {},
-    "uniform": {},
-    "adversarial_training": {"weights": [0, 0.1], "max_epochs": 1},
-    "diagnostics": {},
-}
 RUNS = {
     f"reviews/bilstm/additive/{normalizer}/{seed}"
     for normalizer in ("entmax15", "uniform")
     for seed in (0, 1)
 }
-FIGURES = [figure for figures in EXPERIMENT_FIGURES.values() for figure in figures]
-TARGETS = [f"results/figures/{figure}.png" for figure in FIGURES]
-
-
-@pytest.fixture(scope="session")
-def explained(shared, finished, offline) -> Path:
-    """The tiny grid with uniform weights and every experiment, run to its figures."""
-
-    def make(folder: Path) -> None:
-        project.copy(finished, folder)
-        settings = project.config(folder)
-        settings["grid"]["normalizers"] = ["entmax15", "uniform"]
-        settings["statistics"]["reference"] = "uniform"
-        settings["normalizers"]["uniform"] = {"kind": "uniform"}
-        settings["encoders"]["average"] = {
-            "kind": "average",
-            "hidden_size": 8,
-            "embedding_size": 8,
-        }
-        settings["explanations"] = {
-            name: {"enabled": True, **more} for name, more in EXPERIMENTS.items()
-        }
-        project.write_config(folder, settings)
-        project.run(folder, "--cores", "2", *TARGETS, **offline)
-
-    return made_once(shared / "explained", make)
 
 
 @pytest.fixture
@@ -66,9 +29,9 @@ def test_every_experiment_has_its_tables_and_figures(explained):
             assert table.num_rows, (run, name)
         for name in ("seed_variance", "uniform"):
             read_table(folder / f"{name}.parquet", "pairs")
-    for figure in FIGURES:
-        for suffix in ("png", "pdf", "parquet"):
-            assert (explained / f"results/figures/{figure}.{suffix}").stat().st_size
+    for target in TARGETS:
+        for suffix in (".png", ".pdf", ".parquet"):
+            assert (explained / target).with_suffix(suffix).stat().st_size
 
 
 def test_there_is_nothing_left_to_do(explained):

@@ -37,8 +37,12 @@ def method_parameters(wildcards):
     return {key: value for key, value in settings.items() if key != "kind"}
 
 
-def method_module(wildcards):
-    return method_function(config["methods"][wildcards.method]["kind"])[0]
+def of_method(what):
+    """What `made_by` knows of a method's function, and of no other method's."""
+    return lambda wildcards: made_by(
+        "attribute.py",
+        ":".join(method_function(config["methods"][wildcards.method]["kind"])),
+    )[what]
 
 
 IMPORTANCE = f"results/attributions/{RUN}/importance/{{method}}.parquet"
@@ -71,9 +75,8 @@ rule attribute:
         settings=method_parameters,
         audit=config["audit"],
         device=config["training"]["device"],
-        # The script loads the module of one method; the others do not count.
-        code=lambda w: code_digest("attribute.py", method_module(w)),
-        libraries=lambda w: library_versions("attribute.py", method_module(w)),
+        code=of_method("code"),
+        libraries=of_method("libraries"),
     message:
         f"{{wildcards.method}} of {THIS_RUN}"
     script:
@@ -109,7 +112,11 @@ rule trace_influence:
                 config["influence"]["instances"], config["audit"]["instances"]
             ),
         },
-        matrices=config["influence"]["matrices"],
+        matrices=min(
+            config["influence"]["matrices"],
+            config["influence"]["instances"],
+            config["audit"]["instances"],
+        ),
         device=config["training"]["device"],
     message:
         f"Influence of inputs on hidden states of {THIS_RUN}"

@@ -3,7 +3,8 @@ import math
 import os
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, astuple
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -16,7 +17,7 @@ from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figures_of
 from attention_audit.methods import EFFECTS, method_function
-from attention_audit.provenance import code_digest, library_versions
+from attention_audit.provenance import code_digest, file_digest, library_versions
 
 try:
     config = validate(config, WORKFLOW_FILES / "schemas/config.schema.yaml")
@@ -24,7 +25,9 @@ try:
     # no more than that no rule makes an undeclared one.
     for argument in sys.argv[1:]:
         check_target(argument, config)
-    RUNS = grid(config)
+    # Sorted, as the methods and whatever else a table has rows of: in which order the
+    # config lists them is for the figures alone.
+    RUNS = sorted(grid(config), key=astuple)
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
@@ -36,7 +39,7 @@ RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
-METHODS = list(config["methods"])
+METHODS = sorted(config["methods"])
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]
@@ -126,11 +129,14 @@ def identity(wildcards):
     }
 
 
-def made_by(script, *modules):
-    """The params that tie a job to the code and the libraries it depends on."""
+def made_by(script, *chosen):
+    """The params that tie a job to the code and the libraries it depends on.
+
+    ``chosen``: what the script picks at run time, as ``module:function``.
+    """
     return {
-        "code": code_digest(script, *modules),
-        "libraries": library_versions(script, *modules),
+        "code": code_digest(script, *chosen),
+        "libraries": library_versions(script, *chosen),
     }
 
 

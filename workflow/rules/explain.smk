@@ -264,7 +264,7 @@ def adversaries_of(wildcards):
     return [
         DIVERGENCE.format(**wildcards, divergence=divergence, weight=f"{weight:g}")
         for divergence in divergences_of(wildcards)
-        for weight in config["explanations"]["adversarial_training"]["weights"]
+        for weight in sorted(config["explanations"]["adversarial_training"]["weights"])
     ]
 
 
@@ -356,7 +356,7 @@ GUIDED = [
     asdict(run) | {"guide": guide}
     for run in RUNS
     if config["normalizers"][run.normalizer]["kind"] != "uniform"
-    for guide in config["explanations"]["diagnostics"]["guides"]
+    for guide in sorted(config["explanations"]["diagnostics"]["guides"])
 ]
 
 

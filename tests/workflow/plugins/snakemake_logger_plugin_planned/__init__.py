@@ -6,7 +6,7 @@ it says of a job is printed in a form that need not be parsed out of prose.
 
 import json
 import sys
-from logging import LogRecord
+from logging import Handler, LogRecord
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -20,6 +20,10 @@ class LogHandler(LogHandlerBase):
     has_filter = True
     has_formatter = True
     needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        # The base class of older Snakemake leaves this out.
+        Handler.__init__(self)
 
     def emit(self, record: LogRecord) -> None:
         if getattr(record, "event", None) == LogEvent.JOB_INFO:
