@@ -7,7 +7,6 @@ return one value an instance, NaN where it is undefined.
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import entr, rel_entr
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -30,6 +29,11 @@ def _distribution(w: npt.ArrayLike, mask: Mask) -> Floats:
         return w / w.sum(axis=1, keepdims=True)
 
 
+def _times_log(p: Floats, x: Floats) -> Floats:
+    """p ln x, 0 where p is 0. scipy's functions take 0.3 s to import, a job's sixth."""
+    return p * np.log(np.where(p > 0, x, 1.0))
+
+
 def support_size(w: npt.ArrayLike, mask: Mask) -> npt.NDArray[np.int64]:
     """Number of positions with weight above zero; ``(B, n)`` to ``(B,)`` int64."""
     w = np.asarray(w)
@@ -45,7 +49,9 @@ def entropy(w: npt.ArrayLike, mask: Mask) -> Floats:
     """
     w = np.asarray(w)
     check_shapes(mask, w)
-    return entr(_distribution(w, mask)).sum(axis=1)
+    p = _distribution(w, mask)
+    # from 0, so that no entropy is not a negative zero
+    return 0.0 - _times_log(p, p).sum(axis=1)
 
 
 def dispersion(w: npt.ArrayLike, mask: Mask) -> Floats:
@@ -70,6 +76,8 @@ def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, mask: Mask) -> Floats:
     check_shapes(mask, p, q)
     p, q = _distribution(p, mask), _distribution(q, mask)
     middle = (p + q) / 2
-    total = (rel_entr(p, middle) + rel_entr(q, middle)).sum(axis=1) / 2
+    with np.errstate(invalid="ignore"):  # 0 / 0 where both are 0
+        terms = _times_log(p, p / middle) + _times_log(q, q / middle)
+    total = terms.sum(axis=1) / 2
     # Rounding may leave the range by an ulp.
     return np.clip(total, 0.0, np.log(2))

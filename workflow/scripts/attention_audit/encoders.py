@@ -59,9 +59,25 @@ class BiLSTMEncoder(nn.Module):
         order = _reversal(mask)
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
             x = self.dropout(x)
-            turned = backwards(_permuted(x, order))[0]
-            x = torch.cat([forwards(x)[0], _permuted(turned, order)], dim=-1)
+            turned = self._read(backwards, _permuted(x, order))
+            x = torch.cat([self._read(forwards, x), _permuted(turned, order)], dim=-1)
         return x * mask.unsqueeze(-1)
+
+    def _read(self, lstm: nn.LSTM, x: Tensor) -> Tensor:
+        """Hidden states (B, n, H), differentiable in evaluation mode too.
+
+        There cuDNN has no backward pass for an LSTM, and torch's own kernel takes its
+        place.
+        """
+        if self.training or not torch.is_grad_enabled():
+            return lstm(x)[0]
+        with torch.backends.cudnn.flags(
+            enabled=False,
+            deterministic=torch.backends.cudnn.deterministic,
+            benchmark=torch.backends.cudnn.benchmark,
+            allow_tf32=torch.backends.cudnn.allow_tf32,
+        ):
+            return lstm(x)[0]
 
 
 def _reversal(mask: Tensor) -> Tensor:

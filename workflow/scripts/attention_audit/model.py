@@ -196,7 +196,12 @@ def load_model(
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` is a GPU where there is one; a device that is not there is an error."""
+    """``auto`` is a GPU where there is one; a device that is not there is an error.
+
+    A GPU computes in single precision, as a CPU does: cuDNN's LSTMs would round their
+    products to ten bits.
+    """
+    torch.backends.cudnn.allow_tf32 = False
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")

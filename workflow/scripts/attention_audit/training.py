@@ -128,7 +128,8 @@ class _Checkpoint:
             with zipfile.ZipFile(self.path) as archive:
                 if (member := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"{member} fails its checksum")
-            state = torch.load(self.path, weights_only=True)
+            # on the CPU: the next machine may lack the GPU of the last
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             logger.warning("%s: damaged, starting over (%s)", self.path, error)
             return None

@@ -1,0 +1,181 @@
+"""A GPU gives what the CPU gives, to 1e-4; skipped where there is none.
+
+What can be tested without one is: that an LSTM is kept from cuDNN where its backward
+pass would be refused.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from attention_audit.attribution.ablation import leave_one_out
+from attention_audit.attribution.gradients import gradient_importance
+from attention_audit.attribution.heads import describe_heads
+from attention_audit.attribution.influence import (
+    batched_jacobian_norms,
+    jacobian_norms,
+)
+from attention_audit.interventions.adversarial import SearchSettings, search
+from attention_audit.model import resolve_device
+from attention_audit.training import be_repeatable, descend, evaluate, train
+from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+from tests.unit.test_normalizers import INSTANCES
+from tests.unit.test_training import SETTINGS, build_optimizer, keyword_task
+from tests.unit.test_training import model_settings as trained_settings
+
+on_a_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no GPU that torch can use is here"
+)
+encoders = pytest.mark.parametrize("encoder", ENCODERS)
+normalizers = pytest.mark.parametrize("settings", INSTANCES.values(), ids=INSTANCES)
+
+
+def on_both(function, encoder="bilstm", **settings):
+    """What ``function(model, ids, mask)`` gives on the CPU and on a GPU."""
+    results = []
+    for device in map(resolve_device, ("cpu", "cuda")):
+        model = tiny_model(encoder, dtype=torch.float32, **settings).to(device)
+        ids, mask = (part.to(device) for part in tiny_batch((7, 4, 1)))
+        results.append(function(model, ids, mask))
+    return results
+
+
+def same(cpu, gpu):
+    torch.testing.assert_close(gpu.cpu(), cpu, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layers", ["bilstm", "bilstm2"])
+def test_an_lstm_is_kept_from_cudnn_where_its_gradient_is_wanted(monkeypatch, layers):
+    model = tiny_model(layers)
+    used = []
+    forward = torch.nn.LSTM.forward
+
+    def noted(self, *arguments):
+        used.append(torch.backends.cudnn.enabled)
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", noted)
+
+    def cudnn_in(run):
+        used.clear()
+        run()
+        assert torch.backends.cudnn.enabled
+        return set(used)
+
+    ids, mask = tiny_batch()
+    assert torch.backends.cudnn.enabled
+    assert cudnn_in(lambda: model(ids, mask)) == {False}
+    importance = (model, ids, mask, "inputs", "detached")
+    assert cudnn_in(lambda: gradient_importance(*importance)) == {False}
+    x = model.embed(ids[0]).detach()
+    assert cudnn_in(lambda: batched_jacobian_norms(model.encoder, x)) == {False}
+    with torch.no_grad():
+        assert cudnn_in(lambda: model(ids, mask)) == {True}
+    model.train()
+    assert cudnn_in(lambda: model(ids, mask)) == {True}
+    with torch.backends.cudnn.flags(enabled=False):
+        model(ids, mask)
+        assert not torch.backends.cudnn.enabled
+
+
+def test_products_are_not_rounded_to_ten_bits():
+    torch.backends.cudnn.allow_tf32 = True
+    resolve_device("cpu")
+    assert not torch.backends.cudnn.allow_tf32
+
+
+@on_a_gpu
+@encoders
+@normalizers
+def test_weights_and_outputs_agree(encoder, settings):
+    for part in ("attention", "logits"):
+        same(*on_both(lambda m, i, k, p=part: getattr(m(i, k), p), encoder, **settings))
+
+
+@on_a_gpu
+@encoders
+@pytest.mark.parametrize("of", ["inputs", "hidden_states"])
+@pytest.mark.parametrize("attention", ["detached", "attached"])
+def test_gradients_agree(encoder, of, attention):
+    same(*on_both(lambda *args: gradient_importance(*args, of, attention), encoder))
+
+
+@on_a_gpu
+@encoders
+@pytest.mark.parametrize("of", ["inputs", "hidden_states"])
+def test_leave_one_out_agrees(encoder, of):
+    same(*on_both(lambda *args: leave_one_out(*args, of), encoder))
+
+
+@on_a_gpu
+@encoders
+@pytest.mark.parametrize("kind", ["softmax", "sparsemax", "rela"])
+@pytest.mark.parametrize("norms", [jacobian_norms, batched_jacobian_norms])
+def test_influence_agrees(encoder, kind, norms):
+    def influence(model, ids, mask):
+        return norms(model.encoder, model.embed(ids[0]).detach())
+
+    attention = {"kind": kind} if encoder.startswith("transformer") else None
+    same(*on_both(influence, encoder, self_attention=attention))
+
+
+@on_a_gpu
+def test_heads_agree():
+    def heads(model, ids, mask):
+        _, layers = model.encoder.with_attention(model.embed(ids), mask)
+        return torch.stack(list(describe_heads(layers[0], mask).values())).detach()
+
+    same(*on_both(heads, "transformer"))
+
+
+@on_a_gpu
+@pytest.mark.parametrize("constrained", [False, True])
+def test_adversarial_weights_agree(constrained):
+    def found(model, ids, mask):
+        with torch.no_grad():
+            output = model(ids, mask)
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(len(ids), 3, ids.shape[1], generator=generator)
+        support = (output.attention > 0).sum(-1) if constrained else None
+        return search(
+            model,
+            output.hidden,
+            mask,
+            output.attention,
+            noise.to(output.hidden),
+            SearchSettings(candidates=3, steps=5),
+            support,
+        ).divergence
+
+    same(*on_both(found, kind="sparsemax"))
+
+
+@on_a_gpu
+@encoders
+def test_a_training_step_agrees(encoder):
+    def stepped(model, ids, mask):
+        be_repeatable(ids.device)
+        model.train()
+        labels = torch.arange(len(ids), device=ids.device) % 2
+        loss = torch.nn.functional.cross_entropy(model(ids, mask).logits, labels)
+        descend(model, build_optimizer(model, SETTINGS), loss, SETTINGS, "step")
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    same(*on_both(stepped, encoder))
+
+
+@on_a_gpu
+def test_training_on_a_gpu_learns(tmp_path):
+    device = resolve_device("cuda")
+    trained = train(
+        trained_settings(),
+        {**SETTINGS, "max_epochs": 15},
+        keyword_task(),
+        keyword_task(60, seed=1),
+        0,
+        device,
+        checkpoint=tmp_path / "checkpoint.pt",
+    )
+    score = evaluate(trained.model, keyword_task(100, seed=2), 16, device)
+    assert score["accuracy"] > 0.9
+    assert np.isfinite(score["loss"])
