@@ -65,6 +65,14 @@ def test_exactly_the_named_files_are_read(fresh):
             words = {word for text in table["tokens"].to_pylist() for word in text}
             assert {w for w in words if w[0] == "n"} == {f"n{3 * i + j}"}
     assert project.planned(fresh, *cards) == {}
+    # What Snakemake would take for a pattern counts by its bytes as the others do.
+    for name in ("{x}/a.csv", "reviews[1].csv"):
+        before = (fresh / name).read_bytes()
+        write(fresh / name, 99)
+        of_name = keys[NAMES.index(name) // 3]
+        assert project.planned(fresh, *cards) == {"prepare": {of_name}}
+        (fresh / name).write_bytes(before)
+    assert project.planned(fresh, *cards) == {}
 
 
 def test_a_missing_file_is_named_in_the_words_of_the_config(fresh):
