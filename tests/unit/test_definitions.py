@@ -152,6 +152,11 @@ COUNTS = {
     "a condition on import": ("loaded/deep.py", '["b"] = 1', '["b"] = 2'),
     "what a decorator of ours may keep": ("loaded/deep.py", "return 3", "return 4"),
     "an import for its effect": ("loaded/deep.py", "import antigravity\n", ""),
+    "a line of the log that does something": (
+        "tools.py",
+        'logger.info("scaled %s", x)',
+        'logger.info("scaled %s", next(x))',
+    ),
     "a module handed on": ("job.py", "tools.scale(2)", "tools.scale(2), tools"),
 }
 NOTHING = {

@@ -219,7 +219,7 @@ CHANGES = {
         {},
     ),
     "a line of the log": (
-        text(f"{PACKAGE}/training.py", '"resumed after epoch', '"goes on after epoch'),
+        text(f"{PACKAGE}/training.py", '"epoch %d: loss', '"epoch %d, loss'),
         {},
     ),
     "a function that no job uses": (function("tables.py", "read_metadata"), {}),

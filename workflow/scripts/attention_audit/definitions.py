@@ -114,12 +114,19 @@ def _chain(node: ast.AST) -> Chain | None:
     return (node.id, *reversed(attributes)) if isinstance(node, ast.Name) else None
 
 
+_LOOKING = (
+    *(ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.keyword),
+    *(ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.UnaryOp),
+    *(ast.operator, ast.unaryop, ast.expr_context),
+)
+
+
 class _Silenced(ast.NodeTransformer):
     """Takes out of a tree what no result depends on.
 
     Docstrings. The words of an error: what a finished job has raised it has also caught,
     by its class, and nothing reads the words of a caught error but other errors and logs.
-    Lines of a log, as long as they call nothing.
+    Lines of a log, as long as they do no more than look at values.
     """
 
     def __init__(self, loggers: set[str]):
@@ -133,7 +140,11 @@ class _Silenced(ast.NodeTransformer):
             chain is not None
             and len(chain) == 2
             and chain[0] in self._loggers
-            and sum(isinstance(n, ast.Call) for n in ast.walk(node)) == 1
+            and all(
+                isinstance(inner, _LOOKING)
+                for argument in (*node.value.args, *node.value.keywords)
+                for inner in ast.walk(argument)
+            )
         )
 
     def generic_visit(self, node: ast.AST) -> ast.AST:

@@ -1,4 +1,8 @@
-"""Errors that a user can act on, and how a job reports them."""
+"""Errors that a user can act on, and how a job reports them.
+
+No result depends on this module, so that an edit of it reruns nothing (`definitions`):
+it may do no more than end a job with words.
+"""
 
 import contextlib
 import difflib

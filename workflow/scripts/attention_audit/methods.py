@@ -10,7 +10,7 @@ exactly 0 at padding and not normalized. To add one, write it in a module of
 instance in the config.
 
 The workflow reads this table and tells each job its function, so that a job depends
-on the module of its own method and not on this list.
+on its own method and not on this list.
 """
 
 from attention_audit.errors import AuditError, suggestion
