@@ -198,6 +198,27 @@ FAULTS = {
         "all",
         "unknown key 'training.epochs'",
     ),
+    "a section that stands twice": (
+        lambda folder: (
+            (folder / "config.yaml")
+            .open("a", encoding="utf-8")
+            .write("training: {max_epochs: 1}\n")
+        ),
+        "all",
+        "config.yaml: the key 'training' stands on line",
+    ),
+    "a method whose name is taken": (
+        lambda folder: set_key(
+            folder, "methods.random", {"kind": "gradient", "of": "inputs"}
+        ),
+        "all",
+        "methods.random: the name is taken by what the pipeline itself measures",
+    ),
+    "a figure that is switched off": (
+        lambda folder: None,
+        "results/figures/decision_flips.png",
+        "switched off. Set explanations.flips.enabled to true.",
+    ),
     "a wrong checksum": (
         lambda folder: set_key(folder, "archives.tiny_reviews.sha256", "0" * 64),
         RAW,

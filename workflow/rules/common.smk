@@ -10,14 +10,19 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from attention_audit.config import check_target, grid, validate
+from attention_audit.config import grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figures_of
 from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
+from attention_audit.targets import check_target
+from attention_audit.unique_keys import check_arguments, check_files
 
 try:
+    # Of two equal keys Snakemake has kept the last, without a word.
+    check_files(workflow.configfiles)
+    check_arguments(sys.argv[1:])
     config = validate(config, Path(workflow.basedir) / "schemas/config.schema.yaml")
     # Snakemake tells the targets only after it has read the rules, and would then say
     # no more than that no rule makes an undeclared one.
