@@ -4,6 +4,11 @@ ORDER = {
     "datasets": [d for d in config["grid"]["datasets"] if d in DATASETS],
     **{axis: config["grid"][axis] for axis in ["encoders", "scorers", "normalizers"]},
     "methods": METHODS,
+    "hidden_methods": [
+        name
+        for name, method in config["methods"].items()
+        if method["of"] == "hidden_states"
+    ],
 }
 
 # Tables with the methods among their subjects.
@@ -42,7 +47,7 @@ for figure, tables in FIGURES.items():
             order={
                 axis: names
                 for axis, names in ORDER.items()
-                if axis != "methods" or OF_METHODS & set(tables)
+                if not axis.endswith("methods") or OF_METHODS & set(tables)
             },
         message:
             f"Drawing {figure}"

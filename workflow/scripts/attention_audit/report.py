@@ -156,7 +156,7 @@ def write_page(
         axes="; ".join(
             f"{axis} {', '.join(names)}"
             for axis, names in order.items()
-            if axis != "methods"
+            if not axis.endswith("methods")
         ),
         figures=[
             {
