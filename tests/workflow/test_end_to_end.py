@@ -30,6 +30,7 @@ TABLES = {
     "data/reviews/dev.parquet": "examples",
     "data/reviews/test.parquet": "examples",
     "data/reviews/vocabulary.parquet": "vocabulary",
+    "statistics/runs.parquet": "runs",
     "statistics/task.parquet": "task",
     "statistics/summary.parquet": "summary",
     "statistics/comparison.parquet": "comparison",

@@ -39,7 +39,8 @@ for figure, tables in FIGURES.items():
             "draw"
         resources:
             mem_mb=memory(lambda w: 500),
-            runtime=growing(lambda w: 5),
+            # a quarter of a minute a full page
+            runtime=growing(lambda w: 10),
         params:
             **made_by("draw.py", f"figures.{figure}"),
             figure=figure,
