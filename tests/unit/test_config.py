@@ -17,8 +17,8 @@ from attention_audit.errors import AuditError
 
 ROOT = Path(__file__).parents[2]
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.yaml"
-SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text())
-BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
+SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
+BASE = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 DISCRIMINATED = ("vectors", "source", "encoder", "scorer", "normalizer", "method")
 
@@ -106,7 +106,7 @@ def test_every_kind_has_its_branch(name):
 
 @pytest.mark.parametrize("path", [None, *PRESETS], ids=lambda p: p.stem if p else "-")
 def test_shipped_configurations_are_valid_and_completed_once(path):
-    config = merged(path.read_text()) if path else copy.deepcopy(BASE)
+    config = merged(path.read_text(encoding="utf-8")) if path else copy.deepcopy(BASE)
     before = copy.deepcopy(config)
     completed = validate(config, SCHEMA_PATH)
     assert config == before
@@ -116,7 +116,7 @@ def test_shipped_configurations_are_valid_and_completed_once(path):
 
 def test_sizes_of_the_shipped_grids():
     runs = {
-        path.stem: grid(validate(merged(path.read_text()), SCHEMA_PATH))
+        path.stem: grid(validate(merged(path.read_text(encoding="utf-8")), SCHEMA_PATH))
         for path in PRESETS
     }
     assert len(grid(validate(BASE, SCHEMA_PATH))) == 3 * 2 * 1 * 4 * 2
@@ -126,7 +126,7 @@ def test_sizes_of_the_shipped_grids():
 
 def test_paper_preset_uses_whole_data_sets():
     paper = next(path for path in PRESETS if path.stem == "paper")
-    config = validate(merged(paper.read_text()), SCHEMA_PATH)
+    config = validate(merged(paper.read_text(encoding="utf-8")), SCHEMA_PATH)
     for name in config["grid"]["datasets"]:
         assert set(config["datasets"][name]["max_examples"].values()) == {None}
         assert config["datasets"][name]["source"]["kind"] == "archive"
@@ -594,5 +594,6 @@ def test_module_loads_without_the_heavy_libraries():
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     assert found.stdout.strip() == "set()"

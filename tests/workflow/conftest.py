@@ -75,7 +75,7 @@ def reviews_csv(shared, reviews_wheel) -> Path:
         rows.writerow(["text", "label"])
         for document in project.short_reviews(list(documents), 100):
             rows.writerow([document.text, document.label])
-        path.write_text(text.getvalue())
+        path.write_text(text.getvalue(), encoding="utf-8")
 
     return made_once(shared / "reviews.csv", make)
 
@@ -90,7 +90,7 @@ def index(shared, reviews_csv) -> Path:
             folder / "tiny_reviews-1.0-py3-none-any.whl",
             "tiny_reviews",
             "1.0",
-            {"tiny_reviews/reviews.csv": reviews_csv.read_text()},
+            {"tiny_reviews/reviews.csv": reviews_csv.read_text(encoding="utf-8")},
         )
 
     return made_once(shared / "index", make)

@@ -1,4 +1,6 @@
 # Paths, wildcards and config slices that the rules share.
+import contextlib
+import locale
 import math
 import os
 import re
@@ -18,6 +20,11 @@ from attention_audit.methods import method_function
 from attention_audit.provenance import code_digest, library_versions
 from attention_audit.targets import check_target
 from attention_audit.unique_keys import check_arguments, check_files
+
+# Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,
+# and fails on a label that it lacks. Python asks for the locale each time it opens a file.
+with contextlib.suppress(locale.Error):
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 try:
     # Of two equal keys Snakemake has kept the last, without a word.

@@ -85,7 +85,7 @@ def _schemas_named(tree: ast.Module) -> set[str]:
 @functools.cache
 def _parsed(path: Path) -> tuple[str, set[str]]:
     """Syntax digest of a source file, and the table schemas that it names."""
-    tree = _tree(path.read_text())
+    tree = _tree(path.read_text(encoding="utf-8"))
     return _digest(ast.dump(tree)), _schemas_named(tree)
 
 
@@ -124,7 +124,7 @@ def _with_parents(modules: Iterable[str]) -> set[str]:
 def _dependencies(script: str, modules: tuple[str, ...] = ()) -> frozenset[str]:
     """Every module, ours and external, that a script imports directly or not."""
     graph = _graph()
-    imported = _script_imports((SCRIPTS / script).read_text())
+    imported = _script_imports((SCRIPTS / script).read_text(encoding="utf-8"))
     imported |= {f"{PACKAGE}.{m}" for m in modules}
     direct = imported & graph.modules
     closure = set(direct)
