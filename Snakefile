@@ -30,6 +30,7 @@ rule all:
     default_target: True
     input:
         rules.report_page.output.page,
+        rules.runs.output.table,
         expand(
             "results/figures/{figure}.{format}", figure=FIGURES, format=["pdf", "png"]
         ),

@@ -62,6 +62,7 @@ def snakemake(
         cwd=folder,
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     if done.returncode != 0:
         raise SystemExit(done.stdout + done.stderr)
@@ -74,7 +75,7 @@ def measure(runs: int) -> tuple[int, int, float]:
         folder = Path(name)
         clone(folder)
         settings = grid(runs)
-        (folder / "grid.yaml").write_text(yaml.safe_dump(settings))
+        (folder / "grid.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         _, summary = snakemake(folder, "--summary")
         files = [row.split("\t")[0] for row in summary.splitlines() if "\t" in row][1:]
         for file in files:

@@ -42,7 +42,7 @@ def processor_seconds(command: list[str], folder: Path) -> float:
 
 def start_up(script: Path, folder: Path) -> float:
     """Processor time of a process that imports what a script does, and ends."""
-    tree = ast.parse(script.read_text())
+    tree = ast.parse(script.read_text(encoding="utf-8"))
     imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
     program = PREAMBLE + ast.unparse(ast.Module(imports, []))
     # as `reported` does

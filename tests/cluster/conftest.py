@@ -31,7 +31,7 @@ class Driver:
 
     def __init__(self, folder: Path, environment: dict[str, str], *arguments: str):
         self.log = folder / "driver.log"
-        with self.log.open("w") as out:
+        with self.log.open("w", encoding="utf-8") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", "--directory", folder, *arguments],
                 env=environment,
@@ -44,7 +44,7 @@ class Driver:
 
     @property
     def text(self) -> str:
-        return self.log.read_text()
+        return self.log.read_text(encoding="utf-8")
 
     def wait_for(self, words: str, seconds: float = 120) -> None:
         """Wait until the process has printed the words."""

@@ -119,7 +119,11 @@ class LocalSlurm:
     def command(self, *arguments: str) -> str:
         """The output of one of SLURM's commands, empty where it fails."""
         return subprocess.run(
-            arguments, env=self.environment, capture_output=True, text=True
+            arguments,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
         ).stdout
 
     def _write_configuration(self) -> None:
@@ -131,13 +135,14 @@ class LocalSlurm:
             for node in self.nodes
         )
         (self.folder / "slurm.conf").write_text(
-            TEMPLATE.read_text().format(
+            TEMPLATE.read_text(encoding="utf-8").format(
                 host=host,
                 user=getpass.getuser(),
                 folder=self.folder,
                 controller_port=free_port(),
                 nodes=nodes,
-            )
+            ),
+            encoding="utf-8",
         )
 
     def _write_commands(self) -> None:
@@ -153,7 +158,7 @@ class LocalSlurm:
         folder = self.folder / "bin"
         folder.mkdir(exist_ok=True)
         for name, line in commands.items():
-            (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+            (folder / name).write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
             (folder / name).chmod(0o755)
 
     def _start_munge(self) -> None:

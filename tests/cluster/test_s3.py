@@ -39,7 +39,7 @@ def store(tmp_path, archives):
             return False
         return True
 
-    with (tmp_path / "moto.log").open("w") as log:
+    with (tmp_path / "moto.log").open("w", encoding="utf-8") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "--port", str(port)],
             stdout=log,
@@ -79,7 +79,7 @@ def test_results_in_a_store_are_those_of_a_local_run(store, workdir, tmp_path):
         "SNAKEMAKE_STORAGE_S3_ACCESS_KEY": KEY["aws_access_key_id"],
         "SNAKEMAKE_STORAGE_S3_SECRET_KEY": KEY["aws_secret_access_key"],
     }
-    (tmp_path / "small.yaml").write_text(GRID)
+    (tmp_path / "small.yaml").write_text(GRID, encoding="utf-8")
     everything = pipeline(tmp_path / "small.yaml")
     provider = ["--cores", "2", "--default-storage-provider", "s3"]
     provider += ["--default-storage-prefix", f"s3://{BUCKET}"]

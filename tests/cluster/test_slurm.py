@@ -29,13 +29,18 @@ rule waiting:
 
 def waiting(folder: Path, seconds: int, jobs: int = 1) -> list[str]:
     """Arguments for a workflow of jobs that wait and do nothing else."""
-    (folder / "Snakefile").write_text(WAITING.format(jobs=jobs, seconds=seconds))
+    (folder / "Snakefile").write_text(
+        WAITING.format(jobs=jobs, seconds=seconds), encoding="utf-8"
+    )
     return ["--snakefile", str(folder / "Snakefile")]
 
 
 def attempts(folder: Path) -> list[int]:
     """With which attempt the waiting jobs succeeded."""
-    return [int(path.read_text()) for path in sorted((folder / "done").glob("?"))]
+    return [
+        int(path.read_text(encoding="utf-8"))
+        for path in sorted((folder / "done").glob("?"))
+    ]
 
 
 def running(slurm) -> list[str]:
@@ -95,7 +100,8 @@ def test_job_over_its_memory_runs_again_with_more(slurm, start, workdir):
     assert len(ids) > 1
     assert requests == ["300M", "600M", "1200M", "2400M"][: len(ids)]
     assert "exceeded memory limit" in "".join(
-        path.read_text() for path in (workdir / "logs/slurm").rglob(f"{ids[0]}.log")
+        path.read_text(encoding="utf-8")
+        for path in (workdir / "logs/slurm").rglob(f"{ids[0]}.log")
     )
     assert (workdir / MODEL).exists()
 

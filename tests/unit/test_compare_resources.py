@@ -11,7 +11,9 @@ def benchmark(path, seconds, rss, rule, dataset, mem_mb, runtime):
     path.parent.mkdir(parents=True, exist_ok=True)
     asked = {"mem_mb": mem_mb, "runtime": runtime, "tmpdir": "/tmp"}
     wildcards = {"dataset": dataset} if dataset else {}
-    path.write_text(f"{HEADER}{seconds}\t{rss}\t{rule}\t{wildcards}\t{asked}\n")
+    path.write_text(
+        f"{HEADER}{seconds}\t{rss}\t{rule}\t{wildcards}\t{asked}\n", encoding="utf-8"
+    )
 
 
 def test_largest_use_over_largest_request(tmp_path):
@@ -35,6 +37,6 @@ def test_figures_count_as_one_rule(tmp_path):
 
 
 def test_benchmarks_without_requests_are_named(tmp_path):
-    (tmp_path / "old.tsv").write_text("s\tmax_rss\n1\t2\n")
+    (tmp_path / "old.tsv").write_text("s\tmax_rss\n1\t2\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="--benchmark-extended"):
         table.read_benchmarks(tmp_path)

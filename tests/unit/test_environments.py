@@ -19,13 +19,18 @@ def canonical(name):
 
 def named(file):
     """The packages that a .in file names."""
-    lines = (line.partition("#")[0].strip() for line in file.read_text().splitlines())
+    lines = (
+        line.partition("#")[0].strip()
+        for line in file.read_text(encoding="utf-8").splitlines()
+    )
     return {canonical(re.split(r"[\[=<>~!]", line)[0]) for line in lines if line}
 
 
 def pinned(file):
     """Package to version; anything but an exact pin is an error."""
-    pins = dict(line.split("==") for line in file.read_text().splitlines())
+    pins = dict(
+        line.split("==") for line in file.read_text(encoding="utf-8").splitlines()
+    )
     return {canonical(name): version for name, version in pins.items()}
 
 
@@ -35,7 +40,9 @@ def every_pin():
 
 def conda_pins():
     """What the conda environment installs with pip, as package to version."""
-    environment = yaml.safe_load((ENVS / "environment.yaml").read_text())
+    environment = yaml.safe_load(
+        (ENVS / "environment.yaml").read_text(encoding="utf-8")
+    )
     (by_pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
     pins = {}
     for line in by_pip:
@@ -49,7 +56,7 @@ def conda_pins():
 
 def installed_by(recipe):
     """What a container recipe installs: every file that it gives to pip, resolved."""
-    text = re.sub(r"#.*", "", (ENVS / recipe).read_text())
+    text = re.sub(r"#.*", "", (ENVS / recipe).read_text(encoding="utf-8"))
     # No package may be named on pip's own command line, beside the files.
     ((arguments),) = re.findall(r"pip install ((?:.*\\\n)*.*)", text)
     files = re.findall(r"--requirement /envs/(\S+)", arguments)
@@ -65,14 +72,16 @@ def test_conda_and_the_containers_install_the_pins_and_nothing_else():
 
 
 def test_python_is_the_same_everywhere():
-    environment = yaml.safe_load((ENVS / "environment.yaml").read_text())
+    environment = yaml.safe_load(
+        (ENVS / "environment.yaml").read_text(encoding="utf-8")
+    )
     (conda,) = [d for d in environment["dependencies"] if str(d).startswith("python=")]
     found = {"environment.yaml": conda.removeprefix("python=")}
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     found["Makefile"] = re.search(r"^PYTHON \?= python(\S+)", makefile, re.M)[1]
     for recipe in RECIPES:
         found[recipe] = re.search(
-            r"library/python:([\d.]+)", (ENVS / recipe).read_text()
+            r"library/python:([\d.]+)", (ENVS / recipe).read_text(encoding="utf-8")
         )[1]
     assert set(found.values()) == {"3.11"}, found
 

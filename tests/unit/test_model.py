@@ -240,9 +240,9 @@ def test_damage_is_named(tmp_path):
     with pytest.raises(AuditError, match=r"model\.safetensors: not a whole checkpoint"):
         load_model(weights, settings)
     weights.write_bytes(whole)
-    changed = json.loads(settings.read_text())
+    changed = json.loads(settings.read_text(encoding="utf-8"))
     changed["model"]["n_classes"] = 3
-    settings.write_text(json.dumps(changed))
+    settings.write_text(json.dumps(changed), encoding="utf-8")
     with pytest.raises(AuditError, match="does not fit"):
         load_model(weights, settings)
     with pytest.raises(AuditError, match="no such file"):

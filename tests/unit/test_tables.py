@@ -147,7 +147,7 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, monkeypa
 def test_what_a_killed_process_left_is_overwritten(tmp_path):
     path = tmp_path / "t.parquet"
     with tables.atomic_path(path) as temporary:
-        temporary.write_text("half a table")
+        temporary.write_text("half a table", encoding="utf-8")
         killed = temporary.read_bytes()
     temporary.write_bytes(killed)
     write(path)
@@ -179,6 +179,6 @@ def test_json_is_atomic_and_damage_is_named(tmp_path):
     path = tmp_path / "x.json"
     tables.write_json(path, {"b": 1, "a": [1, 2]})
     assert tables.read_json(path) == {"a": [1, 2], "b": 1}
-    path.write_text('{"a": ')
+    path.write_text('{"a": ', encoding="utf-8")
     with pytest.raises(AuditError, match=r"x\.json: not valid JSON"):
         tables.read_json(path)

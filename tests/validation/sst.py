@@ -72,7 +72,7 @@ def sentence(tree: str) -> tuple[str, int]:
 def documents(folder: Path) -> Iterator[Document]:
     """Sentences that are not neutral, in the source's splits."""
     for split in SPLITS:
-        for line in (folder / f"{split}.txt").read_text().splitlines():
+        for line in (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines():
             text, label = sentence(line)
             if label != 2:
                 yield Document(split, text, "positive" if label > 2 else "negative")

@@ -92,7 +92,7 @@ def reviews_csv(shared, reviews_wheel) -> Path:
         rows.writerow(["text", "label"])
         for document in project.short_reviews(list(documents), 100):
             rows.writerow([document.text, document.label])
-        path.write_text(text.getvalue())
+        path.write_text(text.getvalue(), encoding="utf-8")
 
     return made_once(shared / "reviews.csv", make)
 
@@ -108,7 +108,7 @@ def index(shared, reviews_csv) -> Path:
             "tiny_reviews",
             "1.0",
             {
-                "tiny_reviews/reviews.csv": reviews_csv.read_text(),
+                "tiny_reviews/reviews.csv": reviews_csv.read_text(encoding="utf-8"),
                 # Above 1 MB Snakemake does not compare bytes by itself.
                 "tiny_reviews/ballast.txt": "".join(map(project.digits, range(50_000))),
             },

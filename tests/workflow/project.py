@@ -34,6 +34,7 @@ def _project_files() -> list[Path]:
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     ).stdout
     paths = (Path(name) for name in listed.split("\0") if name)
     return [path for path in paths if (CHECKOUT / path).is_file()]
@@ -54,12 +55,12 @@ def copy(project: Path, folder: Path) -> Path:
 
 
 def config(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / "config.yaml").read_text())
+    return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
 
 
 def write_config(folder: Path, settings: dict[str, Any]) -> None:
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def set_key(folder: Path, key: str, value: Any) -> None:
@@ -75,9 +76,9 @@ def set_key(folder: Path, key: str, value: Any) -> None:
 
 def replace_in(path: Path, old: str, new: str) -> None:
     """Replace the only occurrence of ``old`` in a text file."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def environment(**more: str | Path) -> dict[str, str]:
@@ -97,6 +98,7 @@ def start(folder: Path, *arguments: str | Path, **more: str | Path) -> subproces
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        encoding="utf-8",
     )
 
 

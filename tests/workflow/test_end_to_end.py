@@ -30,6 +30,7 @@ TABLES = {
     "data/reviews/dev.parquet": "examples",
     "data/reviews/test.parquet": "examples",
     "data/reviews/vocabulary.parquet": "vocabulary",
+    "statistics/runs.parquet": "runs",
     "statistics/task.parquet": "task",
     "statistics/summary.parquet": "summary",
     "statistics/comparison.parquet": "comparison",
@@ -116,7 +117,7 @@ def test_a_figure_shows_something_and_keeps_its_numbers(finished, figure):
 
 
 def test_the_report_shows_every_figure(finished):
-    page = (finished / "results/report/index.html").read_text()
+    page = (finished / "results/report/index.html").read_text(encoding="utf-8")
     for figure in FIGURES:
         assert f"../figures/{figure}.png" in page
 
@@ -124,7 +125,9 @@ def test_the_report_shows_every_figure(finished):
 def test_models_learn_and_say_how_well(finished):
     for run in RUNS:
         metrics = json.loads(
-            (finished / f"results/models/{run}/metrics.json").read_text()
+            (finished / f"results/models/{run}/metrics.json").read_text(
+                encoding="utf-8"
+            )
         )
         assert 0 <= metrics["test"]["accuracy"] <= 1
         history = read_table(
@@ -145,7 +148,7 @@ def test_the_configurations_that_come_along_can_be_planned(reviews_wheel, preset
     if preset is not None:
         path = folder / f"workflow/presets/{preset}.yaml"
         options = ["--configfile", path]
-        over = yaml.safe_load(path.read_text())
+        over = yaml.safe_load(path.read_text(encoding="utf-8"))
         settings = merged(settings, over)
     settings = validate(settings, folder / "workflow/schemas/config.schema.yaml")
     # Training is what all else follows from; its jobs are enough to count the runs.
@@ -163,6 +166,16 @@ def merged(base: dict, over: dict) -> dict:
     }
 
 
+def test_labels_of_any_script_need_no_locale_that_has_them(fresh):
+    labels = {"0": "\u5426\u5b9a", "1": "\u0141atwe"}
+    set_key(fresh, "datasets.own.source.labels", labels)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    project.run(fresh, "--cores", "1", OWN, **ascii_only)
+    card = json.loads((fresh / OWN).read_text(encoding="utf-8"))
+    assert set(card["label_names"]) == set(labels.values())
+    assert labels["0"] in (fresh / "logs/prepare/own.tsv").read_text(encoding="utf-8")
+
+
 # --- faults of the user's making ---------------------------------------------------
 
 MODEL = f"results/models/{RUNS[0]}/model.safetensors"
@@ -171,13 +184,17 @@ RAW = "results/raw/tiny_reviews.whl"
 
 
 def own_file(text: str):
-    return lambda folder: (folder / "reviews.csv").write_text(text)
+    return lambda folder: (folder / "reviews.csv").write_text(text, encoding="utf-8")
 
 
 def one_class(folder: Path) -> None:
     path = folder / "reviews.csv"
-    kept = [line for line in path.read_text().splitlines() if not line.endswith(",1")]
-    path.write_text("\n".join(kept) + "\n")
+    kept = [
+        line
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if not line.endswith(",1")
+    ]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
 def diverging(folder: Path) -> None:
@@ -197,6 +214,27 @@ FAULTS = {
         lambda folder: set_key(folder, "training.epochs", 3),
         "all",
         "unknown key 'training.epochs'",
+    ),
+    "a section that stands twice": (
+        lambda folder: (
+            (folder / "config.yaml")
+            .open("a", encoding="utf-8")
+            .write("training: {max_epochs: 1}\n")
+        ),
+        "all",
+        "config.yaml: the key 'training' stands on line",
+    ),
+    "a method whose name is taken": (
+        lambda folder: set_key(
+            folder, "methods.random", {"kind": "gradient", "of": "inputs"}
+        ),
+        "all",
+        "methods.random: the name is taken by what the pipeline itself measures",
+    ),
+    "a figure that is switched off": (
+        lambda folder: None,
+        "results/figures/decision_flips.png",
+        "switched off. Set explanations.flips.enabled to true.",
     ),
     "a wrong checksum": (
         lambda folder: set_key(folder, "archives.tiny_reviews.sha256", "0" * 64),

@@ -1,10 +1,12 @@
 """The experiments as parts of the workflow: all of them on, on real sentences."""
 
 import shutil
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
+from attention_audit.config import RESERVED_METHODS
 from attention_audit.tables import read_table
 from tests.workflow import project
 from tests.workflow.conftest import TARGETS
@@ -32,6 +34,24 @@ def test_every_experiment_has_its_tables_and_figures(explained):
     for target in TARGETS:
         for suffix in (".png", ".pdf", ".parquet"):
             assert (explained / target).with_suffix(suffix).stat().st_size
+
+
+def test_subjects_and_references_are_methods_or_names_that_no_method_may_have(
+    explained,
+):
+    run = _seeded(min(RUNS))
+    paths = [f"explanations/{run}/measures.parquet", f"measures/{run}.parquet"]
+    for path in paths:
+        table = read_table(explained / "results" / path, "measures")
+        names = {
+            name
+            for column in ("subject", "reference")
+            for name in table[column].unique().to_pylist()
+        }
+        others = names - {None} - set(project.config(explained)["methods"])
+        assert others, path
+        for name in others:
+            assert any(fnmatchcase(name, p) for p in RESERVED_METHODS), name
 
 
 def test_there_is_nothing_left_to_do(explained):

@@ -25,7 +25,7 @@ def write(path: Path, number: int) -> None:
     """A few texts that hold the word ``n{number}``."""
     rows = [f"text n{number} w{i},{'ab'[i % 2]}" for i in range(4)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["text,label", *rows, ""]))
+    path.write_text("\n".join(["text,label", *rows, ""]), encoding="utf-8")
 
 
 def test_exactly_the_named_files_are_read(fresh):

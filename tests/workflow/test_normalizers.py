@@ -20,7 +20,7 @@ from tests.workflow import project
 
 SCRIPTS = project.CHECKOUT / "workflow/scripts"
 CONFIG = validate(
-    yaml.safe_load((project.CHECKOUT / "config.yaml").read_text()),
+    yaml.safe_load((project.CHECKOUT / "config.yaml").read_text(encoding="utf-8")),
     project.CHECKOUT / "workflow/schemas/config.schema.yaml",
 )
 # An instance of every kind, and of every setting that is more than a number.

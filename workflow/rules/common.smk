@@ -1,4 +1,6 @@
 # Paths, wildcards and config slices that the rules share.
+import contextlib
+import locale
 import math
 import os
 import re
@@ -12,14 +14,24 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
-from attention_audit.config import check_target, grid, validate
+from attention_audit.config import grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figures_of
 from attention_audit.methods import EFFECTS, method_function
 from attention_audit.provenance import code_digest, file_digest, library_versions
+from attention_audit.targets import check_target
+from attention_audit.unique_keys import check_arguments, check_files
+
+# Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,
+# and fails on a label that it lacks. Python asks for the locale each time it opens a file.
+with contextlib.suppress(locale.Error):
+    locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 try:
+    # Of two equal keys Snakemake has kept the last, without a word.
+    check_files(workflow.configfiles)
+    check_arguments(sys.argv[1:])
     config = validate(config, WORKFLOW_FILES / "schemas/config.schema.yaml")
     # Snakemake tells the targets only after it has read the rules, and would then say
     # no more than that no rule makes an undeclared one.

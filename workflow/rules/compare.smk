@@ -6,6 +6,24 @@ COMPARE_MB = 400 + 0.05 * AUDITED
 COMPARE_MINUTES = 10 + 1e-6 * AUDITED * config["statistics"]["bootstrap_draws"]
 
 
+rule runs:
+    output:
+        table="results/statistics/runs.parquet",
+    log:
+        "logs/compare/runs.log",
+    benchmark:
+        "logs/compare/runs.tsv"
+    # It reads nothing and takes no time.
+    localrule: True
+    params:
+        **made_by("tabulate_runs.py"),
+        runs=[asdict(run) | {"path": run.path} for run in RUNS],
+    message:
+        "The runs of the grid"
+    script:
+        "../scripts/tabulate_runs.py"
+
+
 rule task:
     input:
         metrics=of_runs("results/models/{run}/metrics.json"),

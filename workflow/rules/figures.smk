@@ -4,6 +4,11 @@ ORDER = {
     "datasets": [d for d in config["grid"]["datasets"] if d in DATASETS],
     **{axis: config["grid"][axis] for axis in ["encoders", "scorers", "normalizers"]},
     "methods": list(config["methods"]),
+    "hidden_methods": [
+        name
+        for name, method in config["methods"].items()
+        if method["of"] == "hidden_states"
+    ],
 }
 
 # Tables with the methods among their subjects.
@@ -34,7 +39,8 @@ for figure, tables in FIGURES.items():
             "draw"
         resources:
             mem_mb=memory(lambda w: 500),
-            runtime=growing(lambda w: 5),
+            # a quarter of a minute a full page
+            runtime=growing(lambda w: 10),
         params:
             **made_by("draw.py", f"figures.{figure}:draw"),
             figure=figure,
@@ -42,7 +48,7 @@ for figure, tables in FIGURES.items():
             order={
                 axis: names
                 for axis, names in ORDER.items()
-                if axis != "methods" or OF_METHODS & set(tables)
+                if not axis.endswith("methods") or OF_METHODS & set(tables)
             },
         message:
             f"Drawing {figure}"

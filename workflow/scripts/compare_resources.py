@@ -62,5 +62,6 @@ def compare(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")
     logs = Path(sys.argv[1] if len(sys.argv) > 1 else "logs")
     print(compare(read_benchmarks(logs)).to_string())

@@ -5,7 +5,7 @@ import importlib
 import pyarrow as pa
 
 from attention_audit.errors import reported
-from attention_audit.figures.style import save_figure
+from attention_audit.figures.style import save_pages
 from attention_audit.provenance import record
 from attention_audit.tables import read_table, write_table
 
@@ -17,7 +17,7 @@ with reported(snakemake.log[0]):
         name: read_table(path, name).to_pandas()
         for name, path in snakemake.input.items()
     }
-    figure, rows = module.draw(tables, params.order)
+    pages, rows = module.draw(tables, params.order)
     numbers = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
     write_table(snakemake.output.numbers, numbers.schema, numbers, provenance)
-    save_figure(figure, {"png": snakemake.output.png, "pdf": snakemake.output.pdf})
+    save_pages(pages, {"png": snakemake.output.png, "pdf": snakemake.output.pdf})

@@ -22,6 +22,8 @@ def main() -> int:
         "--json", action="store_true", help="everything recorded, config slices too"
     )
     arguments = parser.parse_args()
+    # A terminal that lacks a letter of a name gets its code.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
         files = trace(arguments.result)
     except AuditError as error:

@@ -14,7 +14,7 @@ with reported(snakemake.log[0]):
         for name in ("task", "summary", "comparison")
     )
     figures = {
-        name: (picture, Path(caption).read_text())
+        name: (picture, Path(caption).read_text(encoding="utf-8"))
         for name, picture, caption in zip(
             params.figures,
             snakemake.input.figures,
@@ -31,7 +31,7 @@ with reported(snakemake.log[0]):
         report.data_table([read_json(card) for card in snakemake.input.cards]),
     ]
     report.write_page(
-        Path(snakemake.input.template).read_text(),
+        Path(snakemake.input.template).read_text(encoding="utf-8"),
         figures,
         tables,
         params.n_runs,

@@ -22,7 +22,7 @@ def _stalling(source, target, **options):
     if str(target).endswith(_before):
         if _left == 0:
             marker = Path(os.environ["STALL_MARKER"])
-            marker.with_suffix(".new").write_text(str(os.getpid()))
+            marker.with_suffix(".new").write_text(str(os.getpid()), encoding="utf-8")
             _replace(marker.with_suffix(".new"), marker)
             time.sleep(600)
         _left -= 1

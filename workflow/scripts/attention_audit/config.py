@@ -8,11 +8,11 @@ that name the key and the fix, and adds the checks that span several keys.
 import itertools
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path, PurePosixPath
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
 from attention_audit.errors import AuditError, suggestion
+from attention_audit.unique_keys import read_yaml
 
 # The axes of the grid, in the order of a run's path, with the section that declares
 # their instances. The fifth axis, the seed, is a number and not declared.
@@ -30,8 +31,29 @@ AXES = {
     "normalizer": "normalizers",
 }
 
-# Tables that stand beside those of the methods, whose names they share a folder with.
-RESERVED_METHODS = ("attention", "heads", "influence")
+# What a method may not be called, as shell patterns: a method's name is a subject and a
+# reference of measures, and these are others. Two of one name could not be told apart.
+RESERVED_METHODS = (
+    # subjects: the weights, what they lead to, and the rankings of erasure and flips
+    "attention",
+    "attention_gradient",
+    "hidden_states",
+    "prediction",
+    "random",
+    # references: what influences, other weights, and other models
+    "inputs",
+    "adversarial*",
+    "other_seeds",
+    "shuffled_*",
+    "trained_*",
+    "uniform",
+    # tables about attention, which are no importance
+    "heads",
+    "influence",
+)
+
+# Sections whose names are parts of paths, which some disks fold to one case.
+IN_PATHS = (*AXES.values(), "archives", "methods")
 
 MAX_REPORTED = 5
 
@@ -72,7 +94,7 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     Raises `AuditError` with a line for each of the first few faults, the most
     telling first.
     """
-    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    schema = read_yaml(schema_path)
     validator = _Validator(schema)
     _raise_any(_wrong_keys(config))
     config = _unrolled(config)
@@ -94,36 +116,6 @@ def grid(config: Mapping[str, Any]) -> list[Run]:
         for run in runs
         if not any(_matches(run, entry) for entry in config["exclude"])
     ]
-
-
-def check_target(target: str, config: Mapping[str, Any]) -> None:
-    """Raise an `AuditError` where a requested path names what is not declared.
-
-    Checks ``results/data/{dataset}/...``, ``results/models/{run}/...``,
-    ``results/attributions/{run}/...`` and ``results/measures/{run}.parquet``.
-    A declared run need not be in the grid; paths of other shapes pass.
-    """
-    match PurePosixPath(target).parts:
-        case ("results", "data", dataset, _, *_):
-            names: tuple[str, ...] = (dataset,)
-        case ("results", "models" | "attributions", d, e, s, n, seed, _, *_):
-            names = (d, e, s, n, seed)
-        case ("results", "measures", d, e, s, n, file) if file.endswith(".parquet"):
-            names = (d, e, s, n, file.removesuffix(".parquet"))
-        case _:
-            return
-    for (axis, section), name in zip(AXES.items(), names, strict=False):
-        if name not in config[section]:
-            raise AuditError(
-                f"{target}: {axis} '{name}' is not declared under {section} in the "
-                f"config.{suggestion(name, config[section])}"
-            )
-    # A leading zero would make one run reachable under two paths.
-    if len(names) > len(AXES) and not re.fullmatch(r"seed(0|[1-9][0-9]*)", names[-1]):
-        raise AuditError(
-            f"{target}: seed '{names[-1]}' should be the word seed and a whole number, "
-            "such as seed0"
-        )
 
 
 def _matches(run: Run, entry: Mapping[str, Any]) -> bool:
@@ -509,12 +501,7 @@ def _inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
                 f"encoders.{name}.hidden_size must be a multiple of heads "
                 f"({encoder['heads']}), got {encoder['hidden_size']}"
             )
-    for name in RESERVED_METHODS:
-        if name in config["methods"]:
-            yield (
-                f"methods.{name}: the name is taken by a table of the pipeline. "
-                "Choose another."
-            )
+    yield from _name_faults(config)
     yield from _explanation_faults(config)
     influence = config["influence"]
     if influence["matrices"] > influence["instances"]:
@@ -524,8 +511,38 @@ def _inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _name_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """Names that could not be told apart from others, in tables or on a disk."""
+    for name in config["methods"]:
+        if any(fnmatchcase(name.lower(), pattern) for pattern in RESERVED_METHODS):
+            yield (
+                f"methods.{name}: the name is taken by what the pipeline itself "
+                "measures. Choose another."
+            )
+    for section in IN_PATHS:
+        folded: dict[str, str] = {}
+        for name in config[section]:
+            if name.lower() in folded:
+                yield (
+                    f"{section}: '{folded[name.lower()]}' and '{name}' differ by case "
+                    "alone, and are one folder on some disks. Rename one of them."
+                )
+            folded[name.lower()] = name
+
+
 def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
-    """Experiments that refer to an instance which is missing or of another kind."""
+    """Settings of experiments that cannot be followed."""
+    trained = config["explanations"]["adversarial_training"]["weights"]
+    guiding = config["explanations"]["diagnostics"]["adversary_weight"]
+    for key, weight in (
+        *((f"adversarial_training.weights[{i}]", w) for i, w in enumerate(trained)),
+        ("diagnostics.adversary_weight", guiding),
+    ):
+        if float(f"{weight:g}") != weight:
+            yield (
+                f"explanations.{key} is part of a path with 6 digits, got {weight!r}. "
+                f"Write {weight:g}."
+            )
     for experiment, field, section, kind in (
         ("uniform", "normalizer", "normalizers", "uniform"),
         ("diagnostics", "encoder", "encoders", "average"),

@@ -53,7 +53,10 @@ def reported(log: str | Path) -> Iterator[None]:
     # object by object to free it: a fifth of a short job's time, where torch is in it.
     gc.freeze()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log, mode="w")
+    # What a file name holds that is no text is escaped, as on stderr.
+    handler = logging.FileHandler(
+        log, mode="w", encoding="utf-8", errors="backslashreplace"
+    )
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("attention_audit")
     logger.addHandler(handler)

@@ -59,7 +59,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
             with safetensors.safe_open(path, "numpy") as file:
                 found = (file.metadata() or {})[METADATA_KEY.decode()]
         elif path.suffix == ".json":
-            return json.loads(path.read_text())["provenance"]
+            return json.loads(path.read_text(encoding="utf-8"))["provenance"]
         else:
             return None
         return json.loads(found)

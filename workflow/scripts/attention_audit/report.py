@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -66,11 +67,15 @@ def _wide(
     rows: pd.DataFrame, column: str, order: Mapping[str, Sequence[str]], text: pd.Series
 ) -> tuple[list[str], list[list[str]]]:
     """One row a cell of the grid and one column a value of ``column``."""
+    if rows.empty:
+        return list(CELL), []
+    # Cells stay in the index: a method may have the name of one of its columns.
     wide = rows.assign(text=text).pivot(index=CELL, columns=column, values="text")
-    wide = _sorted(wide.reset_index(), order)
-    names = [name for name in wide.columns if name not in CELL]
-    columns = [*CELL, *(name.replace("_", " ") for name in names)]
-    return columns, wide[[*CELL, *names]].fillna("–").values.tolist()
+    wide = wide.reindex(
+        pd.MultiIndex.from_frame(_sorted(wide.index.to_frame(index=False), order))
+    ).fillna("–")
+    columns = [*CELL, *(name.replace("_", " ") for name in wide.columns)]
+    return columns, [[*cell, *wide.loc[cell]] for cell in wide.index]
 
 
 def score_table(task: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
@@ -176,7 +181,14 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
         "columns": ["dataset", "train", "dev", "test", "classes", "left out"],
         "rows": rows,
         "names": 1,
+        # lists, which may be long
+        "wrapped": ["classes", "left out"],
     }
+
+
+def _relative(path: str | Path, folder: Path) -> str:
+    """A file's address in a page of ``folder``."""
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
 
 
 def write_page(
@@ -195,12 +207,14 @@ def write_page(
         axes="; ".join(
             f"{axis} {', '.join(names)}"
             for axis, names in order.items()
-            if axis != "methods"
+            if not axis.endswith("methods")
         ),
         figures=[
             {
+                "id": name,
                 "name": name.replace("_", " "),
-                "path": Path(os.path.relpath(picture, folder)).as_posix(),
+                "path": _relative(picture, folder),
+                "pdf": _relative(Path(picture).with_suffix(".pdf"), folder),
                 "caption": Markup(caption_html(caption)),
             }
             for name, (picture, caption) in figures.items()
@@ -208,4 +222,4 @@ def write_page(
         tables=tables,
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(page)
+        temporary.write_text(page, encoding="utf-8")

@@ -192,7 +192,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("reference", pa.string(), _NULLABLE),
         ("value", pa.float64(), _NULLABLE),
     ),
-    # compare: over instances and seeds; null where undefined
+    # compare: the runs of the present grid, for files of earlier grids stay; a path is
+    # the run's folder below that of a stage
+    "runs": _schema(("path", pa.string())),
+    # over instances and seeds; null where undefined
     "summary": _schema(
         ("dataset", pa.string()),
         ("encoder", pa.string()),

@@ -91,6 +91,7 @@ def fetch_archive(
             capture_output=True,
             text=True,
             errors="replace",
+            encoding="utf-8",
         )
         if pip.returncode != 0:
             raise AuditError(

@@ -269,13 +269,15 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 def write_json(path: str | Path, value: Any) -> None:
     """Write sorted, indented JSON atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(
+            json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: str | Path) -> Any:
     """Read JSON; a missing or damaged file is named."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to build it.") from error
     except ValueError as error:

@@ -1,17 +1,14 @@
 """How far models can be trained away from a run's attention, and at what cost."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.experiments import panels_by_normalizer
-from attention_audit.figures.style import (
-    MARKERS,
-    PALETTE,
-    Order,
-    legend_below,
-    measured,
-)
+from attention_audit.figures.experiments import pages_by_normalizer
+from attention_audit.figures.style import Order, measured, series_style
 
 SERIES = {
     "trained_jsd": "adversaries trained on JSD",
@@ -21,7 +18,9 @@ SERIES = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Divergence of attention against the distance of outputs, a point a lambda."""
     keys = ["dataset", "encoder", "scorer", "normalizer", "model", "reference"]
     attention, outputs = (
@@ -36,39 +35,43 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
     )
     # A run whose weights are frozen has no adversaries.
     rows = rows[rows["normalizer"].isin(rows[parts[0].notna()]["normalizer"])]
-    figure, panels = panels_by_normalizer(
-        rows,
-        order,
-        "distance of outputs (TVD)",
-        "divergence of attention\n(JSD, nats)",
-    )
     weights = sorted(rows["weight"].dropna().unique())
     sizes = dict(zip(weights, np.linspace(10, 60, len(weights)), strict=True))
-    for panel, part in panels:
+
+    def fill(axes: Axes, part: pd.DataFrame) -> None:
         for i, series in enumerate(SERIES):
             points = part[part["series"] == series].sort_values("weight")
-            panel.plot(
+            style = series_style(i)
+            axes.plot(
                 points["mean_tvd"],
                 points["mean_jsd"],
-                color=PALETTE[i],
+                color=style["color"],
                 linewidth=1 if series.startswith("trained") else 0,
             )
-            panel.scatter(
+            axes.scatter(
                 points["mean_tvd"],
                 points["mean_jsd"],
                 s=points["weight"].map(sizes).fillna(30),
-                marker=MARKERS[i],
-                color=PALETTE[i],
+                **style,
                 alpha=0.7,
             )
-        panel.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":")
-    # Drawn for the legend alone: a series, whatever its sizes, and a size.
-    first = figure.axes[0]
-    for i, (series, label) in enumerate(SERIES.items()):
-        line = "-" if series.startswith("trained") else ""
-        first.plot([], [], marker=MARKERS[i], ls=line, color=PALETTE[i], label=label)
-    for weight, size in sizes.items():
-        label = rf"$\lambda$ = {weight:g}"
-        first.scatter([], [], s=size, color="grey", label=label)
-    legend_below(figure, first, columns=len(SERIES) + len(sizes))
-    return figure, rows
+        axes.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":")
+
+    def key(axes: Axes) -> None:
+        # a series, whatever its sizes, and a size
+        for i, (series, label) in enumerate(SERIES.items()):
+            line = "-" if series.startswith("trained") else ""
+            axes.plot([], [], ls=line, **series_style(i), label=label)
+        for weight, size in sizes.items():
+            axes.scatter([], [], s=size, color="grey", label=f"λ = {weight:g}")
+
+    pages = pages_by_normalizer(
+        rows,
+        order,
+        fill,
+        x_label="distance of outputs (TVD)",
+        y_label="divergence of attention\n(JSD, nats)",
+        key=key,
+        legend_columns=len(SERIES) + len(sizes),
+    )
+    return pages, rows

@@ -1,29 +1,39 @@
 """Attention sparsity by normalizer: how many positions get any weight?"""
 
+from collections.abc import Iterator
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
     Order,
-    grid_of_panels,
-    legend_below,
+    category_size,
     measured,
     models,
+    normalizers,
+    panel_pages,
     points_by_normalizer,
 )
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Share of positions in the support, mean over instances and seeds."""
     rows = measured(tables["summary"], "support_share", "attention")
     model_names = models(rows, order)
-    figure, axes = grid_of_panels(1, len(order["datasets"]))
-    for panel, dataset in zip(axes[0], order["datasets"], strict=True):
-        points_by_normalizer(
-            panel, rows[rows["dataset"] == dataset], order, model_names
-        )
-        panel.set_title(dataset)
-    axes[0, 0].set_ylim(0, 1.05)
-    axes[0, 0].set_ylabel("share of positions with weight")
-    legend_below(figure, axes[0, 0])
-    return figure, rows
+
+    def fill(axes: Axes, _: None, dataset: str) -> None:
+        points_by_normalizer(axes, rows[rows["dataset"] == dataset], order, model_names)
+        axes.set_ylim(0, 1.05)
+
+    pages = panel_pages(
+        [None],
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: dataset,
+        y_label=lambda _: "share of positions with weight",
+        size=category_size(normalizers(rows, order), len(model_names)),
+    )
+    return pages, rows

@@ -1,14 +1,18 @@
 """Co-indexed influence: does a hidden state stand for the input at its position?"""
 
+from collections.abc import Iterator
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
     Order,
-    grid_of_panels,
-    legend_below,
+    category_size,
     measured,
     models,
+    normalizers,
+    panel_pages,
     points_by_normalizer,
 )
 
@@ -19,18 +23,26 @@ PANELS = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Share and rank of the co-indexed input, and how spread out influence is."""
     rows = pd.concat([measured(tables["summary"], measure) for measure in PANELS])
     model_names = models(rows, order)
-    figure, axes = grid_of_panels(len(PANELS), len(order["datasets"]), share_y="row")
-    for line, (measure, label) in zip(axes, PANELS.items(), strict=True):
-        for panel, dataset in zip(line, order["datasets"], strict=True):
-            part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]
-            points_by_normalizer(panel, part, order, model_names)
-            panel.set_ylim(0, 1.05)
-        line[0].set_ylabel(label)
-    for panel, dataset in zip(axes[0], order["datasets"], strict=True):
-        panel.set_title(dataset)
-    legend_below(figure, axes[0, 0])
-    return figure, rows
+
+    def fill(axes: Axes, measure: str, dataset: str) -> None:
+        part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]
+        points_by_normalizer(axes, part, order, model_names)
+        axes.set_ylim(0, 1.05)
+
+    pages = panel_pages(
+        list(PANELS),
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: dataset,
+        title_once=True,
+        y_label=PANELS.__getitem__,
+        share_y="row",
+        size=category_size(normalizers(rows, order), len(model_names)),
+    )
+    return pages, rows

@@ -1,9 +1,11 @@
 """How many weights must go before the decision flips, by order of removal."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from attention_audit.figures.experiments import panels_by_measure
+from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.style import Order, measured
 
 MEASURES = {
@@ -17,7 +19,9 @@ ORDERS = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Means with intervals; the whole support where the decision never flips."""
     rows = pd.concat([measured(tables["explanation_summary"], m) for m in MEASURES])
-    return panels_by_measure(rows, order, MEASURES, "subject", ORDERS), rows
+    return pages_by_measure(rows, order, MEASURES, "subject", ORDERS), rows

@@ -1,6 +1,7 @@
 """What the figures of the experiments share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,15 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
-    MARKERS,
-    PALETTE,
     Order,
     category_axis,
+    category_size,
     dodge,
-    grid_of_panels,
     interval_errors,
-    legend_below,
     models,
+    normalizers,
+    panel_pages,
+    series_style,
     with_model,
 )
 
@@ -31,15 +32,16 @@ def series_by_normalizer(
 
     ``labels`` holds what each value is called, in order.
     """
-    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
+    names = normalizers(rows, order)
     for i, (value, label) in enumerate(labels.items()):
         part = rows[rows[column] == value].set_index("normalizer").reindex(names)
+        style = series_style(i)
         axes.errorbar(
             np.arange(len(names)) + dodge(i, len(labels)),
             part["mean"],
             yerr=interval_errors(part),
-            fmt=MARKERS[i % len(MARKERS)],
-            color=PALETTE[i % len(PALETTE)],
+            fmt=style["marker"],
+            color=style["color"],
             label=label,
             capsize=1.5,
             markersize=4,
@@ -47,110 +49,119 @@ def series_by_normalizer(
     category_axis(axes, names)
 
 
-def panels_by_measure(
+def pages_by_measure(
     rows: pd.DataFrame,
     order: Order,
     measures: Mapping[str, str],
     column: str,
     labels: Mapping[str, str],
-) -> Figure:
+) -> Iterator[Figure]:
     """A row of panels a model and measure, a column a dataset.
 
     ``rows`` are those of a summary with their model; ``measures`` holds the label of
     the y axis for each measure.
     """
-    lines = [(m, measure) for measure in measures for m in models(rows, order)]
-    figure, axes = grid_of_panels(len(lines), len(order["datasets"]), share_y="row")
-    for line, (model, measure) in zip(axes, lines, strict=True):
-        for panel, dataset in zip(line, order["datasets"], strict=True):
-            part = rows[
-                (rows["dataset"] == dataset)
-                & (rows["model"] == model)
-                & (rows["measure"] == measure)
-            ]
-            series_by_normalizer(panel, part, order, column, labels)
-            panel.set_title(f"{dataset}, {model}")
-        line[0].set_ylabel(measures[measure])
-    legend_below(figure, axes[0, 0])
-    return figure
+
+    def fill(axes: Axes, line: tuple[str, str], dataset: str) -> None:
+        measure, model = line
+        part = rows[
+            (rows["dataset"] == dataset)
+            & (rows["model"] == model)
+            & (rows["measure"] == measure)
+        ]
+        series_by_normalizer(axes, part, order, column, labels)
+
+    return panel_pages(
+        [(measure, model) for measure in measures for model in models(rows, order)],
+        order["datasets"],
+        fill,
+        title=lambda line, dataset: f"{dataset}, {line[1]}",
+        y_label=lambda line: measures[line[0]],
+        share_y="row",
+        size=category_size(normalizers(rows, order), len(labels)),
+    )
 
 
-def panels_by_normalizer(
-    rows: pd.DataFrame, order: Order, x_label: str, y_label: str
-) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """A row of panels a normalizer, a column a dataset and model; and the rows of each.
+def pages_by_normalizer(
+    rows: pd.DataFrame,
+    order: Order,
+    fill: Callable[[Axes, pd.DataFrame], None],
+    *,
+    x_label: str,
+    y_label: str,
+    **more: Any,
+) -> Iterator[Figure]:
+    """A row of panels a normalizer, a column a dataset and model.
 
-    ``rows`` come with their model.
+    ``rows`` come with their model; ``fill(axes, rows)`` draws those of one panel.
+    ``more`` goes to `panel_pages`.
     """
-    columns = [(d, m) for d in order["datasets"] for m in models(rows, order)]
-    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
-    figure, axes = grid_of_panels(len(names), len(columns), sharex=True)
-    panels = []
-    for line, normalizer in zip(axes, names, strict=True):
-        for panel, (dataset, model) in zip(line, columns, strict=True):
-            part = rows[
-                (rows["dataset"] == dataset)
-                & (rows["model"] == model)
-                & (rows["normalizer"] == normalizer)
-            ]
-            panel.set_title(f"{normalizer}\n{dataset}, {model}")
-            panels.append((panel, part))
-        line[0].set_ylabel(y_label)
-    for panel in axes[-1]:
-        panel.set_xlabel(x_label)
-    return figure, panels
+
+    def fill_cell(axes: Axes, normalizer: str, column: tuple[str, str]) -> None:
+        dataset, model = column
+        part = rows[
+            (rows["dataset"] == dataset)
+            & (rows["model"] == model)
+            & (rows["normalizer"] == normalizer)
+        ]
+        fill(axes, part)
+
+    return panel_pages(
+        normalizers(rows, order),
+        [(d, m) for d in order["datasets"] for m in models(rows, order)],
+        fill_cell,
+        title=lambda normalizer, column: f"{normalizer}\n{column[0]}, {column[1]}",
+        x_label=x_label,
+        y_label=lambda _: y_label,
+        share_x=True,
+        **more,
+    )
 
 
-def point_panels(
+def point_pages(
     points: pd.DataFrame, order: Order, y_label: str, classes: bool
-) -> Figure:
+) -> Iterator[Figure]:
     """Values of instances against their largest weight: a row a normalizer.
 
-    A column is a dataset and model. Colours tell predicted classes apart where
-    ``classes`` says so; lines are medians within `BINS`.
+    A column is a dataset and model. Colours and markers tell predicted classes apart
+    where ``classes`` says so; lines are medians within `BINS`.
     """
     rows = with_model(points)
-    figure, panels = panels_by_normalizer(
-        rows, order, "largest attention weight", y_label
-    )
-    for panel, part in panels:
+
+    def fill(axes: Axes, part: pd.DataFrame) -> None:
         groups = part.groupby("predicted") if classes else [(0, part)]
         for value, group in groups:
-            _scatter_with_medians(panel, group, int(value), classes)
-        panel.set_xlim(0, 1.02)
-    if classes:
-        _class_legend(figure, sorted(rows["predicted"].unique()))
-    return figure
+            _scatter_with_medians(axes, group, int(value))
+        axes.set_xlim(0, 1.02)
+
+    def key(axes: Axes) -> None:
+        for value in sorted(rows["predicted"].unique()):
+            label = f"predicted class {value}"
+            axes.plot([], [], linestyle="", **series_style(int(value)), label=label)
+
+    return pages_by_normalizer(
+        rows,
+        order,
+        fill,
+        x_label="largest attention weight",
+        y_label=y_label,
+        key=key if classes else None,
+    )
 
 
-def _scatter_with_medians(
-    panel: Axes, group: pd.DataFrame, value: int, classes: bool
-) -> None:
-    color = PALETTE[value % len(PALETTE)]
-    marker = MARKERS[value % len(MARKERS)] if classes else "o"
-    panel.plot(
+def _scatter_with_medians(axes: Axes, group: pd.DataFrame, value: int) -> None:
+    style = series_style(value)
+    axes.plot(
         group["max_attention"],
         group["value"],
-        marker,
-        color=color,
+        linestyle="",
+        **style,
         alpha=0.35,
         markersize=2.5,
         markeredgewidth=0,
     )
     bins = np.clip(np.digitize(group["max_attention"], BINS) - 1, 0, len(BINS) - 2)
     for index, median in group["value"].groupby(bins).median().items():
-        panel.hlines(median, BINS[index], BINS[index + 1], color=color, linewidth=1.6)
-
-
-def _class_legend(figure: Figure, values: Sequence[int]) -> None:
-    handles = [
-        figure.axes[0].plot(
-            [],
-            [],
-            MARKERS[v % len(MARKERS)],
-            color=PALETTE[v % len(PALETTE)],
-            label=f"predicted class {v}",
-        )[0]
-        for v in values[: len(MARKERS)]
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+        axes.hlines(
+            median, BINS[index], BINS[index + 1], color=style["color"], linewidth=1.6
+        )

@@ -1,9 +1,11 @@
 """Comprehensiveness and sufficiency of attention and of every importance."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from attention_audit.figures.experiments import panels_by_measure
+from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.style import Order, measured
 
 MEASURES = {
@@ -12,9 +14,11 @@ MEASURES = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Means over the shares of tokens, with intervals, beside the random order."""
     rows = pd.concat([measured(tables["explanation_summary"], m) for m in MEASURES])
     subjects = ["attention", *order["methods"], "random"]
     labels = {subject: subject.replace("_", " ") for subject in subjects}
-    return panels_by_measure(rows, order, MEASURES, "subject", labels), rows
+    return pages_by_measure(rows, order, MEASURES, "subject", labels), rows

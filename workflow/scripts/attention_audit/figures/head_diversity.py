@@ -1,12 +1,17 @@
 """Heads of self-attention: how far apart they are, and how sparse."""
 
+from collections.abc import Iterator
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
     Order,
-    grid_of_panels,
-    legend_below,
+    category_size,
+    models,
+    normalizers,
+    panel_pages,
     points_by_normalizer,
     with_model,
 )
@@ -18,33 +23,45 @@ LABELS = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Diversity, sparsity and null rate of layers, means over instances and seeds."""
     summary = tables["head_summary"]
     rows = with_model(summary[summary["head"].isna()])
     rows = rows[rows["measure"].isin(LABELS)]
-    rows = rows.assign(
-        model=rows["model"] + ", layer " + (rows["layer"] + 1).astype(str)
-    )
     # Only weights that may all be zero have anything to show there.
     without = rows["measure"] == "null"
     if not rows.loc[without, "mean"].any():
         rows = rows[~without]
-    models = sorted(rows["model"].unique())
-    shown = [measure for measure in LABELS if measure in set(rows["measure"])]
-    figure, axes = grid_of_panels(
-        len(shown), len(order["datasets"]), share_y="row", sharex=True
+    layers = [
+        (model, layer)
+        for model in models(rows, order)
+        for layer in sorted(rows[rows["model"] == model]["layer"].unique())
+    ]
+    series = [f"{model}, layer {layer + 1}" for model, layer in layers]
+    rows = rows.assign(
+        model=rows["model"] + ", layer " + (rows["layer"] + 1).astype(str)
     )
-    for line, measure in zip(axes, shown, strict=True):
-        for panel, dataset in zip(line, order["datasets"], strict=True):
-            part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]
-            points_by_normalizer(panel, part, order, models)
-        line[0].set_ylabel(LABELS[measure])
+
+    def fill(axes: Axes, measure: str, dataset: str) -> None:
+        part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]
+        points_by_normalizer(axes, part, order, series)
         if measure == "divergence":
-            line[0].set_ylim(bottom=-0.02)
+            axes.set_ylim(bottom=-0.02)
         else:
-            line[0].set_ylim(-0.03, 1.03)
-    for panel, dataset in zip(axes[0], order["datasets"], strict=True):
-        panel.set_title(dataset)
-    legend_below(figure, axes[0, 0], columns=2)
-    return figure, rows
+            axes.set_ylim(-0.03, 1.03)
+
+    pages = panel_pages(
+        [measure for measure in LABELS if measure in set(rows["measure"])],
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: dataset,
+        title_once=True,
+        y_label=LABELS.__getitem__,
+        share_y="row",
+        share_x=True,
+        size=category_size(normalizers(rows, order), len(series)),
+        legend_columns=2,
+    )
+    return pages, rows

@@ -1,20 +1,25 @@
 """Dispersion of importance against that of attention."""
 
+from collections.abc import Iterator
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
     Order,
-    grid_of_panels,
-    legend_below,
     lines_by_sparsity,
     measured,
     models,
-    title_over_names,
+    names_height,
+    names_size,
+    panel_pages,
 )
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Does sparse attention come with a sparse set of influential inputs?"""
     dispersion = measured(tables["summary"], "dispersion")
     of_attention = dispersion[dispersion["subject"] == "attention"]
@@ -23,20 +28,23 @@ def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.Data
         of_attention[[*keys, "mean"]].rename(columns={"mean": "attention_dispersion"}),
         on=keys,
     )
-    model_names = models(rows, order)
-    figure, axes = grid_of_panels(len(model_names), len(order["datasets"]))
-    for line, model in zip(axes, model_names, strict=True):
-        for panel, dataset in zip(line, order["datasets"], strict=True):
-            part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
-            panel.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":")
-            panel.set_xlim(0, 1.02)
-            panel.set_ylim(0, 1.02)
-            lines_by_sparsity(
-                panel, part, "attention_dispersion", "subject", order["methods"]
-            )
-            title_over_names(panel, f"{dataset}, {model}", order["normalizers"])
-        line[0].set_ylabel("dispersion of importance")
-    for panel in axes[-1]:
-        panel.set_xlabel("dispersion of attention")
-    legend_below(figure, axes[0, 0], columns=2)
-    return figure, rows
+
+    def fill(axes: Axes, model: str, dataset: str) -> None:
+        part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
+        axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":")
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.02)
+        lines_by_sparsity(axes, part, "attention_dispersion", "subject", order)
+
+    pages = panel_pages(
+        models(rows, order),
+        order["datasets"],
+        fill,
+        title=lambda model, dataset: f"{dataset}, {model}",
+        title_pad=names_height(order["normalizers"]),
+        y_label=lambda model: "dispersion of importance",
+        x_label="dispersion of attention",
+        size=names_size(order["normalizers"]),
+        legend_columns=2,
+    )
+    return pages, rows

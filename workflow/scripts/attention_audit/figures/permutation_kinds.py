@@ -1,9 +1,11 @@
 """Shuffles of all weights, within the support, and across its border."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from attention_audit.figures.experiments import panels_by_measure
+from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.style import Order, measured
 
 KINDS = {
@@ -13,8 +15,10 @@ KINDS = {
 }
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Mean over instances of the median output difference, by what is shuffled."""
     rows = measured(tables["explanation_summary"], "permutation_difference")
     labels = {"permutation_difference": "median output difference"}
-    return panels_by_measure(rows, order, labels, "reference", KINDS), rows
+    return pages_by_measure(rows, order, labels, "reference", KINDS), rows

@@ -1,6 +1,10 @@
-"""Palette, labels and shared axes of all figures."""
+"""Palette, labels, axes and pages of all figures."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
@@ -23,7 +28,18 @@ Order = Mapping[str, Sequence[str]]
 # line style of its own, so that the figures survive grey print.
 PALETTE = sns.color_palette("colorblind")
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
-PANEL = (2.6, 2.3)  # inches, width and height of one panel
+PANEL = (2.6, 2.3)  # inches, width and height of the smallest panel
+
+# The most that a page holds, so that it can be read at the width of a screen.
+MAX_COLUMNS = 6
+MAX_LINES = 6
+PAGE_WIDTH = MAX_COLUMNS * PANEL[0]
+# The most pages that are drawn: a picture takes seconds, and nobody reads more.
+MAX_PAGES = 12
+
+# Letters of a name that are shown, of a category or of a series.
+MAX_NAME = 24
+MAX_LABEL = 48
 
 RC = {
     "axes.grid": True,
@@ -31,6 +47,8 @@ RC = {
     "axes.spines.top": False,
     "axes.titlesize": 9,
     "figure.dpi": 110,
+    # pages are drawn one after the other, and each is closed
+    "figure.max_open_warning": 0,
     "font.size": 8,
     "grid.alpha": 0.3,
     "grid.linewidth": 0.5,
@@ -43,8 +61,31 @@ RC = {
     "savefig.dpi": 200,
     # names inside an SVG or PDF must not depend on a random draw
     "svg.hashsalt": "attention-audit",
+    # a name with a dollar sign is no formula
+    "text.parse_math": False,
 }
 mpl.rcParams.update(RC)
+
+
+# --- names and series -------------------------------------------------------------
+
+
+def series_style(index: int) -> dict[str, Any]:
+    """Colour and marker of a series: no two of the first 80 have both in common."""
+    # Stepping through both lists at once meets every second pair; a shift the others.
+    shift = index // math.lcm(len(PALETTE), len(MARKERS))
+    return {
+        "color": PALETTE[index % len(PALETTE)],
+        "marker": MARKERS[(index + shift) % len(MARKERS)],
+    }
+
+
+def shortened(name: str, letters: int = MAX_NAME) -> str:
+    """A name with its middle left out where it has more than ``letters``."""
+    if len(name) <= letters:
+        return name
+    tail = (letters - 1) // 2
+    return f"{name[: letters - 1 - tail]}…{name[len(name) - tail :]}"
 
 
 def with_model(rows: pd.DataFrame) -> pd.DataFrame:
@@ -56,15 +97,24 @@ def with_model(rows: pd.DataFrame) -> pd.DataFrame:
 
 def models(rows: pd.DataFrame, order: Order) -> list[str]:
     """The models in ``rows`` in the order of the config."""
-    rank = {name: i for i, name in enumerate([*order["encoders"], *order["scorers"]])}
+    encoders, scorers = (
+        {name: i for i, name in enumerate(order[axis])}
+        for axis in ("encoders", "scorers")
+    )
     found = rows[["model", "encoder", "scorer"]].drop_duplicates()
     keys = zip(
-        found["encoder"].map(rank),
-        found["scorer"].map(rank),
+        found["encoder"].map(encoders),
+        found["scorer"].map(scorers),
         found["model"],
         strict=True,
     )
     return [model for *_, model in sorted(keys)]
+
+
+def normalizers(rows: pd.DataFrame, order: Order) -> list[str]:
+    """The normalizers in ``rows`` in the order of the config."""
+    found = set(rows["normalizer"])
+    return [name for name in order["normalizers"] if name in found]
 
 
 def measured(
@@ -82,49 +132,221 @@ def measured(
     return with_model(rows)
 
 
-def grid_of_panels(
-    n_rows: int, n_columns: int, share_y: bool | str = True, **more: Any
-) -> tuple[Figure, np.ndarray]:
-    """A figure of ``n_rows`` by ``n_columns`` panels of one size; axes (rows, columns)."""
-    return plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(PANEL[0] * n_columns, PANEL[1] * n_rows),
-        squeeze=False,
-        sharey=share_y,
-        layout="constrained",
-        **more,
+# --- pages ------------------------------------------------------------------------
+
+
+def panel_pages(
+    lines: Sequence[Any],
+    columns: Sequence[Any],
+    fill: Callable[[Axes, Any, Any], None],
+    *,
+    title: Callable[[Any, Any], str],
+    y_label: Callable[[Any], str],
+    x_label: str = "",
+    share_y: bool | str = True,
+    share_x: bool = False,
+    size: tuple[float, float] = PANEL,
+    title_pad: float | None = None,
+    title_once: bool = False,
+    key: Callable[[Axes], None] | None = None,
+    legend_columns: int = 4,
+) -> Iterator[Figure]:
+    """Yield pages of panels of one size, a row a line and a column a column.
+
+    ``fill(axes, line, column)`` draws one panel. Columns that do not fit side by side
+    go on below, lines that do not fit on a page on the next; past `MAX_PAGES` no more
+    are drawn, which every page says. What carries a label goes into one legend under
+    the panels, and so does what ``key`` draws into the first one for it.
+
+    Args:
+        size: width and height of a panel in inches, see `category_size`.
+        title_pad: points between a panel and its title.
+        title_once: whether the titles stand over the first line only.
+    """
+    width, height = size
+    pages = _pages(lines, columns, max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width))))
+    if not pages:
+        yield _without_numbers()
+    titles = {(n, c): title(n, c) for n in lines for c in columns}
+    # Titles that had to be broken take their room from no panel.
+    broken = [fitted(t, width).count("\n") - t.count("\n") for t in titles.values()]
+    height += 0.15 * max(broken, default=0)
+    for number, page in enumerate(pages[:MAX_PAGES], start=1):
+        n_columns = max(len(across) for _, across, _ in page)
+        figure, axes = plt.subplots(
+            len(page),
+            n_columns,
+            figsize=(width * n_columns, height * len(page)),
+            squeeze=False,
+            sharex=share_x,
+            sharey=share_y,
+            layout="constrained",
+        )
+        for panels, (line, across, first) in zip(axes, page, strict=True):
+            for panel, column in zip(panels, across, strict=False):
+                fill(panel, line, column)
+                if first or not title_once:
+                    text = fitted(titles[line, column], width)
+                    panel.set_title(text, pad=title_pad)
+            for panel in panels[len(across) :]:
+                panel.remove()
+            panels[0].set_ylabel(y_label(line))
+        for column in range(n_columns):
+            below = [r for r, (_, across, _) in enumerate(page) if column < len(across)]
+            axes[below[-1], column].set_xlabel(x_label)
+            axes[below[-1], column].tick_params(labelbottom=True)
+        if key is not None:
+            key(axes[0, 0])
+        legend_below(figure, legend_columns)
+        if len(pages) > 1:
+            figure.suptitle(_place(number, len(pages)), fontsize=8, color="0.35")
+        yield figure
+
+
+def _even(items: Sequence[Any], at_most: int) -> list[Sequence[Any]]:
+    """Runs of neighbours, as few as can be and of about one length."""
+    count = -(-len(items) // at_most)
+    edges = [round(i * len(items) / count) for i in range(count + 1)] if count else []
+    return [items[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def _pages(
+    lines: Sequence[Any], columns: Sequence[Any], at_most: int
+) -> list[list[tuple[Any, Sequence[Any], bool]]]:
+    """Pages of rows of panels: a line, its columns, and whether a block starts there."""
+    pages: list[list[tuple[Any, Sequence[Any], bool]]] = []
+    for across in _even(columns, at_most):
+        for block in _even(lines, MAX_LINES):
+            if not pages or len(pages[-1]) + len(block) > MAX_LINES:
+                pages.append([])
+            pages[-1] += [(line, across, i == 0) for i, line in enumerate(block)]
+    return pages
+
+
+def _place(number: int, count: int) -> str:
+    if count <= MAX_PAGES:
+        return f"Page {number} of {count}; the PDF holds all"
+    return (
+        f"Page {number} of {count}; the PDF holds the first {MAX_PAGES}, the table "
+        "beside it the numbers of all"
     )
+
+
+def _without_numbers() -> Figure:
+    figure = plt.figure(figsize=(PANEL[0] * 2, PANEL[1] / 2))
+    figure.text(
+        0.5, 0.5, "No run of this grid has numbers to show here", ha="center", size=9
+    )
+    return figure
+
+
+def fitted(title: str, width: float) -> str:
+    """A title in lines that fit over a panel of ``width`` inches."""
+    letters = int(width * 12)
+    lines = []
+    for line in title.split("\n"):
+        words = " ".join(shortened(word, letters) for word in line.split(" "))
+        lines += textwrap.wrap(words, letters, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
+
+
+def legend_below(figure: Figure, columns: int = 4) -> None:
+    """One legend for all panels, under them, with as much room as it takes."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(shortened(label, MAX_LABEL), handle)
+    if not found:
+        return
+    width, height = figure.get_size_inches()
+    # inches: letters of 8 points, and a handle with the gaps around it
+    fit = max(1, int(width / (0.45 + 0.065 * max(map(len, found)))))
+    wanted = columns if len(found) <= 2 * columns else len(found)
+    columns = min(fit, wanted, len(found))
+    # Two lines of it are within the size of the panels.
+    figure.set_size_inches(width, height + 0.16 * max(0, -(-len(found) // columns) - 2))
+    figure.legend(
+        list(found.values()), list(found), loc="outside lower center", ncols=columns
+    )
+
+
+def save_pages(pages: Iterable[Figure], paths: Mapping[str, str | Path]) -> None:
+    """Write all pages to ``paths["pdf"]`` and the first to ``paths["png"]``.
+
+    Each file is whole or not there. Dates and random names are left out, so that the
+    same numbers give the same bytes.
+    """
+    # matplotlib stamps a PDF with the date unless told otherwise
+    dateless = {"CreationDate": None, "ModDate": None}
+    with (
+        atomic_path(paths["pdf"]) as temporary,
+        PdfPages(temporary, metadata=dateless) as pdf,
+        warnings.catch_warnings(),
+    ):
+        # A letter that the font lacks is drawn as a box, said once a letter and page.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        for number, figure in enumerate(pages):
+            if number == 0:
+                with atomic_path(paths["png"]) as picture:
+                    figure.savefig(picture, format="png")
+            pdf.savefig(figure)
+            plt.close(figure)
+
+
+# --- a position a normalizer ------------------------------------------------------
+
+
+def category_size(names: Sequence[str], series: int) -> tuple[float, float]:
+    """Width and height in inches of a panel with room for so many names and series."""
+    apart = max(0.16, 0.05 * series)
+    longest = max((len(shortened(name)) for name in names), default=0)
+    below = 0.062 * longest * (1 if _upright(names) else math.sin(math.radians(35)))
+    return (
+        min(PAGE_WIDTH, max(PANEL[0], 0.6 + apart * len(names))),
+        PANEL[1] + max(0, below - 0.45),
+    )
+
+
+def _upright(names: Sequence[str]) -> bool:
+    return len(names) > 8
+
+
+def category_axis(axes: Axes, names: Sequence[str]) -> None:
+    """Names along x, slanted or upright so that they can be read."""
+    axes.set_xticks(
+        range(len(names)),
+        [shortened(name) for name in names],
+        rotation=90 if _upright(names) else 35,
+        ha="center" if _upright(names) else "right",
+    )
+    axes.set_xlim(-0.5, max(len(names), 1) - 0.5)
+    axes.grid(False, axis="x")
 
 
 def dodge(index: int, count: int, width: float = 0.5) -> float:
     """Offset of series ``index`` of ``count`` around a category's position."""
+    # Many series take most of the way to the next category.
+    width = max(width, min(0.8, 0.1 * count))
     return 0.0 if count == 1 else width * (index / (count - 1) - 0.5)
-
-
-def category_axis(axes: Axes, names: Sequence[str]) -> None:
-    """Names along x, slanted so that they can be read."""
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
-    axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.grid(False, axis="x")
 
 
 def points_by_normalizer(
     axes: Axes, rows: pd.DataFrame, order: Order, model_names: Sequence[str]
 ) -> None:
     """Means with intervals, a position a normalizer and a series a model."""
-    names = [n for n in order["normalizers"] if n in set(rows["normalizer"])]
+    names = normalizers(rows, order)
     for i, model in enumerate(model_names):
         part = rows[rows["model"] == model].set_index("normalizer").reindex(names)
-        x = np.arange(len(names)) + dodge(i, len(model_names), 0.3)
+        style = series_style(i)
         axes.errorbar(
-            x,
+            np.arange(len(names)) + dodge(i, len(model_names), 0.3),
             part["mean"],
             yerr=interval_errors(part),
-            fmt=MARKERS[i],
-            color=PALETTE[i],
+            fmt=style["marker"],
+            color=style["color"],
             label=model,
             capsize=2,
+            markersize=5 if len(model_names) <= 4 else 3.5,
         )
     category_axis(axes, names)
 
@@ -138,20 +360,21 @@ def scores_by_normalizer(
     label: str,
 ) -> None:
     """Series ``index``: the value of every run as a dot, their means as open markers."""
+    style = series_style(index)
     axes.plot(
         # a list, for a cell that the grid leaves out has no numbers to add to
         [names.index(name) + shift for name in rows["normalizer"]],
         rows["value"],
         ".",
-        color=PALETTE[index],
+        color=style["color"],
         alpha=0.6,
         markersize=3,
     )
     axes.plot(
         np.arange(len(names)) + shift,
         rows.groupby("normalizer")["value"].mean().reindex(names),
-        MARKERS[index],
-        color=PALETTE[index],
+        style["marker"],
+        color=style["color"],
         markerfacecolor="none",
         label=label,
     )
@@ -163,45 +386,40 @@ def interval_errors(rows: pd.DataFrame) -> np.ndarray:
     return np.maximum([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0)
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """One legend for all panels, under them."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(columns, len(labels))
+# --- lines along sparsity ---------------------------------------------------------
+
+
+def names_size(names: Sequence[str]) -> tuple[float, float]:
+    """Width and height in inches of a panel with these names over it."""
+    return (
+        min(PAGE_WIDTH, max(PANEL[0], 0.5 + 0.1 * len(names))),
+        PANEL[1] + max(0, names_height(names) - names_height(["sparsegen"])) / 72,
     )
 
 
-def save_figure(figure: Figure, paths: Mapping[str, str | Path]) -> None:
-    """Write ``paths["png"]`` and ``paths["pdf"]``, each atomically.
-
-    Dates and random names are left out, so that the same numbers give the same bytes.
-    """
-    # matplotlib stamps a PDF with the date unless told otherwise
-    dateless = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {}}
-    for kind, metadata in dateless.items():
-        with atomic_path(paths[kind]) as temporary:
-            figure.savefig(temporary, format=kind, metadata=metadata)
-    plt.close(figure)
+def names_height(names: Sequence[str]) -> float:
+    """Points between a panel and its title, with the names of `lines_by_sparsity`."""
+    # the gap below the names, and letters 3.4 wide
+    return 9 + 3.4 * max(len(shortened(name)) for name in names)
 
 
 def lines_by_sparsity(
-    axes: Axes, rows: pd.DataFrame, x: str, series: str, names: Sequence[str]
+    axes: Axes, rows: pd.DataFrame, x: str, series: str, order: Order
 ) -> None:
     """Means with intervals along ``x``, a line a method.
 
     Methods of hidden states are dashed; the normalizer of each x stands over the panel.
     What is undefined, as the agreement of uniform weights, interrupts no line.
     """
-    rows = rows[rows["mean"].notna()]
-    for i, name in enumerate(names):
+    rows = rows.dropna(subset=["mean", x])
+    for i, name in enumerate(order["methods"]):
         part = rows[rows[series] == name].sort_values(x)
         axes.errorbar(
             part[x],
             part["mean"],
             yerr=interval_errors(part),
-            marker=MARKERS[i % len(MARKERS)],
-            linestyle="--" if name.startswith("hidden") else "-",
-            color=PALETTE[i % len(PALETTE)],
+            **series_style(i),
+            linestyle="--" if name in order["hidden_methods"] else "-",
             label=name.replace("_", " "),
             capsize=2,
         )
@@ -228,7 +446,7 @@ def _names_above(axes: Axes, named: pd.DataFrame) -> None:
     spread = isotonic_regression(fractions - steps).x.clip(0, 1 - steps[-1]) + steps
     for position, fraction, name in zip(positions, spread, names, strict=True):
         axes.annotate(
-            name,
+            shortened(name),
             (position, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(fraction, 1.06),
@@ -240,9 +458,3 @@ def _names_above(axes: Axes, named: pd.DataFrame) -> None:
             color="0.35",
             arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5, "shrinkB": 0},
         )
-
-
-def title_over_names(axes: Axes, title: str, names: Sequence[str]) -> None:
-    """A panel's title, above the names that `lines_by_sparsity` writes."""
-    # points: the gap below the names, and letters 3.4 wide
-    axes.set_title(title, pad=9 + 3.4 * max(map(len, names)))

@@ -1,28 +1,40 @@
 """What attention adds to a model whose weights are held uniform."""
 
+from collections.abc import Iterator
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.style import (
     Order,
-    grid_of_panels,
-    legend_below,
+    category_size,
     measured,
     models,
+    normalizers,
+    panel_pages,
     points_by_normalizer,
 )
 
 
-def draw(tables: dict[str, pd.DataFrame], order: Order) -> tuple[Figure, pd.DataFrame]:
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Accuracy on the audited texts less that with uniform weights, with intervals."""
     rows = measured(tables["explanation_summary"], "gain", reference="uniform")
     model_names = models(rows, order)
-    figure, axes = grid_of_panels(1, len(order["datasets"]))
-    for panel, dataset in zip(axes[0], order["datasets"], strict=True):
+
+    def fill(axes: Axes, _: None, dataset: str) -> None:
         part = rows[rows["dataset"] == dataset]
-        points_by_normalizer(panel, part, order, model_names)
-        panel.axhline(0, color="black", linewidth=0.6)
-        panel.set_title(dataset)
-    axes[0, 0].set_ylabel("gain in accuracy\nover uniform weights")
-    legend_below(figure, axes[0, 0])
-    return figure, rows
+        points_by_normalizer(axes, part, order, model_names)
+        axes.axhline(0, color="black", linewidth=0.6)
+
+    pages = panel_pages(
+        [None] if model_names else [],
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: dataset,
+        y_label=lambda _: "gain in accuracy\nover uniform weights",
+        size=category_size(normalizers(rows, order), len(model_names)),
+    )
+    return pages, rows

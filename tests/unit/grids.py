@@ -1,0 +1,155 @@
+"""Statistics tables of made-up grids, for the figures and the report."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+EXPERIMENT_REFERENCES = ("other_seeds", "uniform")
+
+
+def order_of(
+    datasets: int | Sequence[str] = 1,
+    encoders: int | Sequence[str] = 1,
+    scorers: int | Sequence[str] = 1,
+    normalizers: int | Sequence[str] = 2,
+    methods: int | Sequence[str] = 2,
+) -> dict[str, list[str]]:
+    """The axes of a grid: their names, or how many there are."""
+
+    def names(given: int | Sequence[str], kind: str) -> list[str]:
+        return [f"{kind}{i}" for i in range(given)] if isinstance(given, int) else given
+
+    order = {
+        "datasets": names(datasets, "dataset"),
+        "encoders": names(encoders, "encoder"),
+        "scorers": names(scorers, "scorer"),
+        "normalizers": names(normalizers, "normalizer"),
+        "methods": names(methods, "method"),
+    }
+    return order | {"hidden_methods": order["methods"][1::2]}
+
+
+def tables_of(
+    order: dict[str, list[str]],
+    seeds: int = 2,
+    classes: int = 2,
+    instances: int = 12,
+    layers: int = 1,
+    missing: float = 0.0,
+    undefined: float = 0.0,
+) -> dict[str, pd.DataFrame]:
+    """Every table that a figure draws, with all that the experiments measure.
+
+    ``missing`` is the share of cells that the grid leaves out, ``undefined`` that of
+    numbers which are not defined.
+    """
+    rng = np.random.default_rng(0)
+    cells = [
+        dict(zip(("dataset", "encoder", "scorer", "normalizer"), cell, strict=True))
+        for cell in itertools.product(
+            order["datasets"],
+            order["encoders"],
+            order["scorers"],
+            order["normalizers"],
+        )
+    ]
+    cells = [cell for cell in cells if rng.random() >= missing]
+    place = {name: i for i, name in enumerate(order["normalizers"])}
+    sparsity = {name: i / max(1, len(place) - 1) * 0.95 for i, name in enumerate(place)}
+
+    def value(scale: float = 1.0) -> float:
+        return math.nan if rng.random() < undefined else scale * rng.random()
+
+    def with_interval(mean: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05}
+
+    def rows(keys: list[tuple[str, str, str | None]]) -> pd.DataFrame:
+        found = []
+        for cell, (measure, subject, reference) in itertools.product(cells, keys):
+            known = measure == "sparsity"
+            mean = sparsity[cell["normalizer"]] if known else value()
+            named = {"measure": measure, "subject": subject, "reference": reference}
+            found.append(cell | named | with_interval(mean))
+        columns = [*cells[0], "measure", "subject", "reference", "mean", "low", "high"]
+        return pd.DataFrame(found, columns=columns)
+
+    methods = order["methods"]
+    summary = rows(
+        [(m, "attention", None) for m in ("support_share", "sparsity", "dispersion")]
+        + [("kendall_tau_b", "attention", method) for method in methods]
+        + [("dispersion", method, None) for method in methods]
+        + [
+            (measure, "hidden_states", "inputs")
+            for measure in ("coindexed_share", "coindexed_top", "influence_dispersion")
+        ]
+    )
+    trained = [f"trained_{d}_{w}" for d in ("jsd", "kl") for w in ("0", "0.1", "1e-05")]
+    kinds = [f"shuffled_{kind}" for kind in ("all", "support", "border")]
+    explanation_summary = rows(
+        [("permutation_difference", "attention", kind) for kind in kinds]
+        + [
+            (measure, subject, None)
+            for measure in ("flip_share", "flip_support_share")
+            for subject in ("attention", "attention_gradient", "random")
+        ]
+        + [
+            (measure, subject, None)
+            for measure in ("comprehensiveness", "sufficiency")
+            for subject in ("attention", *methods, "random")
+        ]
+        + [("gain", "prediction", "uniform")]
+        + [
+            (measure, subject, reference)
+            for measure, subject in (("jsd", "attention"), ("tvd", "prediction"))
+            for reference in (*EXPERIMENT_REFERENCES, *trained)
+        ]
+    )
+    keys = [("permutation_difference", "shuffled_all")] + [
+        ("jsd", r) for r in ("adversarial", "adversarial_same_support", "other_seeds")
+    ]
+    points = pd.DataFrame(
+        [
+            cell
+            | {
+                "seed": 0,
+                "instance_id": str(i),
+                "predicted": i % classes,
+                "max_attention": rng.random(),
+                "measure": measure,
+                "subject": "attention",
+                "reference": reference,
+                "value": value(0.7),
+            }
+            for cell, (measure, reference), i in itertools.product(
+                cells, keys, range(instances)
+            )
+        ]
+    )
+    guides = ("learned", "uniform", "attention", "adversary")
+    scores = [
+        cell | {"seed": seed, "split": "test", "metric": metric, "value": value()}
+        for cell, seed, metric in itertools.product(
+            cells, range(seeds), ("accuracy", "macro_f1")
+        )
+    ]
+    heads = [
+        cell
+        | {"layer": layer, "head": math.nan, "measure": measure}
+        | with_interval(value())
+        for cell, layer, measure in itertools.product(
+            cells, range(layers), ("divergence", "sparsity", "null")
+        )
+    ]
+    return {
+        "task": pd.DataFrame(scores),
+        "summary": summary,
+        "head_summary": pd.DataFrame(heads),
+        "explanation_summary": explanation_summary,
+        "explanation_points": points,
+        "diagnostics": pd.DataFrame(
+            [row | {"guide": guide} for row in scores for guide in guides]
+        ),
+    }

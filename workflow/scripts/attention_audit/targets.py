@@ -1,0 +1,197 @@
+"""What a user may ask the workflow for, and why not where it may not.
+
+Snakemake says of a path that no rule makes that no rule makes it. Most such paths are
+near something: a name misspelt, an experiment that is switched off.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from attention_audit.config import AXES, grid
+from attention_audit.errors import AuditError, suggestion
+from attention_audit.figures.catalogue import (
+    EXPERIMENT_FIGURES,
+    FIGURES,
+    OF_TRANSFORMERS,
+)
+
+# Experiments that measure the instances of one run: all but the guided models.
+MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name != "diagnostics")
+
+# Tables over the whole grid; those of experiments want one of them switched on.
+STATISTICS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("runs", "task", "summary", "comparison", "head_summary"), ()),
+    **dict.fromkeys(
+        ("explanation_summary", "explanation_comparison", "explanation_points"),
+        MEASURED,
+    ),
+    "diagnostics": ("diagnostics",),
+}
+
+FIGURE_FORMATS = (".png", ".pdf", ".parquet")
+
+
+def check_target(
+    target: str, config: Mapping[str, Any], folder: str | Path = "."
+) -> None:
+    """Raise an `AuditError` where a requested path cannot be made with this config.
+
+    Knows the paths of all results; ``config`` is a validated one and ``folder`` the
+    working folder. A declared run need not be in the grid. Other arguments, and paths
+    below ``results`` whose last part is misspelt, pass: Snakemake reports them.
+    """
+    path = PurePosixPath(target)
+    if path.is_absolute():
+        try:
+            path = path.relative_to(Path(folder).resolve().as_posix())
+        except ValueError:
+            return
+    fault = next(_faults(path, config), None)
+    if fault is not None:
+        raise AuditError(f"{target}: {fault}")
+    if PurePosixPath(target).is_absolute() and _is_result(path):
+        raise AuditError(
+            f"{target}: a target is named from the working folder. Ask for {path}."
+        )
+
+
+def _is_result(path: PurePosixPath) -> bool:
+    return path.parts[:1] == ("results",) and path.suffix in (
+        *FIGURE_FORMATS,
+        ".json",
+        ".safetensors",
+        ".whl",
+    )
+
+
+def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
+    """Reasons why a path of the results cannot be made, the first one first."""
+    match path.parts:
+        case ("results", "raw", "hub", file) if file.endswith(".parquet"):
+            yield from _hub_faults(file.removesuffix(".parquet"), config)
+        case ("results", "raw", file) if file.endswith(".whl"):
+            yield from _undeclared("archive", "archives", path.stem, config)
+        case ("results", "data", dataset, _, *_):
+            yield from _undeclared("dataset", "datasets", dataset, config)
+        case ("results", "models", *names, seed, _) if len(names) == len(AXES):
+            yield from _run_faults([*names, seed], config)
+        case ("results", "attributions", d, e, s, n, seed, *file) if file:
+            yield from _run_faults([d, e, s, n, seed], config)
+            yield from _attribution_faults(e, file, config)
+        case ("results", "measures", d, e, s, n, file) if file.endswith(".parquet"):
+            yield from _run_faults([d, e, s, n, path.stem], config)
+        case ("results", "explanations", d, e, s, n, seed, file):
+            yield from _run_faults([d, e, s, n, seed], config)
+            experiment = path.stem
+            if file == "measures.parquet":
+                yield from _switched_off(MEASURED, config)
+            elif experiment in MEASURED:
+                yield from _switched_off([experiment], config)
+            elif path.suffix == ".parquet":
+                known = ["measures", *MEASURED]
+                yield f"no experiment '{experiment}'.{suggestion(experiment, known)}"
+        case ("results", "adversaries", d, e, s, n, seed, _, *_):
+            yield from _run_faults([d, e, s, n, seed], config)
+            yield from _switched_off(["adversarial_training", "diagnostics"], config)
+        case ("results", "diagnostics", _, *_):
+            yield from _switched_off(["diagnostics"], config)
+        case ("results", "statistics", file) if file.endswith(".parquet"):
+            yield from _table_faults(path.stem, config)
+        case ("results", "figures", file) if path.suffix in FIGURE_FORMATS:
+            yield from _figure_faults(path.stem, config)
+        case ("results", "figures", _) if path.suffix not in (".html", ".zip"):
+            yield (
+                f"a figure is made as {', '.join(FIGURE_FORMATS)}. Ask for "
+                f"{path.with_suffix('.pdf')}."
+            )
+
+
+def _undeclared(
+    axis: str, section: str, name: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    known = config[section]
+    if name not in known:
+        hint = suggestion(name, known) if known else f" {section} is empty."
+        yield f"{axis} '{name}' is not declared under {section} in the config.{hint}"
+
+
+def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of a run's four names and of the word that holds its seed."""
+    for (axis, section), name in zip(AXES.items(), names, strict=False):
+        yield from _undeclared(axis, section, name, config)
+    # A leading zero would make one run reachable under two paths.
+    if not re.fullmatch(r"seed(0|[1-9][0-9]*)", names[-1]):
+        yield (
+            f"seed '{names[-1]}' should be the word seed and a whole number, "
+            "such as seed0"
+        )
+
+
+def _hub_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
+    yield from _undeclared("dataset", "datasets", dataset, config)
+    kind = config["datasets"].get(dataset, {}).get("source", {}).get("kind", "hub")
+    if kind != "hub":
+        yield f"datasets.{dataset} does not come from the hub: source.kind is {kind}"
+
+
+def _attribution_faults(
+    encoder: str, file: list[str], config: Mapping[str, Any]
+) -> Iterator[str]:
+    if file == ["heads.parquet"] and not _is_transformer(encoder, config):
+        yield (
+            f"encoders.{encoder} is of kind '{config['encoders'][encoder]['kind']}', "
+            "and only a transformer has heads"
+        )
+    if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
+        method = file[1].removesuffix(".parquet")
+        yield from _undeclared("method", "methods", method, config)
+
+
+def _is_transformer(encoder: str, config: Mapping[str, Any]) -> bool:
+    return config["encoders"][encoder]["kind"] == "transformer"
+
+
+def _switched_off(
+    experiments: Iterable[str], config: Mapping[str, Any]
+) -> Iterator[str]:
+    """A line where none of the experiments is part of the workflow."""
+    switches = [f"explanations.{name}.enabled" for name in experiments]
+    if not any(config["explanations"][name]["enabled"] for name in experiments):
+        one = "" if len(switches) == 1 else "one of "
+        yield (
+            "the experiment that makes it is switched off. Set "
+            f"{one}{', '.join(switches)} to true."
+        )
+
+
+def _without_heads(config: Mapping[str, Any]) -> Iterator[str]:
+    if not any(_is_transformer(run.encoder, config) for run in grid(config)):
+        yield (
+            "it is about the heads of Transformers, and no run of the grid has one. "
+            "Name an encoder of kind 'transformer' in grid.encoders."
+        )
+
+
+def _table_faults(table: str, config: Mapping[str, Any]) -> Iterator[str]:
+    if table not in STATISTICS:
+        yield f"no table '{table}'.{suggestion(table, STATISTICS)}"
+    elif STATISTICS[table]:
+        yield from _switched_off(STATISTICS[table], config)
+    elif table in OF_TRANSFORMERS:
+        yield from _without_heads(config)
+
+
+def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
+    makers = {
+        name: experiment
+        for experiment, figures in EXPERIMENT_FIGURES.items()
+        for name in figures
+    }
+    if figure in makers:
+        yield from _switched_off([makers[figure]], config)
+    elif figure not in FIGURES:
+        yield f"no figure '{figure}'.{suggestion(figure, [*FIGURES, *makers])}"
+    elif OF_TRANSFORMERS & set(FIGURES[figure]):
+        yield from _without_heads(config)
