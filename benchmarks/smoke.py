@@ -63,7 +63,9 @@ def jobs_by_script(folder: Path) -> collections.Counter[str]:
     # The rule of all figures has its name from its loop.
     script_of = dict(re.findall(r"^ *rule ?(\w*):.*?scripts/(\w+\.py)", rules, FLAGS))
     counts: collections.Counter[str] = collections.Counter()
-    for rule, n in re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, FLAGS):
+    # They come twice, before the jobs and after them.
+    table = dict(re.findall(r"^(\w+) +(\d+)$", plan.stdout + plan.stderr, FLAGS))
+    for rule, n in table.items():
         rule = "" if rule.startswith("figure_") else rule
         if rule in script_of:
             counts[script_of[rule]] += int(n)
