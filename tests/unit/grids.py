@@ -63,8 +63,9 @@ def tables_of(
     def value(scale: float = 1.0) -> float:
         return math.nan if rng.random() < undefined else scale * rng.random()
 
-    def with_interval(mean: float) -> dict[str, float]:
-        return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05}
+    def with_interval(mean: float) -> dict[str, float | str | None]:
+        note = "negligible" if rng.random() < 0.1 else None
+        return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05, "note": note}
 
     def rows(keys: list[tuple[str, str, str | None]]) -> pd.DataFrame:
         found = []
@@ -73,7 +74,8 @@ def tables_of(
             mean = sparsity[cell["normalizer"]] if known else value()
             named = {"measure": measure, "subject": subject, "reference": reference}
             found.append(cell | named | with_interval(mean))
-        columns = [*cells[0], "measure", "subject", "reference", "mean", "low", "high"]
+        columns = [*cells[0], "measure", "subject", "reference"]
+        columns += ["mean", "low", "high", "note"]
         return pd.DataFrame(found, columns=columns)
 
     methods = order["methods"]

@@ -340,6 +340,7 @@ def test_an_undefined_mean_interrupts_no_line():
 def test_agreement_with_a_note_has_an_open_marker():
     order = ORDER | {"datasets": ["full"], "methods": ["leave_one_out"]}
     order["normalizers"] = ["softmax", "sparsemax"]
+    order["hidden_methods"] = []
     row = {
         "dataset": "full",
         "encoder": "bilstm",

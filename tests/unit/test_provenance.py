@@ -32,7 +32,7 @@ MODELS = {"train", "attend", "gradient", "leave_one_out", "influence"}
         ("attribution/gradients.py", "gradient_importance", {"gradient"}),
         ("attribution/ablation.py", "leave_one_out", {"leave_one_out"}),
         ("attribution/influence.py", "write_influence", {"influence"}),
-        ("figures/style.py", "save_figure", {"agreement", "task_score"}),
+        ("figures/style.py", "save_pages", {"agreement", "task_score"}),
         ("figures/style.py", "lines_by_sparsity", {"agreement"}),
         ("figures/agreement.py", "draw", {"agreement"}),
         ("provenance.py", "record", {*JOBS}),
