@@ -13,6 +13,7 @@ share out, and they are undefined. `mass` and `null` tell such instances apart.
 Support, sparsity and ranks do not depend on the total.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
@@ -22,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import erfc
 
 from attention_audit import tables
 from attention_audit.distributions import (
@@ -331,6 +331,8 @@ def kendall_tau_b(
         variance += 2 * x_pairs * y_pairs / m
         # two positions form no triple
         variance += x_triples * y_triples / (9 * m * np.maximum(lengths - 2, 1))
+        # One number an instance; scipy's would take longer to import than to compute.
+        erfc = np.vectorize(math.erfc, otypes=[np.float64])
         p = erfc(np.abs(difference) / np.sqrt(2 * variance))
     undefined = (
         (lengths < 2)
