@@ -19,7 +19,7 @@ NEEDLESS = {
     "trace_heads.py": COMPILER | TABLES,
     "trace_influence.py": COMPILER | TABLES,
     "train_model.py": COMPILER | TABLES,
-    "measure.py": {"torch", "pandas", "statsmodels", "matplotlib", "datasets"},
+    "measure.py": {"torch", "pandas", "scipy", "statsmodels", "matplotlib", "datasets"},
     "prepare.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "fetch_archive.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "summarise.py": {"torch", "matplotlib", "datasets"},
@@ -31,7 +31,7 @@ NEEDLESS = {
 
 def imports_of(script):
     """The import statements of a script, as a program."""
-    tree = ast.parse((SCRIPTS / script).read_text())
+    tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))
     found = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
     return ast.unparse(ast.Module(found, []))
 
