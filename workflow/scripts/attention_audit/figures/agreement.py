@@ -43,7 +43,7 @@ def draw(
         title_pad=names_height(order["normalizers"]),
         y_label=lambda model: "Kendall's τ-b with attention",
         x_label="sparsity: share of zero weights",
-        size=names_size(order["normalizers"]),
+        size=names_size(order["normalizers"], len(order["methods"])),
         legend_columns=2,
     )
     return pages, rows

@@ -44,7 +44,7 @@ def draw(
         title_pad=names_height(order["normalizers"]),
         y_label=lambda model: "dispersion of importance",
         x_label="dispersion of attention",
-        size=names_size(order["normalizers"]),
+        size=names_size(order["normalizers"], len(order["methods"])),
         legend_columns=2,
     )
     return pages, rows

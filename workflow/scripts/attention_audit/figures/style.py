@@ -34,6 +34,7 @@ PANEL = (2.6, 2.3)  # inches, width and height of the smallest panel
 MAX_COLUMNS = 6
 MAX_LINES = 6
 PAGE_WIDTH = MAX_COLUMNS * PANEL[0]
+PAGE_HEIGHT = 20.0
 # The most pages that are drawn: a picture takes seconds, and nobody reads more.
 MAX_PAGES = 12
 
@@ -164,13 +165,15 @@ def panel_pages(
         title_once: whether the titles stand over the first line only.
     """
     width, height = size
-    pages = _pages(lines, columns, max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width))))
-    if not pages:
-        yield _without_numbers()
     titles = {(n, c): title(n, c) for n in lines for c in columns}
     # Titles that had to be broken take their room from no panel.
     broken = [fitted(t, width).count("\n") - t.count("\n") for t in titles.values()]
     height += 0.15 * max(broken, default=0)
+    n_lines = max(1, min(MAX_LINES, int(PAGE_HEIGHT / height)))
+    n_columns = max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width)))
+    pages = _pages(lines, columns, n_lines, n_columns)
+    if not pages:
+        yield _without_numbers()
     for number, page in enumerate(pages[:MAX_PAGES], start=1):
         n_columns = max(len(across) for _, across, _ in page)
         figure, axes = plt.subplots(
@@ -211,13 +214,13 @@ def _even(items: Sequence[Any], at_most: int) -> list[Sequence[Any]]:
 
 
 def _pages(
-    lines: Sequence[Any], columns: Sequence[Any], at_most: int
+    lines: Sequence[Any], columns: Sequence[Any], n_lines: int, n_columns: int
 ) -> list[list[tuple[Any, Sequence[Any], bool]]]:
     """Pages of rows of panels: a line, its columns, and whether a block starts there."""
     pages: list[list[tuple[Any, Sequence[Any], bool]]] = []
-    for across in _even(columns, at_most):
-        for block in _even(lines, MAX_LINES):
-            if not pages or len(pages[-1]) + len(block) > MAX_LINES:
+    for across in _even(columns, n_columns):
+        for block in _even(lines, n_lines):
+            if not pages or len(pages[-1]) + len(block) > n_lines:
                 pages.append([])
             pages[-1] += [(line, across, i == 0) for i, line in enumerate(block)]
     return pages
@@ -389,11 +392,14 @@ def interval_errors(rows: pd.DataFrame) -> np.ndarray:
 # --- lines along sparsity ---------------------------------------------------------
 
 
-def names_size(names: Sequence[str]) -> tuple[float, float]:
-    """Width and height in inches of a panel with these names over it."""
+def names_size(names: Sequence[str], series: int) -> tuple[float, float]:
+    """Width and height in inches of a panel with so many lines and names over it."""
+    # More lines than a few want room in both directions.
+    scale = max(1.0, series / 6)
+    above = max(0, names_height(names) - names_height(["sparsegen"])) / 72
     return (
-        min(PAGE_WIDTH, max(PANEL[0], 0.5 + 0.1 * len(names))),
-        PANEL[1] + max(0, names_height(names) - names_height(["sparsegen"])) / 72,
+        min(PAGE_WIDTH, max(PANEL[0] * scale, 0.5 + 0.1 * len(names))),
+        PANEL[1] * scale + above,
     )
 
 
@@ -422,6 +428,7 @@ def lines_by_sparsity(
             linestyle="--" if name in order["hidden_methods"] else "-",
             label=name.replace("_", " "),
             capsize=2,
+            markersize=5 if len(order["methods"]) <= 6 else 3.5,
         )
     _names_above(axes, rows[[x, "normalizer"]].drop_duplicates())
 
