@@ -317,7 +317,10 @@ CHANGES = {
         function("inference.py", "pigeonhole_bootstrap"),
         OF_MEASURES,
     ),
-    "an upgraded statsmodels": (upgraded("statsmodels"), OF_MEASURES),
+    "a library of one table": (
+        upgraded("statsmodels"),
+        once("comparison") | REPORT,
+    ),
     # measures and attributions
     "a measure": (
         function("measures.py", "kendall_tau_b"),
