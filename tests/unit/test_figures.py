@@ -52,7 +52,7 @@ GRIDS = {
             "methods": 12,
             "datasets": 12,
         },
-        {"classes": 20, "instances": 20, "layers": 2},
+        {"classes": 20, "instances": 4, "layers": 2},
     ),
     "long names": (
         {

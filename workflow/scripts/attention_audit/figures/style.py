@@ -433,8 +433,9 @@ def lines_by_sparsity(
     _names_above(axes, rows[[x, "normalizer"]].drop_duplicates())
 
 
-# Least distance of two names over a panel, of its width.
-_NAME_GAP = 0.055
+# Inches: the least distance of two names over a panel, and theirs from it.
+_NAME_GAP = 0.143
+_NAME_RISE = 0.138
 
 
 def _names_above(axes: Axes, named: pd.DataFrame) -> None:
@@ -444,19 +445,21 @@ def _names_above(axes: Axes, named: pd.DataFrame) -> None:
     """
     if named.empty:  # a cell that the grid leaves out
         return
+    rows, columns = axes.get_subplotspec().get_gridspec().get_geometry()
+    width, height = axes.figure.get_size_inches() / (columns, rows)
     named = named.sort_values(list(named.columns))
     positions, names = named.iloc[:, 0].to_numpy(), named.iloc[:, 1].tolist()
     low, high = axes.get_xlim()
     fractions = (positions - low) / (high - low)
     # The nearest positions in this order that keep the gap and stay over the panel.
-    steps = np.arange(len(names)) * min(_NAME_GAP, 1 / max(1, len(names) - 1))
+    steps = np.arange(len(names)) * min(_NAME_GAP / width, 1 / max(1, len(names) - 1))
     spread = isotonic_regression(fractions - steps).x.clip(0, 1 - steps[-1]) + steps
     for position, fraction, name in zip(positions, spread, names, strict=True):
         axes.annotate(
             shortened(name),
             (position, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(fraction, 1.06),
+            xytext=(fraction, 1 + _NAME_RISE / height),
             textcoords="axes fraction",
             rotation=90,
             ha="center",
