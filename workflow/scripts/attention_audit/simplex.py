@@ -279,7 +279,7 @@ def _slope(p: Tensor, alpha: Alpha) -> tuple[Tensor, Tensor]:
 def _along(slope: Tensor, total: Tensor, direction: Tensor) -> Tensor:
     """dp/dz, which is symmetric, times a direction."""
     pulled = slope * direction
-    return torch.addcmul(pulled, slope, pulled.sum(-1, keepdim=True) / total, value=-1)
+    return pulled - slope / total * pulled.sum(-1, keepdim=True)
 
 
 def _power_of_weights(p: Tensor, alpha: Alpha) -> Tensor:
