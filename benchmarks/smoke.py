@@ -33,7 +33,9 @@ ARGUMENTS = ["--configfile", "workflow/presets/smoke.yaml", "--cores", "1"]
 def processor_seconds(command: list[str], folder: Path) -> float:
     """User and system time of a command and all that it started."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, encoding="utf-8"
+    )
     if done.returncode != 0:
         raise SystemExit(done.stdout + done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,9 +59,12 @@ def jobs_by_script(folder: Path) -> collections.Counter[str]:
         cwd=folder,
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=True,
     )
-    rules = "\n".join(p.read_text() for p in (folder / "workflow/rules").glob("*.smk"))
+    rules = "\n".join(
+        p.read_text(encoding="utf-8") for p in (folder / "workflow/rules").glob("*.smk")
+    )
     # The rule of all figures has its name from its loop.
     script_of = dict(re.findall(r"^ *rule ?(\w*):.*?scripts/(\w+\.py)", rules, FLAGS))
     counts: collections.Counter[str] = collections.Counter()

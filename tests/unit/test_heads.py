@@ -128,5 +128,6 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
         "scorers": ["s"],
         "normalizers": ["softmax", "rela"],
     }
-    figure, drawn = head_diversity.draw({"head_summary": summary}, order)
+    pages, drawn = head_diversity.draw({"head_summary": summary}, order)
+    (figure,) = pages
     assert len(figure.axes) == 3 and len(drawn) == 2 * 2 * 3
