@@ -58,7 +58,7 @@ def used(explained, with_heads) -> dict[Job, set[Node]]:
     found = defaultdict(set)
     for folder in (explained, with_heads):
         for path in (folder / project.RECORDED).iterdir():
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             params, job = record["params"], [record["script"]]
             if "figure" in params:
                 job.append(f"figures.{params['figure']}:draw")
@@ -117,7 +117,8 @@ def definitions() -> Iterator[tuple[str, set[Node], str]]:
 
 def test_all_scripts_of_the_workflow_have_run(used):
     rules = (project.CHECKOUT / "workflow/rules").glob("*.smk")
-    named = {s for r in rules for s in re.findall(r"scripts/(\w+\.py)", r.read_text())}
+    text = "".join(rule.read_text(encoding="utf-8") for rule in rules)
+    named = set(re.findall(r'"\.\./scripts/(\w+\.py)"', text))
     # Both fetch: what they bring has a checksum or a pinned revision.
     assert named - {script for script, *_ in used} == {
         "fetch_archive.py",

@@ -135,7 +135,7 @@ def test_runs_are_those_of_the_grid(finished):
     assert list(runs.columns) == [*KEYS, "path"]
     assert list(runs["path"]) == [
         f"reviews/bilstm/additive/{normalizer}/seed{seed}"
-        for normalizer in ("softmax", "entmax15")
+        for normalizer in ("entmax15", "softmax")
         for seed in (0, 1)
     ]
     for path in runs["path"]:
