@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.stats
 
@@ -481,7 +482,7 @@ def test_bad_measure_tables_are_named(tmp_path):
             [run("softmax", 1)], [path], SETTINGS, {}, tmp_path / "s.parquet"
         )
     table = tables.read_table(path, "measures")
-    tables.write_table(path, "measures", tables.concatenate([table, table]), {})
+    tables.write_table(path, "measures", pa.concat_tables([table, table]), {})
     with pytest.raises(AuditError, match="instance 'a' has measure 'entropy'"):
         inference.summary_table(
             [identity], [path], SETTINGS, {}, tmp_path / "s.parquet"

@@ -8,7 +8,7 @@ unexpected schema names the file, the column, what was expected and what was fou
 import contextlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -282,8 +282,3 @@ def read_json(path: str | Path) -> Any:
         raise AuditError(f"{path}: no such file. Run snakemake to build it.") from error
     except ValueError as error:
         raise set_aside(path, f"not valid JSON ({error})") from error
-
-
-def concatenate(tables: Iterable[pa.Table]) -> pa.Table:
-    """One table out of pieces that share a schema."""
-    return pa.concat_tables(tables)
