@@ -31,6 +31,9 @@ rule all:
     input:
         rules.report_page.output.page,
         rules.runs.output.table,
+        rules.experiment.output.config,
         expand(
-            "results/figures/{figure}.{format}", figure=FIGURES, format=["pdf", "png"]
+            f"{RESULTS}/figures/{{figure}}.{{format}}",
+            figure=FIGURES,
+            format=["pdf", "png"],
         ),

@@ -73,9 +73,26 @@ def page(folder: Path, order, tables, figures=()) -> tuple[Page, str]:
         for name in figures
     }
     template = TEMPLATE.read_text(encoding="utf-8")
-    report.write_page(template, figures, tables, 3, order, path)
+    about = {
+        "experiment": "default",
+        "date": "2026-01-01 00:00 UTC",
+        "commit": "0123456789abcdef",
+        "changed": ["config.yaml"],
+        "config": "grid: {}",
+    }
+    report.write_page(template, about, figures, tables, 3, order, path)
     text = path.read_text(encoding="utf-8")
     return Page(text), text
+
+
+def test_the_page_says_what_experiment_it_shows(tmp_path):
+    _, text = page(tmp_path, order_of(), tables(order_of()))
+    text = " ".join(text.split())
+    assert (
+        "Experiment <strong>default</strong>, made 2026-01-01 00:00 UTC from commit "
+        "<code>0123456789ab</code>, with changes that are not committed in config.yaml."
+    ) in text
+    assert "<pre>grid: {}</pre>" in text
 
 
 def test_every_cell_is_on_the_page(tmp_path):

@@ -84,6 +84,8 @@ def replace_in(path: Path, old: str, new: str) -> None:
 def environment(**more: str | Path) -> dict[str, str]:
     """The surroundings of a call of Snakemake; a relative path stays out of them."""
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    # The date is the one thing that differs between two runs of the same.
+    inherited["SOURCE_DATE_EPOCH"] = "1700000000"
     return {**inherited, **{key: str(value) for key, value in more.items()}}
 
 

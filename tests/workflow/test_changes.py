@@ -51,11 +51,13 @@ def audit(runs: set[str]) -> dict[str, set[str]]:
 ALL = runs()
 FIGURES = figures_of([], transformers=False)
 REPORT = once("report_page")
+# A table of statistics, and what says when and from what it was made.
+OF_TABLE = once("experiment") | REPORT
 FIGURE = {name: once(f"figure_{name}") for name in FIGURES}
-OF_TASK = once("task") | FIGURE["task_score"] | REPORT
+OF_TASK = once("task") | FIGURE["task_score"] | OF_TABLE
 OF_SUMMARY = (
     once("summary", *(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t))
-    | REPORT
+    | OF_TABLE
 )
 OF_MEASURES = once("comparison") | OF_SUMMARY
 ALL_FIGURES = once(*(f"figure_{name}" for name in FIGURES)) | REPORT
@@ -305,11 +307,11 @@ CHANGES = {
     ),
     "the correction for many tests": (
         key("statistics.correction", "bonferroni"),
-        once("comparison") | REPORT,
+        once("comparison") | OF_TABLE,
     ),
     "what the others are compared with": (
         key("statistics.reference", "entmax15"),
-        once("comparison") | REPORT,
+        once("comparison") | OF_TABLE,
     ),
     "the level of confidence": (key("statistics.confidence", 0.9), OF_MEASURES),
     "the table of task scores": (function("task.py", "task_table"), OF_TASK),
@@ -319,7 +321,7 @@ CHANGES = {
     ),
     "a library of one table": (
         upgraded("statsmodels"),
-        once("comparison") | REPORT,
+        once("comparison") | OF_TABLE,
     ),
     # measures and attributions
     "a measure": (
@@ -464,6 +466,27 @@ def test_a_file_of_ones_own_counts_by_its_bytes(own_data, tmp_path, file):
     status, output = project.snakemake(folder, "-n", OWN)
     assert status != 0 and file in output and "Traceback" not in output
     other.rename(path)
+    assert planned(folder, OWN) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "words"),
+    [
+        ("source.text", "txt", "txt"),
+        ("source.labels", {"0": "negative", "9": "positive"}, "9"),
+        ("min_count", 10_000, "min_count"),
+    ],
+)
+def test_a_mistake_in_the_config_removes_no_data(own_data, tmp_path, key, wrong, words):
+    folder = project.copy(own_data, tmp_path / "project")
+    before = project.results(folder)
+    right = (folder / "config.yaml").read_bytes()
+    set_key(folder, f"datasets.own.{key}", wrong)
+    status, output = project.snakemake(folder, "--cores", "1", OWN)
+    assert status != 0 and words in output and "Traceback" not in output
+    assert "nothing removed" in output
+    assert project.results(folder) == before
+    (folder / "config.yaml").write_bytes(right)
     assert planned(folder, OWN) == {}
 
 

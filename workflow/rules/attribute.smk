@@ -1,7 +1,7 @@
 # attribute: what the model attends to, and what its inputs and hidden states do.
 
 
-ATTENTION = f"results/attributions/{RUN}/attention.parquet"
+ATTENTION = f"{RESULTS}/attributions/{RUN}/attention.parquet"
 
 
 rule attend:
@@ -12,9 +12,9 @@ rule attend:
     output:
         attention=ATTENTION,
     log:
-        f"logs/attend/{RUN}.log",
+        f"{LOGS}/attend/{RUN}.log",
     benchmark:
-        f"logs/attend/{RUN}.tsv"
+        f"{LOGS}/attend/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 700 + 2 * length(w)),
@@ -45,7 +45,7 @@ def of_method(what):
     )[what]
 
 
-IMPORTANCE = f"results/attributions/{RUN}/importance/{{method}}.parquet"
+IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
 
 
 rule attribute:
@@ -56,9 +56,9 @@ rule attribute:
     output:
         importance=IMPORTANCE,
     log:
-        f"logs/attribute/{RUN}/{{method}}.log",
+        f"{LOGS}/attribute/{RUN}/{{method}}.log",
     benchmark:
-        f"logs/attribute/{RUN}/{{method}}.tsv"
+        f"{LOGS}/attribute/{RUN}/{{method}}.tsv"
     threads: config["training"]["threads"]
     resources:
         # leave-one-out holds a fixed number of tokens, each with its attention
@@ -89,11 +89,11 @@ rule trace_influence:
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
     output:
-        influence=f"results/attributions/{RUN}/influence.parquet",
+        influence=f"{RESULTS}/attributions/{RUN}/influence.parquet",
     log:
-        f"logs/trace_influence/{RUN}.log",
+        f"{LOGS}/trace_influence/{RUN}.log",
     benchmark:
-        f"logs/trace_influence/{RUN}.tsv"
+        f"{LOGS}/trace_influence/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
         # a fixed number of rows of a Jacobian, each with the attention of its pass
@@ -130,11 +130,11 @@ rule trace_heads:
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
     output:
-        heads=f"results/attributions/{RUN}/heads.parquet",
+        heads=f"{RESULTS}/attributions/{RUN}/heads.parquet",
     log:
-        f"logs/trace_heads/{RUN}.log",
+        f"{LOGS}/trace_heads/{RUN}.log",
     benchmark:
-        f"logs/trace_heads/{RUN}.tsv"
+        f"{LOGS}/trace_heads/{RUN}.tsv"
     wildcard_constraints:
         encoder=one_of(TRANSFORMERS),
     threads: config["training"]["threads"]

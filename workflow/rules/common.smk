@@ -8,18 +8,21 @@ import sys
 from dataclasses import asdict, astuple
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
 WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
-from attention_audit.config import grid, validate
+from attention_audit.config import check_named, grid, validate
 from attention_audit.errors import AuditError
+from attention_audit.experiments import logs_of, results_of
 from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figures_of
 from attention_audit.methods import EFFECTS, method_function
 from attention_audit.provenance import code_digest, file_digest, library_versions
+from attention_audit.rehearsal import is_due, rehearse
 from attention_audit.targets import check_target
 from attention_audit.unique_keys import check_arguments, check_files
 
@@ -32,6 +35,9 @@ try:
     # Of two equal keys Snakemake has kept the last, without a word.
     check_files(workflow.configfiles)
     check_arguments(sys.argv[1:])
+    check_named(
+        workflow.overwrite_configfiles, workflow.config_settings.overwrite_config
+    )
     config = validate(config, WORKFLOW_FILES / "schemas/config.schema.yaml")
     # Snakemake tells the targets only after it has read the rules, and would then say
     # no more than that no rule makes an undeclared one.
@@ -43,6 +49,8 @@ try:
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
+# What an experiment makes stands in folders of its own.
+RESULTS, LOGS = results_of(config["experiment"]), logs_of(config["experiment"])
 # Whether checkouts share what is dear to make (see shared.smk).
 SHARED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
 # Relative, so that finished results stay finished when the folder is moved.

@@ -8,11 +8,11 @@ COMPARE_MINUTES = 10 + 1e-6 * AUDITED * config["statistics"]["bootstrap_draws"]
 
 rule runs:
     output:
-        table="results/statistics/runs.parquet",
+        table=f"{RESULTS}/statistics/runs.parquet",
     log:
-        "logs/compare/runs.log",
+        f"{LOGS}/compare/runs.log",
     benchmark:
-        "logs/compare/runs.tsv"
+        f"{LOGS}/compare/runs.tsv"
     # It reads nothing and takes no time.
     localrule: True
     params:
@@ -26,13 +26,13 @@ rule runs:
 
 rule task:
     input:
-        metrics=of_runs("results/models/{run}/metrics.json"),
+        metrics=of_runs(f"{RESULTS}/models/{{run}}/metrics.json"),
     output:
-        table="results/statistics/task.parquet",
+        table=f"{RESULTS}/statistics/task.parquet",
     log:
-        "logs/compare/task.log",
+        f"{LOGS}/compare/task.log",
     benchmark:
-        "logs/compare/task.tsv"
+        f"{LOGS}/compare/task.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
@@ -47,13 +47,13 @@ rule task:
 
 rule summary:
     input:
-        measures=of_runs("results/measures/{run}.parquet"),
+        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
     output:
-        table="results/statistics/summary.parquet",
+        table=f"{RESULTS}/statistics/summary.parquet",
     log:
-        "logs/compare/summary.log",
+        f"{LOGS}/compare/summary.log",
     benchmark:
-        "logs/compare/summary.tsv"
+        f"{LOGS}/compare/summary.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
@@ -69,13 +69,13 @@ rule summary:
 
 rule comparison:
     input:
-        measures=of_runs("results/measures/{run}.parquet"),
+        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
     output:
-        table="results/statistics/comparison.parquet",
+        table=f"{RESULTS}/statistics/comparison.parquet",
     log:
-        "logs/compare/comparison.log",
+        f"{LOGS}/compare/comparison.log",
     benchmark:
-        "logs/compare/comparison.tsv"
+        f"{LOGS}/compare/comparison.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
@@ -94,15 +94,15 @@ rule comparison:
 rule head_summary:
     input:
         heads=[
-            f"results/attributions/{run.path}/heads.parquet"
+            f"{RESULTS}/attributions/{run.path}/heads.parquet"
             for run in TRANSFORMER_RUNS
         ],
     output:
-        table="results/statistics/head_summary.parquet",
+        table=f"{RESULTS}/statistics/head_summary.parquet",
     log:
-        "logs/compare/head_summary.log",
+        f"{LOGS}/compare/head_summary.log",
     benchmark:
-        "logs/compare/head_summary.tsv"
+        f"{LOGS}/compare/head_summary.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),

@@ -1,6 +1,6 @@
 # explain: the tests of attention as explanation, one rule an experiment.
 
-EXPLAIN = f"results/explanations/{RUN}"
+EXPLAIN = f"{RESULTS}/explanations/{RUN}"
 # Those that measure the instances of one run of the grid.
 MEASURED = [name for name in EXPERIMENTS_ON if name in EXPERIMENTS]
 
@@ -19,9 +19,9 @@ rule permutation:
     output:
         table=f"{EXPLAIN}/permutation.parquet",
     log:
-        f"logs/permutation/{RUN}.log",
+        f"{LOGS}/permutation/{RUN}.log",
     benchmark:
-        f"logs/permutation/{RUN}.tsv"
+        f"{LOGS}/permutation/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 700 + 10 * length(w)),
@@ -53,9 +53,9 @@ rule adversarial:
     output:
         table=f"{EXPLAIN}/adversarial.parquet",
     log:
-        f"logs/adversarial/{RUN}.log",
+        f"{LOGS}/adversarial/{RUN}.log",
     benchmark:
-        f"logs/adversarial/{RUN}.tsv"
+        f"{LOGS}/adversarial/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 700 + 10 * length(w)),
@@ -94,9 +94,9 @@ rule flips:
     output:
         table=f"{EXPLAIN}/flips.parquet",
     log:
-        f"logs/flips/{RUN}.log",
+        f"{LOGS}/flips/{RUN}.log",
     benchmark:
-        f"logs/flips/{RUN}.tsv"
+        f"{LOGS}/flips/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 700 + 10 * length(w)),
@@ -124,9 +124,9 @@ rule erasure:
     output:
         table=f"{EXPLAIN}/erasure.parquet",
     log:
-        f"logs/erasure/{RUN}.log",
+        f"{LOGS}/erasure/{RUN}.log",
     benchmark:
-        f"logs/erasure/{RUN}.tsv"
+        f"{LOGS}/erasure/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 700 + 10 * length(w)),
@@ -178,9 +178,9 @@ for experiment, runs in {
         output:
             table=f"{EXPLAIN}/{experiment}.parquet",
         log:
-            f"logs/{experiment}/{RUN}.log",
+            f"{LOGS}/{experiment}/{RUN}.log",
         benchmark:
-            f"logs/{experiment}/{RUN}.tsv"
+            f"{LOGS}/{experiment}/{RUN}.tsv"
         resources:
             mem_mb=memory(
                 lambda w: 400 + 1e-2 * config["audit"]["instances"] * length(w)
@@ -209,7 +209,7 @@ def retraining(name):
     return config["training"] | own
 
 
-ADVERSARY = f"results/adversaries/{RUN}/{{divergence}}/lambda{{weight}}"
+ADVERSARY = f"{RESULTS}/adversaries/{RUN}/{{divergence}}/lambda{{weight}}"
 ADVERSARIAL_MODEL = {
     "model": f"{ADVERSARY}/model.safetensors",
     "settings": f"{ADVERSARY}/settings.json",
@@ -229,9 +229,9 @@ rule train_adversary:
         **ADVERSARIAL_MODEL,
         table=DIVERGENCE,
     log:
-        f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.log",
+        f"{LOGS}/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.log",
     benchmark:
-        f"logs/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.tsv"
+        f"{LOGS}/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.tsv"
     threads: config["training"]["threads"]
     resources:
         # two models at a time
@@ -294,11 +294,11 @@ rule train_guided:
         **PREPARED,
         guide=guide_of,
     output:
-        metrics=f"results/diagnostics/{RUN}/{{guide}}/metrics.json",
+        metrics=f"{RESULTS}/diagnostics/{RUN}/{{guide}}/metrics.json",
     log:
-        f"logs/train_guided/{RUN}/{{guide}}.log",
+        f"{LOGS}/train_guided/{RUN}/{{guide}}.log",
     benchmark:
-        f"logs/train_guided/{RUN}/{{guide}}.tsv"
+        f"{LOGS}/train_guided/{RUN}/{{guide}}.tsv"
     threads: config["training"]["threads"]
     resources:
         mem_mb=memory(lambda w: 300 + training_memory(w)),
@@ -322,11 +322,11 @@ use rule train_guided as train_learned with:
     input:
         **PREPARED,
     output:
-        metrics=f"results/diagnostics/{GUIDED_BY['learned']}/metrics.json",
+        metrics=f"{RESULTS}/diagnostics/{GUIDED_BY['learned']}/metrics.json",
     log:
-        f"logs/train_guided/{GUIDED_BY['learned']}.log",
+        f"{LOGS}/train_guided/{GUIDED_BY['learned']}.log",
     benchmark:
-        f"logs/train_guided/{GUIDED_BY['learned']}.tsv"
+        f"{LOGS}/train_guided/{GUIDED_BY['learned']}.tsv"
     params:
         guide="learned",
     message:
@@ -338,11 +338,11 @@ use rule train_guided as train_uniform with:
     input:
         **PREPARED,
     output:
-        metrics=f"results/diagnostics/{GUIDED_BY['uniform']}/metrics.json",
+        metrics=f"{RESULTS}/diagnostics/{GUIDED_BY['uniform']}/metrics.json",
     log:
-        f"logs/train_guided/{GUIDED_BY['uniform']}.log",
+        f"{LOGS}/train_guided/{GUIDED_BY['uniform']}.log",
     benchmark:
-        f"logs/train_guided/{GUIDED_BY['uniform']}.tsv"
+        f"{LOGS}/train_guided/{GUIDED_BY['uniform']}.tsv"
     params:
         guide="uniform",
         normalizer={"kind": "uniform"},
@@ -363,17 +363,17 @@ GUIDED = [
 rule diagnostics:
     input:
         metrics=[
-            f"results/diagnostics/{GUIDED_BY[model['guide']]}/metrics.json".format(
+            f"{RESULTS}/diagnostics/{GUIDED_BY[model['guide']]}/metrics.json".format(
                 **model
             )
             for model in GUIDED
         ],
     output:
-        table="results/statistics/diagnostics.parquet",
+        table=f"{RESULTS}/statistics/diagnostics.parquet",
     log:
-        "logs/compare/diagnostics.log",
+        f"{LOGS}/compare/diagnostics.log",
     benchmark:
-        "logs/compare/diagnostics.tsv"
+        f"{LOGS}/compare/diagnostics.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
@@ -399,9 +399,9 @@ rule measure_explanations:
     output:
         measures=f"{EXPLAIN}/measures.parquet",
     log:
-        f"logs/measure_explanations/{RUN}.log",
+        f"{LOGS}/measure_explanations/{RUN}.log",
     benchmark:
-        f"logs/measure_explanations/{RUN}.tsv"
+        f"{LOGS}/measure_explanations/{RUN}.tsv"
     resources:
         mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
         runtime=growing(lambda w: 5),
@@ -416,13 +416,13 @@ rule measure_explanations:
 
 rule explanation_summary:
     input:
-        measures=of_runs("results/explanations/{run}/measures.parquet"),
+        measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
     output:
-        table="results/statistics/explanation_summary.parquet",
+        table=f"{RESULTS}/statistics/explanation_summary.parquet",
     log:
-        "logs/compare/explanation_summary.log",
+        f"{LOGS}/compare/explanation_summary.log",
     benchmark:
-        "logs/compare/explanation_summary.tsv"
+        f"{LOGS}/compare/explanation_summary.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
@@ -438,13 +438,13 @@ rule explanation_summary:
 
 rule explanation_comparison:
     input:
-        measures=of_runs("results/explanations/{run}/measures.parquet"),
+        measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
     output:
-        table="results/statistics/explanation_comparison.parquet",
+        table=f"{RESULTS}/statistics/explanation_comparison.parquet",
     log:
-        "logs/compare/explanation_comparison.log",
+        f"{LOGS}/compare/explanation_comparison.log",
     benchmark:
-        "logs/compare/explanation_comparison.tsv"
+        f"{LOGS}/compare/explanation_comparison.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),
@@ -462,14 +462,14 @@ rule explanation_comparison:
 
 rule explanation_points:
     input:
-        measures=of_runs("results/explanations/{run}/measures.parquet"),
-        attention=of_runs("results/attributions/{run}/attention.parquet"),
+        measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
+        attention=of_runs(f"{RESULTS}/attributions/{{run}}/attention.parquet"),
     output:
-        table="results/statistics/explanation_points.parquet",
+        table=f"{RESULTS}/statistics/explanation_points.parquet",
     log:
-        "logs/compare/explanation_points.log",
+        f"{LOGS}/compare/explanation_points.log",
     benchmark:
-        "logs/compare/explanation_points.tsv"
+        f"{LOGS}/compare/explanation_points.tsv"
     resources:
         mem_mb=memory(lambda w: COMPARE_MB),
         runtime=growing(lambda w: COMPARE_MINUTES),

@@ -20,20 +20,20 @@ for figure, tables in FIGURES.items():
         name:
             f"figure_{figure}"
         input:
-            **{table: f"results/statistics/{table}.parquet" for table in tables},
+            **{table: f"{RESULTS}/statistics/{table}.parquet" for table in tables},
         output:
             png=report(
-                f"results/figures/{figure}.png",
+                f"{RESULTS}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
                 category="Figures",
                 labels={"figure": figure.replace("_", " ")},
             ),
-            pdf=f"results/figures/{figure}.pdf",
-            numbers=f"results/figures/{figure}.parquet",
+            pdf=f"{RESULTS}/figures/{figure}.pdf",
+            numbers=f"{RESULTS}/figures/{figure}.parquet",
         log:
-            f"logs/figures/{figure}.log",
+            f"{LOGS}/figures/{figure}.log",
         benchmark:
-            f"logs/figures/{figure}.tsv"
+            f"{LOGS}/figures/{figure}.tsv"
         # On a cluster all figures and the report that shows them are one job.
         group:
             "draw"

@@ -7,11 +7,11 @@ rule measure:
         importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
         influence=rules.trace_influence.output.influence,
     output:
-        measures=f"results/measures/{RUN}.parquet",
+        measures=f"{RESULTS}/measures/{RUN}.parquet",
     log:
-        f"logs/measure/{RUN}.log",
+        f"{LOGS}/measure/{RUN}.log",
     benchmark:
-        f"logs/measure/{RUN}.tsv"
+        f"{LOGS}/measure/{RUN}.tsv"
     resources:
         mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
         runtime=growing(lambda w: 5 + 1e-2 * config["audit"]["instances"]),

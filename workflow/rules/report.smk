@@ -1,22 +1,52 @@
-# report: the page that people look at first.
+# report: what the experiment is, and the page that people look at first.
+
+
+rule experiment:
+    input:
+        # Made when and from what: again whenever one of the tables is.
+        runs=rules.runs.output.table,
+        tables=expand(
+            f"{RESULTS}/statistics/{{table}}.parquet",
+            table=sorted({"comparison"}.union(*FIGURES.values())),
+        ),
+    output:
+        config=f"{RESULTS}/config.yaml",
+        about=f"{RESULTS}/experiment.json",
+    log:
+        f"{LOGS}/experiment.log",
+    benchmark:
+        f"{LOGS}/experiment.tsv"
+    # It looks at the checkout, which nodes of a cluster may lack.
+    localrule: True
+    params:
+        **made_by("describe_experiment.py"),
+        # A function of the outputs too, which Snakemake does not compare: what of the
+        # config matters reruns a table.
+        config=lambda w, output: config,
+    message:
+        f"The experiment {config['experiment']}"
+    script:
+        "../scripts/describe_experiment.py"
 
 
 rule report_page:
     input:
-        figures=expand("results/figures/{figure}.png", figure=FIGURES),
+        figures=expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
         task=rules.task.output.table,
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,
+        experiment=rules.experiment.output.about,
+        config=rules.experiment.output.config,
         # part of the checkout, also where results are in a store
         captions=[local(f"{WORKFLOW}/report/{figure}.rst") for figure in FIGURES],
         template=local(f"{WORKFLOW}/report/page.html"),
-        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
     output:
-        page="results/report/index.html",
+        page=f"{RESULTS}/report/index.html",
     log:
-        "logs/report/index.log",
+        f"{LOGS}/report/index.log",
     benchmark:
-        "logs/report/index.tsv"
+        f"{LOGS}/report/index.tsv"
     group:
         "draw"
     resources:

@@ -15,8 +15,8 @@ def training_minutes(wildcards, max_epochs=config["training"]["max_epochs"]):
 # The patterns of outputs that other rules fill in: where results are in a store, the
 # output of a rule is no pattern.
 MODEL = {
-    "model": f"results/models/{RUN}/model.safetensors",
-    "settings": f"results/models/{RUN}/settings.json",
+    "model": f"{RESULTS}/models/{RUN}/model.safetensors",
+    "settings": f"{RESULTS}/models/{RUN}/settings.json",
 }
 
 
@@ -35,12 +35,12 @@ rule train:
         **PREPARED,
     output:
         **MODEL,
-        history=f"results/models/{RUN}/history.parquet",
-        metrics=f"results/models/{RUN}/metrics.json",
+        history=f"{RESULTS}/models/{RUN}/history.parquet",
+        metrics=f"{RESULTS}/models/{RUN}/metrics.json",
     log:
-        f"logs/train/{RUN}.log",
+        f"{LOGS}/train/{RUN}.log",
     benchmark:
-        f"logs/train/{RUN}.tsv"
+        f"{LOGS}/train/{RUN}.tsv"
     cache: SHARED
     threads: config["training"]["threads"]
     resources:
@@ -55,7 +55,7 @@ rule train:
         normalizer=lambda w: config["normalizers"][w.normalizer],
         training=config["training"],
         # Not an output: it outlives an interrupted job, so that the next one resumes.
-        checkpoint=f"results/models/{RUN}/checkpoint.pt",
+        checkpoint=f"{RESULTS}/models/{RUN}/checkpoint.pt",
     message:
         f"Training {THIS_RUN}"
     script:

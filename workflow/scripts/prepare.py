@@ -1,10 +1,12 @@
 """Prepare one data set: tokens, splits, vocabulary, and a card that says how."""
 
+import sys
 from functools import partial
 from pathlib import Path
 
 from attention_audit.errors import reported
 from attention_audit.provenance import record
+from attention_audit.reuse import take_over
 from attention_audit.sources import check_archive, read_documents, read_vectors
 from attention_audit.text import prepare_dataset
 
@@ -23,6 +25,8 @@ with reported(snakemake.log[0]):
         vectors = partial(read_vectors, params.vectors, path)
         read[path] = None
     provenance = record(snakemake.rule, dict(params.items()), read)
+    if take_over(snakemake.output, provenance):
+        sys.exit()
     for path in snakemake.input:
         if sha256 := params.archives.get(Path(path).name):
             check_archive(path, sha256)

@@ -1,5 +1,7 @@
 """Train a model with the outputs of a run, far from its attention, and compare both."""
 
+import sys
+
 import torch
 
 from attention_audit.audit import audited
@@ -8,12 +10,15 @@ from attention_audit.errors import reported
 from attention_audit.interventions.adversaries import train_adversary, write_adversary
 from attention_audit.model import load_model, resolve_device, save_model, settings_json
 from attention_audit.provenance import record
+from attention_audit.reuse import take_over
 from attention_audit.tables import open_table, write_json
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     torch.set_num_threads(snakemake.threads)
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    if take_over(output, provenance):
+        sys.exit()
     device = resolve_device(params.training["device"])
     base = load_model(snakemake.input.model, snakemake.input.settings, device)
     _, vectors = read_vocabulary(snakemake.input.vocabulary)

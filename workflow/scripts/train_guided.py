@@ -1,5 +1,7 @@
 """Train a model without context on given attention, and score it."""
 
+import sys
+
 import torch
 
 from attention_audit.batches import read_examples, read_vocabulary
@@ -7,12 +9,15 @@ from attention_audit.errors import reported
 from attention_audit.interventions.guided import train_guided
 from attention_audit.model import ModelSettings, load_model, resolve_device
 from attention_audit.provenance import record
+from attention_audit.reuse import take_over
 from attention_audit.tables import read_json, write_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params
     torch.set_num_threads(snakemake.threads)
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    if take_over(snakemake.output, provenance):
+        sys.exit()
     device = resolve_device(params.training["device"])
     tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
     vectors = None if vectors is None else torch.from_numpy(vectors)

@@ -1,6 +1,7 @@
 """Train one model of the grid and score it."""
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from attention_audit.model import (
     settings_json,
 )
 from attention_audit.provenance import record
+from attention_audit.reuse import take_over
 from attention_audit.tables import read_json, write_json, write_table
 from attention_audit.training import evaluate, train
 
@@ -22,6 +24,8 @@ with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
     torch.set_num_threads(snakemake.threads)
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    if take_over(output, provenance):
+        sys.exit()
     device = resolve_device(params.training["device"])
     tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
     label_names = read_json(snakemake.input.card)["label_names"]

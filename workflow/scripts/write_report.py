@@ -30,8 +30,11 @@ with reported(snakemake.log[0]):
         ),
         report.data_table([read_json(card) for card in snakemake.input.cards]),
     ]
+    about = read_json(snakemake.input.experiment)
+    config = Path(snakemake.input.config).read_text(encoding="utf-8")
     report.write_page(
         Path(snakemake.input.template).read_text(encoding="utf-8"),
+        {**about, "config": config},
         figures,
         tables,
         params.n_runs,

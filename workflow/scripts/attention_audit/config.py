@@ -8,6 +8,7 @@ that name the key and the fix, and adds the checks that span several keys.
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +21,7 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
 from attention_audit.errors import AuditError, suggestion
+from attention_audit.experiments import DEFAULT, results_of
 from attention_audit.unique_keys import read_yaml
 
 # The axes of the grid, in the order of a run's path, with the section that declares
@@ -105,6 +107,22 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
             completed["grid"][section] = list(completed[section])
     _raise_any(_inconsistencies(completed))
     return completed
+
+
+def check_named(files: Iterable[str | Path], settings: Mapping[str, Any]) -> None:
+    """Raise an `AuditError` where config files on the command line name no experiment.
+
+    ``settings`` is what they say together. What is laid over the default config is
+    another experiment unless it says otherwise, and would write over its results.
+    """
+    files = [Path(file) for file in files]
+    if files and "experiment" not in settings:
+        name = re.sub(r"[^A-Za-z0-9]+", "_", files[-1].stem).strip("_") or "mine"
+        raise AuditError(
+            f"{files[-1]}: names no experiment. Add the line `experiment: {name}`, and "
+            f"all that it makes will stand in {results_of(name)}/; or `experiment: "
+            f"{DEFAULT}`, to go on with the results of the default."
+        )
 
 
 def grid(config: Mapping[str, Any]) -> list[Run]:

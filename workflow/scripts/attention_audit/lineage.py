@@ -13,15 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import safetensors
 from rich.text import Text
 from rich.tree import Tree
 
 from attention_audit.errors import AuditError
+from attention_audit.experiments import DEFAULT, in_experiment, split
 from attention_audit.provenance import file_digest
-from attention_audit.tables import METADATA_KEY
+from attention_audit.records import read_record
 
 # What a file can be, compared with what the record of its user says.
 INTACT, CHANGED, MISSING, TARGET = "as recorded", "changed since", "missing", "target"
@@ -42,37 +40,6 @@ class File:
     sha256: str | None
     recorded: tuple[str, ...]
     record: Mapping[str, Any] | None
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The record in a result's file; None where it has none, or is damaged.
-
-    A table and a model carry theirs in their metadata, a JSON file under the key
-    "provenance", and a picture in the table of its numbers, beside it.
-    """
-    if path.suffix in (".png", ".pdf"):
-        path = path.with_suffix(".parquet")
-    try:
-        if path.suffix == ".parquet":
-            found = (pq.read_schema(path).metadata or {})[METADATA_KEY]
-        elif path.suffix == ".safetensors":
-            with safetensors.safe_open(path, "numpy") as file:
-                found = (file.metadata() or {})[METADATA_KEY.decode()]
-        elif path.suffix == ".json":
-            return json.loads(path.read_text(encoding="utf-8"))["provenance"]
-        else:
-            return None
-        return json.loads(found)
-    # A file of the user's may look like anything; what it says then is nothing.
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        pa.ArrowException,
-        safetensors.SafetensorError,
-    ):
-        return None
 
 
 def trace(target: str | Path, folder: str | Path = ".") -> dict[str, File]:
@@ -97,7 +64,7 @@ def trace(target: str | Path, folder: str | Path = ".") -> dict[str, File]:
     while pending:
         path = pending.pop(0)
         records[path] = read_record(folder / path)
-        for source, digest in (records[path] or {}).get("inputs", {}).items():
+        for source, digest in inputs_of(path, records[path]).items():
             if source not in recorded:
                 recorded[source] = set()
                 pending.append(source)
@@ -106,6 +73,13 @@ def trace(target: str | Path, folder: str | Path = ".") -> dict[str, File]:
         path: _file(path, folder, digests, records[path])
         for path, digests in recorded.items()
     }
+
+
+def inputs_of(path: str, record: Mapping[str, Any] | None) -> dict[str, str]:
+    """The sha256 of what a result was made from, by path, in the order of its record."""
+    experiment, _ = split(path) or (DEFAULT, None)
+    inputs = (record or {}).get("inputs", {})
+    return {in_experiment(source, experiment): inputs[source] for source in inputs}
 
 
 def _file(
@@ -145,7 +119,7 @@ def as_tree(files: Mapping[str, File]) -> Tree:
 
 def _grow(tree: Tree, file: File, files: Mapping[str, File], shown: set[str]) -> None:
     shown.add(file.path)
-    for source in (file.record or {}).get("inputs", {}):
+    for source in inputs_of(file.path, file.record):
         if source in shown and (files[source].record or {}).get("inputs"):
             tree.add(Text(f"{source} (above)", style="dim"))
         else:

@@ -3,7 +3,6 @@
 Shapes: B instances, n positions, E embedding size, H hidden size, K classes.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from attention_audit.attention import AttentionPooling
 from attention_audit.encoders import build_encoder
 from attention_audit.errors import AuditError
 from attention_audit.normalizers import Entmax
+from attention_audit.records import TENSORS, tensors_digest
 from attention_audit.tables import METADATA_KEY, atomic_path, read_json, set_aside
 
 
@@ -142,20 +142,15 @@ def save_model(
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     # One metadata key only: the format does not keep the order of several, and the
     # same model must give the same bytes. The format has no checksum of its own.
-    made = {**provenance, "tensors_sha256": _tensors_digest(state)}
+    made = {**provenance, TENSORS: _digest(state)}
     metadata = {METADATA_KEY.decode(): json.dumps(made, sort_keys=True)}
     with atomic_path(path) as temporary:
         temporary.write_bytes(safetensors.torch.save(state, metadata))
 
 
-def _tensors_digest(state: Mapping[str, Tensor]) -> str:
-    """sha256 of names, types, shapes and values of tensors on the CPU."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        values = state[name].numpy()
-        digest.update(f"{name} {values.dtype} {values.shape} ".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """`tensors_digest` of tensors on the CPU."""
+    return tensors_digest({name: values.numpy() for name, values in state.items()})
 
 
 def read_model_metadata(path: str | Path) -> dict[str, Any]:
@@ -179,14 +174,14 @@ def load_model(
     model = Classifier(ModelSettings(**read_json(settings)["model"]))
     try:
         state = safetensors.torch.load_file(weights)
-        expected = read_model_metadata(weights)["tensors_sha256"]
+        expected = read_model_metadata(weights)[TENSORS]
     except FileNotFoundError as error:
         raise AuditError(
             f"{weights}: no such file. Run snakemake to build it."
         ) from error
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise set_aside(weights, f"not a whole checkpoint ({error})") from error
-    if _tensors_digest(state) != expected:
+    if _digest(state) != expected:
         raise set_aside(weights, "not a whole checkpoint (its checksum differs)")
     try:
         model.load_state_dict(state)

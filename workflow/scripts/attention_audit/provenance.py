@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from attention_audit.definitions import PACKAGE, Code
+from attention_audit.experiments import in_default
 from attention_audit.schemas import SCHEMAS
 
 SCRIPTS = Path(__file__).resolve().parent.parent
@@ -111,13 +112,17 @@ def record(
 
     Returns the rule's name, its params (config slice, code digest, decisive library
     versions, seed), the versions of everything recorded, and the sha256 of each input.
+    Paths of results stand in it as the default experiment would have them.
     """
     return {
         "rule": rule,
-        "params": dict(params),
+        "params": {
+            key: in_default(value) if isinstance(value, str) else value
+            for key, value in params.items()
+        },
         "versions": {
             "python": platform.python_version(),
             **{lib: _version(lib) for lib in RECORDED_LIBRARIES},
         },
-        "inputs": {str(path): file_digest(path) for path in inputs},
+        "inputs": {in_default(path): file_digest(path) for path in inputs},
     }

@@ -193,16 +193,22 @@ def _relative(path: str | Path, folder: Path) -> str:
 
 def write_page(
     template: str,
+    experiment: Mapping[str, Any],
     figures: Mapping[str, tuple[str | Path, str]],
     tables: Sequence[Mapping[str, Any]],
     n_runs: int,
     order: Mapping[str, Sequence[str]],
     path: str | Path,
 ) -> None:
-    """Write the page; ``figures`` maps a name to its picture's path and caption."""
+    """Write the page.
+
+    ``experiment`` holds the contents of experiment.json and, under ``config``, the text
+    of the whole config; ``figures`` maps a name to its picture's path and caption.
+    """
     folder = Path(path).parent
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(template).render(
+        experiment=experiment,
         n_runs=n_runs,
         axes="; ".join(
             f"{axis} {', '.join(names)}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from attention_audit.config import AXES, grid
 from attention_audit.errors import AuditError, suggestion
+from attention_audit.experiments import results_of, split
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
     FIGURES,
@@ -48,7 +49,7 @@ def check_target(
             path = path.relative_to(Path(folder).resolve().as_posix())
         except ValueError:
             return
-    fault = next(_faults(path, config), None)
+    fault = next(_faults_anywhere(path, config), None)
     if fault is not None:
         raise AuditError(f"{target}: {fault}")
     if PurePosixPath(target).is_absolute() and _is_result(path):
@@ -66,23 +67,39 @@ def _is_result(path: PurePosixPath) -> bool:
     )
 
 
+def _faults_anywhere(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
+    """Reasons why a path of any experiment cannot be made, the first one first."""
+    found = split(path)
+    if found is None:
+        return
+    name, inner = found
+    own = config["experiment"]
+    if name != own:
+        yield (
+            f"it belongs to the experiment '{name}', and this config is that of '{own}'. "
+            f"Use the other's config, or ask for "
+            f"{PurePosixPath(results_of(own), inner)}."
+        )
+    yield from _faults(inner, config)
+
+
 def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
-    """Reasons why a path of the results cannot be made, the first one first."""
+    """The same of a path within the experiment's folder."""
     match path.parts:
-        case ("results", "raw", "hub", file) if file.endswith(".parquet"):
+        case ("raw", "hub", file) if file.endswith(".parquet"):
             yield from _hub_faults(file.removesuffix(".parquet"), config)
-        case ("results", "raw", file) if file.endswith(".whl"):
+        case ("raw", file) if file.endswith(".whl"):
             yield from _undeclared("archive", "archives", path.stem, config)
-        case ("results", "data", dataset, _, *_):
+        case ("data", dataset, _, *_):
             yield from _undeclared("dataset", "datasets", dataset, config)
-        case ("results", "models", *names, seed, _) if len(names) == len(AXES):
+        case ("models", *names, seed, _) if len(names) == len(AXES):
             yield from _run_faults([*names, seed], config)
-        case ("results", "attributions", d, e, s, n, seed, *file) if file:
+        case ("attributions", d, e, s, n, seed, *file) if file:
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _attribution_faults(e, file, config)
-        case ("results", "measures", d, e, s, n, file) if file.endswith(".parquet"):
+        case ("measures", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
-        case ("results", "explanations", d, e, s, n, seed, file):
+        case ("explanations", d, e, s, n, seed, file):
             yield from _run_faults([d, e, s, n, seed], config)
             experiment = path.stem
             if file == "measures.parquet":
@@ -92,19 +109,19 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             elif path.suffix == ".parquet":
                 known = ["measures", *MEASURED]
                 yield f"no experiment '{experiment}'.{suggestion(experiment, known)}"
-        case ("results", "adversaries", d, e, s, n, seed, _, *_):
+        case ("adversaries", d, e, s, n, seed, _, *_):
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _switched_off(["adversarial_training", "diagnostics"], config)
-        case ("results", "diagnostics", _, *_):
+        case ("diagnostics", _, *_):
             yield from _switched_off(["diagnostics"], config)
-        case ("results", "statistics", file) if file.endswith(".parquet"):
+        case ("statistics", file) if file.endswith(".parquet"):
             yield from _table_faults(path.stem, config)
-        case ("results", "figures", file) if path.suffix in FIGURE_FORMATS:
+        case ("figures", file) if path.suffix in FIGURE_FORMATS:
             yield from _figure_faults(path.stem, config)
-        case ("results", "figures", _) if path.suffix not in (".html", ".zip"):
+        case ("figures", _) if path.suffix not in (".html", ".zip"):
             yield (
                 f"a figure is made as {', '.join(FIGURE_FORMATS)}. Ask for "
-                f"{path.with_suffix('.pdf')}."
+                f"{results_of(config['experiment'])}/{path.with_suffix('.pdf')}."
             )
 
 
