@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results test test-slow test-cluster bench lint lock report resources clean cluster-env
+.PHONY: results cost test test-slow test-cluster bench lint lock report resources clean cluster-env
 
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ cluster-env: $(VENV)/cluster ## what jobs on SLURM and results in S3 need beside
 
 results: $(VENV)/installed ## train and audit the default grid, draw the figures
 	$(BIN)/snakemake --cores all
+
+cost: $(VENV)/installed ## what `make results` would still take, without doing it
+	$(BIN)/snakemake -n --quiet
 
 report: $(VENV)/installed ## one HTML file with every figure and how it was made
 	$(BIN)/snakemake --report results/report/snakemake.html

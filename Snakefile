@@ -24,6 +24,7 @@ include: "workflow/rules/explain.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/shared.smk"
+include: "workflow/rules/cost.smk"
 
 
 rule all:

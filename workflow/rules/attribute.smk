@@ -17,8 +17,12 @@ rule attend:
         f"{LOGS}/attend/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 700 + 2 * length(w)),
-        runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
+        **needs(
+            "attend",
+            mb=lambda w: 700 + 2 * length(w),
+            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            disk_mb=lambda w: 1e-5 * audited_tokens(w),
+        ),
         gpu=GPUS,
     params:
         **made_by("attend.py"),
@@ -45,6 +49,14 @@ def of_method(what):
     )[what]
 
 
+def attribution_seconds(wildcards):
+    """Leave-one-out of inputs reads a text once for every token of it."""
+    method = config["methods"][wildcards.method]
+    if method["kind"] == "leave_one_out" and method["of"] == "inputs":
+        return TORCH + 5e-6 * audited_tokens(wildcards, power=2)
+    return TORCH + 2e-5 * audited_tokens(wildcards)
+
+
 IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
 
 
@@ -61,11 +73,12 @@ rule attribute:
         f"{LOGS}/attribute/{RUN}/{{method}}.tsv"
     threads: config["training"]["threads"]
     resources:
-        # leave-one-out holds a fixed number of tokens, each with its attention
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        # and reads a text once for every token of it
-        runtime=growing(
-            lambda w: 5 + 1e-6 * config["audit"]["instances"] * length(w) ** 2
+        **needs(
+            "attribute",
+            # leave-one-out holds a fixed number of tokens, each with its attention
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=attribution_seconds,
+            disk_mb=lambda w: 1e-5 * audited_tokens(w),
         ),
         gpu=GPUS,
     params:
@@ -96,11 +109,16 @@ rule trace_influence:
         f"{LOGS}/trace_influence/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
-        # a fixed number of rows of a Jacobian, each with the attention of its pass
-        mem_mb=memory(lambda w: 700 + 0.05 * length(w) ** 2),
-        # and as many such passes as the text has tokens
-        runtime=growing(
-            lambda w: 5 + 3e-7 * config["influence"]["instances"] * length(w) ** 3
+        **needs(
+            "trace_influence",
+            # a fixed number of rows of a Jacobian, each with the attention of its pass
+            mb=lambda w: 700 + 0.05 * length(w) ** 2,
+            # and as many such passes as the text has tokens
+            seconds=lambda w: (
+                TORCH
+                + 3.5e-7 * audited_tokens(w, config["influence"]["instances"], power=3)
+            ),
+            disk_mb=lambda w: 0.2,
         ),
         gpu=GPUS,
     params:
@@ -139,8 +157,12 @@ rule trace_heads:
         encoder=one_of(TRANSFORMERS),
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
+        **needs(
+            "trace_heads",
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            disk_mb=lambda w: 0.1,
+        ),
         gpu=GPUS,
     params:
         **made_by("trace_heads.py"),

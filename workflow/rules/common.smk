@@ -1,6 +1,7 @@
 # Paths, wildcards and config slices that the rules share.
 import contextlib
 import locale
+import logging
 import math
 import os
 import re
@@ -16,6 +17,7 @@ WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.config import check_named, grid, validate
+from attention_audit.cost import Announcer
 from attention_audit.errors import AuditError
 from attention_audit.experiments import logs_of, results_of
 from attention_audit.explanations import EXPERIMENTS
@@ -23,6 +25,7 @@ from attention_audit.figures.catalogue import figures_of
 from attention_audit.methods import EFFECTS, method_function
 from attention_audit.provenance import code_digest, file_digest, library_versions
 from attention_audit.rehearsal import is_due, rehearse
+from attention_audit.sizes import TYPICAL, UNKNOWN, size_of
 from attention_audit.targets import check_target
 from attention_audit.unique_keys import check_arguments, check_files
 
@@ -96,31 +99,49 @@ wildcard_constraints:
     guide="attention|adversary",
 
 
-# Resources. Of memory (MB) and time (minutes) a job asks for a fixed part, imports and
-# the like, and a part that grows with its data. Each formula stands beside its rule,
-# at about twice what was measured on one core; workflow/scripts/compare_resources.py
-# compares the two. Local runs do not use them.
+# Resources. Each formula stands with its rule: memory (MB) of the script at about twice
+# what was measured, processor time (seconds) as it was measured on one core, and, where
+# it is not next to nothing, the size of the outputs (MB). Of these, jobs ask a cluster for
+# memory and minutes, and cost.smk tells what a plan costs; local runs use neither.
+# workflow/scripts/compare_resources.py compares what was asked for with what was used.
 #
 # The number of threads does not grow: the sums of a job depend on it.
 
 # What Snakemake takes on a node, beside the script: it runs there twice, once to start
 # the job step and once within it.
 SNAKEMAKE_MB = 600
-# The splits of the largest declared set, for those whose size nobody limits.
-ALL_ROWS = 25_000
+# Seconds until a script has imported what it needs: with torch, and without.
+TORCH, LIGHT = 2, 0.5
 # Jobs that load a model run where the config says, and `auto` takes what there is.
 GPUS = 1 if config["training"]["device"] == "cuda" else 0
+# By rule: seconds and MB of outputs, as functions of the wildcards.
+EXPECTED = {}
+
+
+def size(wildcards):
+    """How large a job's data set is; before it is prepared, how large it can be.
+
+    For what a plan may cost, its ``wildcards`` ask for the ``typical`` size.
+    """
+    card = f"{RESULTS}/data/{wildcards.dataset}/card.json"
+    unknown = TYPICAL if wildcards.get("typical") else UNKNOWN
+    return size_of(card, config["datasets"][wildcards.dataset], unknown)
 
 
 def rows(wildcards, *splits):
-    """The most examples that the named splits of a job's data set can have."""
-    limits = config["datasets"][wildcards.dataset]["max_examples"]
-    return sum(limits[split] or ALL_ROWS for split in splits)
+    """The examples of the named splits of a job's data set."""
+    return size(wildcards).of(*splits)
 
 
 def length(wildcards):
-    """The most tokens that a text of a job's data set can have."""
-    return config["datasets"][wildcards.dataset]["max_length"]
+    """The most tokens that a text of a job's data set has."""
+    return size(wildcards).longest
+
+
+def audited_tokens(wildcards, instances=config["audit"]["instances"], power=1):
+    """The sum over a job's audited instances of the tokens of each, to some power."""
+    found = size(wildcards)
+    return min(instances, found.of("test")) * found.tokens**power
 
 
 def growing(amount):
@@ -128,9 +149,17 @@ def growing(amount):
     return lambda wildcards, attempt: math.ceil(amount(wildcards)) * 2 ** (attempt - 1)
 
 
-def memory(amount):
-    """`growing` memory in MB, for a script that takes ``amount(wildcards)``."""
-    return growing(lambda wildcards: SNAKEMAKE_MB + amount(wildcards))
+def needs(rule, mb, seconds, disk_mb=lambda wildcards: 0.02):
+    """Memory, and minutes: five, for slow disks and nodes, and four times the expected.
+
+    All are functions of the wildcards: memory ``mb`` and processor ``seconds`` of the
+    rule's script, ``disk_mb`` of its outputs.
+    """
+    EXPECTED[rule] = seconds, disk_mb
+    return {
+        "mem_mb": growing(lambda wildcards: SNAKEMAKE_MB + mb(wildcards)),
+        "runtime": growing(lambda wildcards: 5 + 4 * seconds(wildcards) / 60),
+    }
 
 
 def of_runs(pattern):

@@ -3,7 +3,7 @@
 # They read what was measured of every audited instance of every run.
 AUDITED = len(RUNS) * config["audit"]["instances"]
 COMPARE_MB = 400 + 0.05 * AUDITED
-COMPARE_MINUTES = 10 + 1e-6 * AUDITED * config["statistics"]["bootstrap_draws"]
+COMPARE_SECONDS = 2 + 6e-7 * AUDITED * config["statistics"]["bootstrap_draws"]
 
 
 rule runs:
@@ -34,8 +34,7 @@ rule task:
     benchmark:
         f"{LOGS}/compare/task.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs("task", lambda w: COMPARE_MB, lambda w: LIGHT),
     params:
         **made_by("tabulate_task.py"),
         runs=list(map(asdict, RUNS)),
@@ -55,8 +54,7 @@ rule summary:
     benchmark:
         f"{LOGS}/compare/summary.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs("summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise.py"),
         runs=list(map(asdict, RUNS)),
@@ -77,8 +75,7 @@ rule comparison:
     benchmark:
         f"{LOGS}/compare/comparison.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs("comparison", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("compare.py"),
         runs=list(map(asdict, RUNS)),
@@ -104,8 +101,7 @@ rule head_summary:
     benchmark:
         f"{LOGS}/compare/head_summary.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs("head_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise_heads.py"),
         runs=list(map(asdict, TRANSFORMER_RUNS)),

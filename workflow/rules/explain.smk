@@ -24,13 +24,15 @@ rule permutation:
         f"{LOGS}/permutation/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        runtime=growing(
-            lambda w: 5
-            + 1e-5
-            * config["audit"]["instances"]
-            * config["explanations"]["permutation"]["draws"]
-            * length(w)
+        **needs(
+            "permutation",
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: (
+                TORCH
+                + 2e-6
+                * audited_tokens(w)
+                * config["explanations"]["permutation"]["draws"]
+            ),
         ),
         gpu=GPUS,
     params:
@@ -58,14 +60,16 @@ rule adversarial:
         f"{LOGS}/adversarial/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        # a step is one pass of the pooling layer for all candidates of a batch
-        runtime=growing(
-            lambda w: 5
-            + 2e-6
-            * config["explanations"]["adversarial"]["instances"]
-            * config["explanations"]["adversarial"]["steps"]
-            * length(w)
+        **needs(
+            "adversarial",
+            mb=lambda w: 700 + 10 * length(w),
+            # a step is one pass of the pooling layer for all candidates of a batch
+            seconds=lambda w: (
+                TORCH
+                + 1.5e-5
+                * audited_tokens(w, config["explanations"]["adversarial"]["instances"])
+                * config["explanations"]["adversarial"]["steps"]
+            ),
         ),
         gpu=GPUS,
     params:
@@ -99,8 +103,11 @@ rule flips:
         f"{LOGS}/flips/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
+        **needs(
+            "flips",
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: TORCH + 1e-4 * audited_tokens(w),
+        ),
         gpu=GPUS,
     params:
         **made_by("flip_decisions.py"),
@@ -129,8 +136,12 @@ rule erasure:
         f"{LOGS}/erasure/{RUN}.tsv"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 700 + 10 * length(w)),
-        runtime=growing(lambda w: 5 + 1e-3 * config["audit"]["instances"] * length(w)),
+        **needs(
+            "erasure",
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: TORCH + 3e-4 * audited_tokens(w),
+            disk_mb=lambda w: 0.1,
+        ),
         gpu=GPUS,
     params:
         **made_by("erase_tokens.py"),
@@ -182,10 +193,11 @@ for experiment, runs in {
         benchmark:
             f"{LOGS}/{experiment}/{RUN}.tsv"
         resources:
-            mem_mb=memory(
-                lambda w: 400 + 1e-2 * config["audit"]["instances"] * length(w)
+            **needs(
+                experiment,
+                mb=lambda w: 400 + 1e-2 * config["audit"]["instances"] * length(w),
+                seconds=lambda w: LIGHT,
             ),
-            runtime=growing(lambda w: 5),
         params:
             **made_by("compare_runs.py"),
             run=identity,
@@ -234,14 +246,17 @@ rule train_adversary:
         f"{LOGS}/train_adversary/{RUN}/{{divergence}}/lambda{{weight}}.tsv"
     threads: config["training"]["threads"]
     resources:
-        # two models at a time
-        mem_mb=memory(lambda w: 300 + training_memory(w)),
-        runtime=growing(
-            lambda w: 5
-            + 2
-            * training_minutes(
-                w, config["explanations"]["adversarial_training"]["max_epochs"]
-            )
+        **needs(
+            "train_adversary",
+            # two models at a time
+            mb=lambda w: 300 + training_memory(w),
+            seconds=lambda w: (
+                2
+                * training_seconds(
+                    w, config["explanations"]["adversarial_training"]["max_epochs"]
+                )
+            ),
+            disk_mb=lambda w: 2,
         ),
         gpu=GPUS,
     params:
@@ -289,6 +304,13 @@ GUIDED_BY = {
 }
 
 
+def guided_seconds(wildcards):
+    """Without context, a model costs half as much as the narrowest encoder."""
+    found = size(wildcards)
+    tokens = found.of("train", "dev") * found.tokens
+    return TORCH + 4e-6 * config["training"]["max_epochs"] * tokens
+
+
 rule train_guided:
     input:
         **PREPARED,
@@ -301,8 +323,7 @@ rule train_guided:
         f"{LOGS}/train_guided/{RUN}/{{guide}}.tsv"
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(lambda w: 300 + training_memory(w)),
-        runtime=growing(lambda w: 2 * training_minutes(w)),
+        **needs("train_guided", lambda w: 300 + training_memory(w), guided_seconds),
         gpu=GPUS,
     params:
         **made_by("train_guided.py"),
@@ -375,8 +396,7 @@ rule diagnostics:
     benchmark:
         f"{LOGS}/compare/diagnostics.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs("diagnostics", lambda w: COMPARE_MB, lambda w: LIGHT),
     params:
         **made_by("tabulate_diagnostics.py"),
         models=GUIDED,
@@ -403,8 +423,11 @@ rule measure_explanations:
     benchmark:
         f"{LOGS}/measure_explanations/{RUN}.tsv"
     resources:
-        mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
-        runtime=growing(lambda w: 5),
+        **needs(
+            "measure_explanations",
+            mb=lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w),
+            seconds=lambda w: LIGHT + 1.5e-5 * audited_tokens(w),
+        ),
     params:
         **made_by("measure_explanations.py"),
         run=identity,
@@ -424,8 +447,7 @@ rule explanation_summary:
     benchmark:
         f"{LOGS}/compare/explanation_summary.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs("explanation_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise.py"),
         runs=list(map(asdict, RUNS)),
@@ -446,8 +468,9 @@ rule explanation_comparison:
     benchmark:
         f"{LOGS}/compare/explanation_comparison.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs(
+            "explanation_comparison", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS
+        ),
     params:
         **made_by("compare.py"),
         runs=list(map(asdict, RUNS)),
@@ -471,8 +494,11 @@ rule explanation_points:
     benchmark:
         f"{LOGS}/compare/explanation_points.tsv"
     resources:
-        mem_mb=memory(lambda w: COMPARE_MB),
-        runtime=growing(lambda w: COMPARE_MINUTES),
+        **needs(
+            "explanation_points",
+            lambda w: COMPARE_MB,
+            lambda w: LIGHT + 1e-4 * AUDITED,
+        ),
     params:
         **made_by("pool_points.py"),
         runs=list(map(asdict, RUNS)),

@@ -38,9 +38,13 @@ for figure, tables in FIGURES.items():
         group:
             "draw"
         resources:
-            mem_mb=memory(lambda w: 500),
-            # a quarter of a minute a full page
-            runtime=growing(lambda w: 10),
+            # a quarter of a minute a full page, of which most figures fill less than one
+            **needs(
+                f"figure_{figure}",
+                mb=lambda w: 500,
+                seconds=lambda w: 4,
+                disk_mb=lambda w: 0.2,
+            ),
         params:
             **made_by("draw.py", f"figures.{figure}:draw"),
             figure=figure,

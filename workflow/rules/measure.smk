@@ -13,8 +13,12 @@ rule measure:
     benchmark:
         f"{LOGS}/measure/{RUN}.tsv"
     resources:
-        mem_mb=memory(lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w)),
-        runtime=growing(lambda w: 5 + 1e-2 * config["audit"]["instances"]),
+        **needs(
+            "measure",
+            mb=lambda w: 300 + 1e-2 * config["audit"]["instances"] * length(w),
+            seconds=lambda w: LIGHT + 1.5e-5 * audited_tokens(w),
+            disk_mb=lambda w: 0.06,
+        ),
     params:
         **made_by("measure.py"),
         run=identity,

@@ -166,10 +166,12 @@ rule prepare:
         f"{LOGS}/prepare/{{dataset}}.tsv"
     cache: SHARED
     resources:
-        mem_mb=memory(
-            lambda w: 400 + 4e-4 * rows(w, "train", "dev", "test") * length(w)
+        **needs(
+            "prepare",
+            mb=lambda w: 400 + 4e-4 * rows(w, "train", "dev", "test") * length(w),
+            seconds=lambda w: 2 + 1e-5 * rows(w, "train", "dev", "test") * length(w),
+            disk_mb=lambda w: 2 + 2e-5 * rows(w, "train", "dev", "test") * length(w),
         ),
-        runtime=growing(lambda w: 10),
     params:
         **made_by("prepare.py"),
         name="{dataset}",

@@ -50,8 +50,7 @@ rule report_page:
     group:
         "draw"
     resources:
-        mem_mb=memory(lambda w: 500),
-        runtime=growing(lambda w: 5),
+        **needs("report_page", mb=lambda w: 500, seconds=lambda w: LIGHT),
     params:
         **made_by("write_report.py"),
         figures=list(FIGURES),

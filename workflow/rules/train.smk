@@ -7,9 +7,13 @@ def training_memory(wildcards):
     return 700 + 4e-4 * examples * length(wildcards) + 0.02 * length(wildcards) ** 2
 
 
-def training_minutes(wildcards, max_epochs=config["training"]["max_epochs"]):
-    tokens = rows(wildcards, "train", "dev") * length(wildcards)
-    return 5 + 1e-6 * max_epochs * tokens
+def training_seconds(wildcards, max_epochs=config["training"]["max_epochs"]):
+    """As long as no early stop shortens it; time grows with the encoder's width."""
+    encoder = config["encoders"][wildcards.encoder]
+    width = max(1, encoder["hidden_size"] / 64) * encoder.get("layers", 1)
+    found = size(wildcards)
+    tokens = found.of("train", "dev") * found.tokens
+    return TORCH + 8e-6 * max_epochs * tokens * width
 
 
 # The patterns of outputs that other rules fill in: where results are in a store, the
@@ -44,8 +48,7 @@ rule train:
     cache: SHARED
     threads: config["training"]["threads"]
     resources:
-        mem_mb=memory(training_memory),
-        runtime=growing(training_minutes),
+        **needs("train", training_memory, training_seconds, disk_mb=lambda w: 2),
         gpu=GPUS,
     params:
         **made_by("train_model.py"),

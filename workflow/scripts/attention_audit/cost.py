@@ -1,0 +1,263 @@
+"""What a plan will cost: jobs, processor time, memory and disk, stage by stage.
+
+What a job takes is known from its own benchmark, where it has run before; else guessed by
+those of the most similar jobs of its rule; else by the formula that stands with the rule.
+"""
+
+import ast
+import logging
+import math
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from snakemake.settings.enums import Quietness
+from snakemake_interface_logger_plugins.common import LogEvent
+
+# What a SLURM job takes to begin: Snakemake starts twice on its node, and the queue.
+SLURM_START = 30.0  # seconds
+# A node's cores, and the hours on it, up to which one node is the better choice.
+NODE_CORES, NODE_HOURS = 16, 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned job, with what its rule's formulas expect of it.
+
+    ``seconds``: processor time; ``mb``: memory that it asks for; ``disk_mb``: size of its
+    outputs; ``group``: the SLURM job that it would be part of, None for one of the driver's.
+    """
+
+    rule: str
+    stage: str
+    wildcards: Mapping[str, str]
+    outputs: Sequence[Path]
+    seconds: float
+    mb: float
+    disk_mb: float
+    group: Any = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one job: seconds of processor time, MB of memory, MB on disk; and how known."""
+
+    seconds: float
+    mb: float
+    disk_mb: float
+    measured: bool
+
+
+# What is expected of a job of a rule by its wildcards: seconds, and MB of outputs.
+Expected = tuple[Callable[[Any], float], Callable[[Any], float]]
+# Of a rule that says nothing: it takes no time.
+NOTHING: Expected = (lambda wildcards: 0.5, lambda wildcards: 0.0)
+
+
+class Wildcards(dict):
+    """A job's wildcards as its rule's functions read them."""
+
+    __getattr__ = dict.__getitem__
+
+
+def planned_jobs(workflow: Any, expected: Mapping[str, Expected]) -> list[Job]:
+    """The jobs of Snakemake's plan, with what ``expected`` says of each by its rule.
+
+    In the order of the rules, which is that of the stages.
+    """
+    jobs = []
+    order = {rule.name: i for i, rule in enumerate(workflow.rules)}
+    needed = workflow.dag.needrun_jobs()
+    for job in sorted(needed, key=lambda job: order[job.rule.name]):
+        # A target makes nothing.
+        if job.is_norun:
+            continue
+        seconds, disk_mb = expected.get(job.rule.name, NOTHING)
+        typical = Wildcards(job.wildcards_dict, typical=True)
+        jobs.append(
+            Job(
+                rule=job.rule.name,
+                stage=Path(job.rule.snakefile).stem,
+                wildcards=dict(job.wildcards_dict),
+                outputs=[Path(output) for output in job.output],
+                seconds=seconds(typical),
+                mb=job.resources.get("mem_mb", 0),
+                disk_mb=disk_mb(typical),
+                group=None if job.is_local else workflow.dag.get_job_group(job) or job,
+            )
+        )
+    return jobs
+
+
+class Benchmarks:
+    """What the jobs below a folder of logs took, read where a question needs it."""
+
+    def __init__(self, logs: str | Path):
+        self._logs = Path(logs)
+
+    def of(self, job: Job) -> Cost | None:
+        """The mean of the finished jobs of a rule that share most wildcards with one."""
+        found = self._by_rule.get(job.rule, [])
+        alike = [
+            sum(w.get(k) == v for k, v in job.wildcards.items()) for w, *_ in found
+        ]
+        best = [f for f, n in zip(found, alike, strict=True) if n == max(alike)]
+        if not best:
+            return None
+        _, seconds, used = zip(*best, strict=True)
+        # Memory is sampled, and of the shortest jobs never.
+        mb = max((mb for mb in used if not math.isnan(mb)), default=job.mb)
+        return Cost(fmean(seconds), mb, _size(job.outputs) or job.disk_mb, True)
+
+    @cached_property
+    def _by_rule(self) -> dict[str, list[tuple[dict[str, str], float, float]]]:
+        rules = defaultdict(list)
+        for path in sorted(self._logs.rglob("*.tsv")):
+            if "experiments" in path.relative_to(self._logs).parts:
+                continue
+            row = pd.read_csv(path, sep="\t").iloc[0]
+            # Benchmarks of another profile say less.
+            if not {"s", "max_rss", "rule_name", "wildcards"} <= set(row.index):
+                continue
+            wildcards = row["wildcards"] if isinstance(row["wildcards"], str) else "{}"
+            # Not the processor time that Snakemake samples: too seldom for short jobs.
+            figures = float(row["s"]), pd.to_numeric(row["max_rss"], errors="coerce")
+            rules[row["rule_name"]].append((ast.literal_eval(wildcards), *figures))
+        return rules
+
+
+def _size(paths: Iterable[Path]) -> float:
+    """MB of the files that are there."""
+    return sum(p.stat().st_size for p in paths if p.is_file()) / 1e6
+
+
+def cost_of(job: Job, benchmarks: Benchmarks) -> Cost:
+    """What one job will take."""
+    formula = Cost(job.seconds, job.mb, job.disk_mb, False)
+    return benchmarks.of(job) or formula
+
+
+def by_stage(jobs: Iterable[Job], benchmarks: Benchmarks) -> pd.DataFrame:
+    """A row a stage: jobs, measured (share), seconds, mb of the largest job, disk_mb."""
+    rows = pd.DataFrame(
+        [
+            {"stage": job.stage, "jobs": 1, **vars(cost_of(job, benchmarks))}
+            for job in jobs
+        ],
+        columns=["stage", "jobs", "seconds", "mb", "disk_mb", "measured"],
+    )
+    return rows.groupby("stage", sort=False).agg(
+        jobs=("jobs", "sum"),
+        measured=("measured", "mean"),
+        seconds=("seconds", "sum"),
+        mb=("mb", "max"),
+        disk_mb=("disk_mb", "sum"),
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time in words that a reader takes in: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def size(mb: float) -> str:
+    return f"{mb:.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
+
+
+def as_table(stages: pd.DataFrame) -> Table:
+    """The stages and their sum, for a terminal."""
+    table = Table(title="What this plan costs", title_justify="left")
+    table.add_column("stage")
+    for name in ("jobs", "processor time", "memory of a job", "disk", "known from"):
+        table.add_column(name, justify="right")
+    sums = {"jobs": "sum", "seconds": "sum", "mb": "max", "disk_mb": "sum"}
+    whole = stages.agg(sums)
+    weights = stages["measured"] * stages["jobs"]
+    whole["measured"] = weights.sum() / whole["jobs"]
+    for name, row in [*stages.iterrows(), ("all", whole)]:
+        table.add_row(
+            str(name),
+            f"{row['jobs']:.0f}",
+            duration(row["seconds"]),
+            size(row["mb"]),
+            size(row["disk_mb"]),
+            f"{row['measured']:.0%} benchmarks",
+            end_section=name == stages.index[-1],
+        )
+    return table
+
+
+def advice(jobs: Sequence[Job], stages: pd.DataFrame, cores: int, slurm: bool) -> str:
+    """How long that is, here or on SLURM, and where one node would do better."""
+    seconds = stages["seconds"].sum()
+    if not slurm:
+        return f"About {duration(seconds / max(1, cores))} on {cores} cores."
+    groups = {job.group for job in jobs} - {None}
+    words = (
+        f"{len(groups)} SLURM jobs of {duration(seconds / max(1, len(groups)))} each."
+    )
+    on_node = seconds / NODE_CORES
+    if on_node < NODE_HOURS * 3600 or seconds < SLURM_START * len(groups):
+        words += (
+            f" One node is the better choice: {NODE_CORES} cores take about "
+            f"{duration(on_node)}, and the start of each SLURM job some "
+            f"{duration(SLURM_START)} beside its queue. Ask for one and run "
+            f"`snakemake --cores {NODE_CORES}` there."
+        )
+    return words
+
+
+class Announcer(logging.Handler):
+    """Prints the cost of a dry run below Snakemake's statistics of its jobs."""
+
+    def __init__(
+        self,
+        workflow: Any,
+        expected: Mapping[str, Expected],
+        logs: str | Path,
+        arguments: Sequence[str],
+    ):
+        super().__init__()
+        self._workflow, self._expected = workflow, expected
+        self._logs, self._arguments = logs, arguments
+        self._jobs: list[Job] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "event", None) != LogEvent.RUN_INFO:
+            return
+        if not self._workflow.dryrun:
+            return
+        # A dry run shows its statistics twice, and at its end counts its jobs as done; a
+        # quiet one shows them once.
+        if self._jobs is None:
+            self._jobs = planned_jobs(self._workflow, self._expected)
+            quiet = self._workflow.output_settings.quiet
+            if quiet != {Quietness.RULES, Quietness.PROGRESS}:
+                return
+        stages = by_stage(self._jobs, Benchmarks(self._logs))
+        words = advice(self._jobs, stages, self._cores(), self._on_slurm())
+        console = Console(stderr=True, highlight=False)
+        console.print(as_table(stages))
+        console.print(words, soft_wrap=True)
+
+    def _cores(self) -> int:
+        """Those that the run was told; a dry run that was told none has all."""
+        told = any(re.match("-c|-j|--cores|--jobs", word) for word in self._arguments)
+        cores = self._workflow.resource_settings.cores if told else None
+        return cores or os.cpu_count() or 1
+
+    def _on_slurm(self) -> bool:
+        return any("slurm" in word for word in self._arguments)

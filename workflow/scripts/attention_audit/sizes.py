@@ -1,0 +1,89 @@
+"""How large a data set is: as its card says once it is prepared, and by guess before.
+
+Jobs ask for memory and time by these numbers, and a plan's cost is added up from them.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("train", "dev", "test")
+# Texts of a source whose size is not known before it is fetched: the most that a declared
+# one has, for what jobs ask for, and what is typical, for what a plan may cost.
+UNKNOWN, TYPICAL = 25_000, 4_000
+# Bytes of a short text with its label, and what packing makes of them. Small numbers make
+# for many texts: too much memory costs less than a job that is done twice.
+BYTES_A_TEXT = 40
+PACKED = {".gz": 4, ".parquet": 4}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Examples of a data set by split, and tokens of a text after the cut.
+
+    ``tokens`` is the mean, ``longest`` the most.
+    """
+
+    examples: Mapping[str, int]
+    tokens: float
+    longest: int
+
+    def of(self, *splits: str) -> int:
+        """The examples of some splits together."""
+        return sum(self.examples[split] for split in splits)
+
+
+def size_of(
+    card: str | Path, dataset: Mapping[str, Any], unknown: int = UNKNOWN
+) -> Size:
+    """The size of a data set, by its card where these settings made it, else by guess."""
+    path = Path(card)
+    if path.is_file():
+        settings, size = _prepared(path, path.stat().st_mtime_ns)
+        if settings == dataset:
+            return size
+    return expected_size(dataset, unknown)
+
+
+@functools.cache
+def _prepared(card: Path, time: int) -> tuple[dict[str, Any] | None, Size | None]:
+    """The settings that made a card, and the size that it tells; ``time`` is its own."""
+    try:
+        found = json.loads(card.read_text(encoding="utf-8"))
+        examples = {split: sum(found["counts"][split].values()) for split in SPLITS}
+        tokens = sum(examples[s] * found["length"][s]["mean"] for s in SPLITS)
+        longest = max(found["length"][split]["max"] for split in SPLITS)
+        size = Size(examples, tokens / sum(examples.values()), longest)
+        return found["provenance"]["params"]["dataset"], size
+    # A damaged card is for its readers to name.
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None, None
+
+
+def expected_size(dataset: Mapping[str, Any], unknown: int = UNKNOWN) -> Size:
+    """The size that a data set has at most, by its settings and the size of its files.
+
+    ``unknown`` stands for the texts of a source that is not there yet.
+    """
+    source = dataset["source"]
+    found = unknown
+    if source["kind"] == "local":
+        files = map(Path, source["files"].values())
+        found = sum(_texts_in(file, unknown) for file in files)
+    limits = dataset["max_examples"] or {}
+    return Size(
+        {split: min(found, limits.get(split) or found) for split in SPLITS},
+        dataset["max_length"],
+        dataset["max_length"],
+    )
+
+
+def _texts_in(file: Path, unknown: int) -> int:
+    try:
+        size = file.stat().st_size
+    except OSError:
+        return unknown
+    return 1 + size * PACKED.get(file.suffix, 1) // BYTES_A_TEXT
