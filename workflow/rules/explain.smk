@@ -34,7 +34,7 @@ rule permutation:
         ),
         gpu=GPUS,
     params:
-        **made_by("permute_attention.py"),
+        **made_by("permute_attention.py", normalizers_of),
         run=identity,
         settings=experiment_settings("permutation"),
         audit=config["audit"],
@@ -69,7 +69,7 @@ rule adversarial:
         ),
         gpu=GPUS,
     params:
-        **made_by("search_adversaries.py"),
+        **made_by("search_adversaries.py", normalizers_of),
         run=identity,
         settings=experiment_settings("adversarial", "instances"),
         # The searched instances are the first of the audited ones.
@@ -103,7 +103,7 @@ rule flips:
         runtime=growing(lambda w: 5 + 1e-4 * config["audit"]["instances"] * length(w)),
         gpu=GPUS,
     params:
-        **made_by("flip_decisions.py"),
+        **made_by("flip_decisions.py", normalizers_of),
         run=identity,
         settings=experiment_settings("flips"),
         audit=config["audit"],
@@ -133,7 +133,7 @@ rule erasure:
         runtime=growing(lambda w: 5 + 1e-3 * config["audit"]["instances"] * length(w)),
         gpu=GPUS,
     params:
-        **made_by("erase_tokens.py"),
+        **made_by("erase_tokens.py", normalizers_of),
         run=identity,
         methods=METHODS,
         settings=experiment_settings("erasure"),
@@ -245,7 +245,7 @@ rule train_adversary:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_adversary.py"),
+        **made_by("train_adversary.py", normalizers_of),
         run=identity,
         divergence="{divergence}",
         weight=lambda w: float(w.weight),
@@ -305,7 +305,7 @@ rule train_guided:
         runtime=growing(lambda w: 2 * training_minutes(w)),
         gpu=GPUS,
     params:
-        **made_by("train_guided.py"),
+        **made_by("train_guided.py", normalizers_of),
         guide="{guide}",
         seed=lambda w: int(w.seed),
         encoder=config["encoders"].get(config["explanations"]["diagnostics"]["encoder"]),
@@ -328,6 +328,10 @@ use rule train_guided as train_learned with:
     benchmark:
         f"logs/train_guided/{GUIDED_BY['learned']}.tsv"
     params:
+        **made_by(
+            "train_guided.py",
+            lambda w: normalizer_kinds(config["normalizers"][w.normalizer]["kind"]),
+        ),
         guide="learned",
     message:
         "Training without context on {wildcards.dataset}, {wildcards.normalizer}, "
@@ -344,6 +348,7 @@ use rule train_guided as train_uniform with:
     benchmark:
         f"logs/train_guided/{GUIDED_BY['uniform']}.tsv"
     params:
+        **made_by("train_guided.py", *normalizer_kinds("uniform")),
         guide="uniform",
         normalizer={"kind": "uniform"},
     message:

@@ -48,7 +48,7 @@ rule train:
         runtime=growing(training_minutes),
         gpu=GPUS,
     params:
-        **made_by("train_model.py"),
+        **made_by("train_model.py", normalizers_of),
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],
         scorer=lambda w: config["scorers"][w.scorer],
