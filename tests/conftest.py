@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from attention_audit.errors import suggestion
-from attention_audit.kinds import normalizer_kinds
+from attention_audit.errors import AuditError, suggestion
+from tests.unit.instances import instances
 
 # Examples from a fixed seed: a red run can be repeated.
 settings.register_profile("steady", max_examples=40, deadline=None, derandomize=True)
@@ -17,8 +17,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    kind, known = config.getoption("kind"), normalizer_kinds()
-    if kind not in (None, *known):
+    kind = config.getoption("kind")
+    if kind is None:
+        return
+    try:
+        known = {settings["kind"] for settings in instances().values()}
+    except AuditError as error:
+        raise pytest.UsageError(str(error)) from None
+    if kind not in known:
         raise pytest.UsageError(
             f"no normalizer of kind '{kind}'.{suggestion(kind, known)}"
         )

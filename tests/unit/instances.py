@@ -1,5 +1,6 @@
 """Instances of every kind of normalizer, for tests."""
 
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,7 @@ EDGES = {
 }
 
 
+@cache
 def instances() -> dict[str, dict]:
     """Instances by name: those of config.yaml, and of each other kind its defaults."""
     config = validate(
@@ -27,6 +29,3 @@ def instances() -> dict[str, dict]:
     found = config["normalizers"] | EDGES
     declared = {settings["kind"] for settings in found.values()}
     return found | {k: {"kind": k} for k in normalizer_kinds() if k not in declared}
-
-
-NORMALIZERS = instances()

@@ -19,7 +19,7 @@ from attention_audit.attribution.influence import (
 )
 from attention_audit.attribution.weights import write_attention
 from attention_audit.audit import Batch
-from tests.unit.instances import NORMALIZERS
+from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
@@ -189,7 +189,7 @@ def test_influence_in_chunks_is_the_same(monkeypatch, encoder, numbers):
 STEADY = ("softmax", "sparsemax", "entmax", "sparsegen", "top_k", "uniform")
 
 
-@pytest.mark.parametrize("settings", NORMALIZERS.values(), ids=NORMALIZERS)
+@pytest.mark.parametrize("settings", instances().values(), ids=instances())
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_influence_by_structure_agrees_with_backward_passes(settings, n):
     model = tiny_model("transformer1", self_attention=settings)
@@ -204,13 +204,12 @@ def test_influence_by_structure_agrees_with_backward_passes(settings, n):
     torch.testing.assert_close(
         jacobian_norms(model.encoder, x), exact, rtol=1e-10, atol=1e-13
     )
+    steady = settings["kind"] in STEADY and settings.get("alpha") != 4
     single = jacobian_norms(model.encoder.float(), x.float())
     torch.testing.assert_close(
         single,
         batched_jacobian_norms(model.encoder, x.float()),
-        rtol=1e-6
-        if settings["kind"] in STEADY and settings.get("alpha") != 4
-        else 1e-4,
+        rtol=1e-6 if steady else 1e-4,
         atol=1e-6 * float(exact.max()),
     )
 
@@ -219,7 +218,6 @@ def test_influence_does_not_wait_for_torchs_compiler():
     program = """
 import sys, torch
 from attention_audit.attribution.influence import jacobian_norms
-from tests.unit.instances import NORMALIZERS
 from tests.unit.models import tiny_model
 for encoder in ("bilstm", "transformer1"):
     jacobian_norms(tiny_model(encoder).encoder, torch.randn(4, 5).double())

@@ -14,15 +14,15 @@ from tests.unit.instances import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / SCHEMA_FILE).read_text(encoding="utf-8"))
 NAMES = [*REGISTRIES, "normalizer"]
-LISTED = f"its name in $defs.%s.properties.kind.enum of {SCHEMA_FILE}"
-LED_TO = f"its if/then line in $defs.%s.allOf of {SCHEMA_FILE}"
+LISTED = "its name in $defs.%s.properties.kind.enum"
+LED_TO = "its if/then line in $defs.%s.allOf"
 PLACES = {
     "encoder": f"its entry in ENCODERS of {CODE}/encoders.py",
     "method": f"its entry in METHODS of {CODE}/methods.py",
     "scorer": f"its entry in SCORERS of {CODE}/attention.py",
     "source": f"its entry in _READERS of {CODE}/sources.py",
     "vectors": f"its entry in _VECTORS of {CODE}/sources.py",
-    "normalizer": f"NORMALIZER in {CODE}/normalizers/untold.py",
+    "normalizer": f"the module {CODE}/normalizers/untold.py with its NORMALIZER",
 }
 
 
@@ -66,21 +66,19 @@ def test_what_is_shipped_is_complete():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kind_without_its_code_is_named(name):
     assert message(described(name)) == (
-        f"the {name} kind 'untold' lacks {PLACES[name]}. Add what is missing, or take out "
-        f"{LISTED % name} and {LED_TO % name} and $defs.{name}_untold of {SCHEMA_FILE}."
+        f"{SCHEMA_FILE}: the {name} kind 'untold' lacks {PLACES[name]}. Add what is "
+        f"missing, or take out {LISTED % name}, {LED_TO % name} and $defs.{name}_untold."
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kind_without_its_branch_is_named(name):
     found = message(described(name, led_to=False))
-    assert f"lacks {LED_TO % name} and {PLACES[name]}. Add" in found
+    assert f"'untold' lacks {LED_TO % name} and {PLACES[name]}. Add" in found
     found = message(described(name, branch=False))
-    assert (
-        f"lacks $defs.{name}_untold of {SCHEMA_FILE} and {PLACES[name]}. Add" in found
-    )
+    assert f"'untold' lacks $defs.{name}_untold and {PLACES[name]}. Add" in found
     found = message(described(name, listed=False))
-    assert f"lacks {LISTED % name} and {PLACES[name]}. Add" in found
+    assert f"'untold' lacks {LISTED % name} and {PLACES[name]}. Add" in found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,8 +88,8 @@ def test_a_kind_that_the_schema_lacks_is_named(name):
     schema["$defs"][name]["allOf"].pop()
     del schema["$defs"][f"{name}_{kind}"]
     assert message(schema).startswith(
-        f"the {name} kind '{kind}' lacks {LISTED % name} and {LED_TO % name} and "
-        f"$defs.{name}_{kind} of {SCHEMA_FILE}. Add what is missing, or take out "
+        f"{SCHEMA_FILE}: the {name} kind '{kind}' lacks {LISTED % name}, "
+        f"{LED_TO % name} and $defs.{name}_{kind}. Add what is missing, or take out "
         f"{PLACES[name].replace('untold', kind)}"
     )
 
@@ -100,8 +98,8 @@ def test_every_kind_at_fault_has_its_line():
     schema = described("encoder")
     schema["$defs"]["scorer"]["properties"]["kind"]["enum"].append("other")
     first, second = message(schema).splitlines()
-    assert first.startswith("the encoder kind 'untold'")
-    assert second.startswith("the scorer kind 'other'")
+    assert first.startswith(f"{SCHEMA_FILE}: the encoder kind 'untold'")
+    assert second.startswith(f"{SCHEMA_FILE}: the scorer kind 'other'")
 
 
 def test_a_module_that_defines_no_normalizer_is_named(package):

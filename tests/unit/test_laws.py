@@ -11,7 +11,7 @@ from attention_audit.errors import AuditError
 from attention_audit.interventions.fitting import fit
 from attention_audit.laws import broken_law, lawful
 from attention_audit.training import build_optimizer, descend
-from tests.unit.instances import NORMALIZERS
+from tests.unit.instances import instances
 from tests.unit.models import tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, keyword_task, run
 
@@ -111,7 +111,7 @@ def test_models_that_learn_from_models_end_at_the_broken_law(kind):
     assert names(kind, raised.value), raised.value
 
 
-@pytest.mark.parametrize("settings", NORMALIZERS.values(), ids=NORMALIZERS)
+@pytest.mark.parametrize("settings", instances().values(), ids=instances())
 def test_a_diverged_model_breaks_no_law(settings):
     model = tiny_model("transformer", self_attention=settings, **settings)
     ids, mask = tiny_batch()

@@ -15,12 +15,12 @@ from hypothesis.extra import numpy as hnp
 
 from attention_audit.laws import broken_law
 from attention_audit.normalizers import build_normalizer
-from tests.unit.instances import NORMALIZERS
+from tests.unit.instances import instances
 
 
 def pytest_generate_tests(metafunc):
     kind = metafunc.config.getoption("kind")
-    chosen = {n: s for n, s in NORMALIZERS.items() if kind in (None, s["kind"])}
+    chosen = {n: s for n, s in instances().items() if kind in (None, s["kind"])}
     metafunc.parametrize("settings", chosen.values(), ids=chosen)
 
 

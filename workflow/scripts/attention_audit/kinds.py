@@ -56,25 +56,29 @@ def _faults(name: str, definitions: Mapping[str, Any]) -> Iterator[str]:
     for kind in dict.fromkeys([*listed, *branches, *made]):
         branch = branches.get(kind, f"{name}_{kind}")
         places = {
-            f"its name in $defs.{name}.properties.kind.enum of {SCHEMA}": kind
-            in listed,
-            f"its if/then line in $defs.{name}.allOf of {SCHEMA}": kind in branches,
-            f"$defs.{branch} of {SCHEMA}": branch in definitions,
+            f"its name in $defs.{name}.properties.kind.enum": kind in listed,
+            f"its if/then line in $defs.{name}.allOf": kind in branches,
+            f"$defs.{branch}": branch in definitions,
             **made.get(kind, {_place(name, kind): False}),
         }
         missing = [place for place, there in places.items() if not there]
         if missing:
-            there = [place for place in places if place not in missing]
+            found = [place for place, there in places.items() if there]
             yield (
-                f"the {name} kind '{kind}' lacks {' and '.join(missing)}. Add what is "
-                f"missing, or take out {' and '.join(there)}."
+                f"{SCHEMA}: the {name} kind '{kind}' lacks {_all(missing)}. Add what is "
+                f"missing, or take out {_all(found)}."
             )
+
+
+def _all(places: list[str]) -> str:
+    *first, last = places
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _place(name: str, kind: str) -> str:
     """Where the code of a kind has to be."""
     if name == "normalizer":
-        return f"NORMALIZER in {CODE}/{NORMALIZERS}/{kind}.py"
+        return f"the module {CODE}/{NORMALIZERS}/{kind}.py with its NORMALIZER"
     module, registry = REGISTRIES[name]
     return f"its entry in {registry} of {CODE}/{module}.py"
 
