@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results cost test test-slow test-cluster bench lint lock report resources clean cluster-env
+.PHONY: results cost test test-slow test-cluster check-normalizer bench lint lock report resources clean cluster-env
 
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ test-slow: $(VENV)/installed
 
 test-cluster: $(VENV)/cluster ## a SLURM of its own on this machine; needs slurm-wlm, munge
 	$(BIN)/python -m pytest -m cluster
+
+check-normalizer: $(VENV)/installed ## KIND=mine: the laws of attention weights, for one kind
+	$(BIN)/python -m pytest -q --tb=short tests/unit/test_normalizer_laws.py \
+	    --kind "$(or $(KIND),$(error which one? make check-normalizer KIND=mine))"
 
 bench: $(VENV)/installed ## ratios against what one would use instead
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

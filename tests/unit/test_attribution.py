@@ -19,7 +19,7 @@ from attention_audit.attribution.influence import (
 )
 from attention_audit.attribution.weights import write_attention
 from attention_audit.audit import Batch
-from attention_audit.normalizers import NORMALIZERS
+from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
@@ -184,25 +184,12 @@ def test_influence_in_chunks_is_the_same(monkeypatch, encoder, numbers):
     torch.testing.assert_close(jacobian_norms(model.encoder, x), whole)
 
 
-ANY_NORMALIZER = [
-    {"kind": "softmax"},
-    {"kind": "sparsemax"},
-    {"kind": "entmax", "alpha": 1.5},
-    {"kind": "entmax", "alpha": 3.0},
-    {"kind": "entmax", "alpha": "learned"},
-    {"kind": "sparsegen", "lam": 0.75},
-    {"kind": "top_k", "k": 2},
-    {"kind": "uniform"},
-    {"kind": "rela"},
-    {"kind": "rela", "gated": True},
-]
+# Kinds that hardly raise rounding. ReLA divides by the size of its contexts, small ones
+# here, and far above alpha = 2 the weights of entmax are steep.
+STEADY = ("softmax", "sparsemax", "entmax", "sparsegen", "top_k", "uniform")
 
 
-def test_influence_is_tried_with_every_normalizer():
-    assert {n["kind"] for n in ANY_NORMALIZER} == set(NORMALIZERS)
-
-
-@pytest.mark.parametrize("settings", ANY_NORMALIZER, ids=str)
+@pytest.mark.parametrize("settings", instances().values(), ids=instances())
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_influence_by_structure_agrees_with_backward_passes(settings, n):
     model = tiny_model("transformer1", self_attention=settings)
@@ -217,12 +204,12 @@ def test_influence_by_structure_agrees_with_backward_passes(settings, n):
     torch.testing.assert_close(
         jacobian_norms(model.encoder, x), exact, rtol=1e-10, atol=1e-13
     )
+    steady = settings["kind"] in STEADY and settings.get("alpha") != 4
     single = jacobian_norms(model.encoder.float(), x.float())
     torch.testing.assert_close(
         single,
         batched_jacobian_norms(model.encoder, x.float()),
-        # ReLA divides by the size of its contexts, small ones here.
-        rtol=1e-5 if settings["kind"] == "rela" else 1e-6,
+        rtol=1e-6 if steady else 1e-4,
         atol=1e-6 * float(exact.max()),
     )
 

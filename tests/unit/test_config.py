@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.yaml"
 SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+KINDS = SCHEMA["$defs"]["normalizer"]["properties"]["kind"]["enum"]
 PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 DISCRIMINATED = ("vectors", "source", "encoder", "scorer", "normalizer", "method")
 
@@ -338,8 +339,7 @@ ONE_FAULT = {
     "normalizers: {x: softmax}": "config: normalizers.x must be a dictionary, got "
     "'softmax'",
     "normalizers: {x: {}}": "config: normalizers.x.kind is missing (The map from "
-    "scores to weights): one of softmax, sparsemax, entmax, sparsegen, top_k, rela, "
-    "uniform",
+    f"scores to weights): one of {', '.join(KINDS)}",
     "normalizers: {a/b: {kind: softmax}}": "config: the name 'a/b' in normalizers is "
     "not allowed: a name is part of a path, so it starts with a letter or a digit and "
     "goes on with letters, digits, '_', '.' and '-', 100 at most",

@@ -18,8 +18,8 @@ from attention_audit.attribution.influence import (
 from attention_audit.interventions.adversarial import SearchSettings, search
 from attention_audit.model import resolve_device
 from attention_audit.training import be_repeatable, descend, evaluate, train
+from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
-from tests.unit.test_normalizers import INSTANCES
 from tests.unit.test_training import SETTINGS, build_optimizer, keyword_task
 from tests.unit.test_training import model_settings as trained_settings
 
@@ -27,7 +27,7 @@ on_a_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU that torch can use is here"
 )
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
-normalizers = pytest.mark.parametrize("settings", INSTANCES.values(), ids=INSTANCES)
+normalizers = pytest.mark.parametrize("settings", instances().values(), ids=instances())
 
 
 def on_both(function, encoder="bilstm", **settings):
@@ -157,7 +157,10 @@ def test_a_training_step_agrees(encoder):
         be_repeatable(ids.device)
         model.train()
         labels = torch.arange(len(ids), device=ids.device) % 2
-        loss = torch.nn.functional.cross_entropy(model(ids, mask).logits, labels)
+
+        def loss():
+            return torch.nn.functional.cross_entropy(model(ids, mask).logits, labels)
+
         descend(model, build_optimizer(model, SETTINGS), loss, SETTINGS, "step")
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 

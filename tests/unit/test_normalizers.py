@@ -1,4 +1,7 @@
-"""Properties of every normalizer, hand values, and independent solvers."""
+"""The shipped normalizers: hand values, independent solvers, and what is theirs alone.
+
+What a normalizer of any kind obeys is in `test_normalizer_laws`.
+"""
 
 import entmax
 import numpy as np
@@ -6,18 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from torch import func
 
 from attention_audit.errors import AuditError
-from attention_audit.normalizers import (
-    NORMALIZERS,
-    RMS_EPSILON,
-    Entmax,
-    ReLA,
-    alpha_entmax,
-    build_normalizer,
-)
+from attention_audit.normalizers import build_normalizer
+from attention_audit.normalizers.entmax import Entmax, alpha_entmax
+from attention_audit.normalizers.rela import RMS_EPSILON, ReLA
+from tests.unit.test_normalizer_laws import scores_and_masks
 
 INSTANCES = {
     "softmax": {"kind": "softmax"},
@@ -42,13 +40,6 @@ every_on_the_simplex = pytest.mark.parametrize(
     "settings", SIMPLEX.values(), ids=SIMPLEX
 )
 
-scores_and_masks = st.integers(1, 12).flatmap(
-    lambda n: st.tuples(
-        hnp.arrays(np.float64, (3, n), elements=st.floats(-20, 20, width=32)),
-        hnp.arrays(np.bool_, (3, n)),
-    )
-)
-
 
 def apply(settings, scores, mask=None):
     scores = torch.as_tensor(scores)
@@ -56,57 +47,6 @@ def apply(settings, scores, mask=None):
         mask = torch.ones(scores.shape, dtype=torch.bool)
     with torch.no_grad():
         return build_normalizer(settings, size=1)(scores, torch.as_tensor(mask))
-
-
-def test_every_kind_is_covered_here():
-    assert {s["kind"] for s in INSTANCES.values()} == set(NORMALIZERS)
-
-
-@every_on_the_simplex
-@given(scores_and_masks)
-def test_weights_are_on_the_simplex_of_the_unmasked(settings, drawn):
-    scores, mask = drawn
-    weights = apply(settings, scores, mask).numpy()
-    assert (weights[~mask] == 0).all()
-    assert (weights >= 0).all()
-    np.testing.assert_allclose(weights.sum(-1), mask.any(-1).astype(float), atol=1e-6)
-
-
-@every
-@given(scores_and_masks)
-def test_masked_scores_do_not_matter(settings, drawn):
-    scores, mask = drawn
-    other = np.where(mask, scores, 17.0)
-    np.testing.assert_array_equal(
-        apply(settings, scores, mask), apply(settings, other, mask)
-    )
-
-
-@every
-def test_padding_does_not_matter(settings):
-    scores = torch.randn(4, 7, dtype=torch.float64)
-    padded = torch.cat([scores, torch.full((4, 5), torch.nan)], -1)
-    padded = torch.nan_to_num(padded, nan=3.0)
-    mask = torch.arange(12) < 7
-    torch.testing.assert_close(
-        apply(settings, padded, mask.expand(4, 12))[:, :7],
-        apply(settings, scores),
-        atol=1e-9,
-        rtol=0,
-    )
-
-
-@every
-@given(scores_and_masks, st.randoms(use_true_random=False))
-def test_permuting_scores_permutes_weights(settings, drawn, random):
-    scores, mask = drawn
-    order = list(range(scores.shape[1]))
-    random.shuffle(order)
-    np.testing.assert_allclose(
-        apply(settings, scores[:, order].copy(), mask[:, order].copy()),
-        apply(settings, scores, mask)[:, order],
-        atol=1e-6,
-    )
 
 
 @every_on_the_simplex
@@ -128,20 +68,6 @@ def test_a_higher_score_never_gets_less_weight(settings, drawn):
     for s, w, m in zip(scores, weights, mask, strict=True):
         ordered = w[m][np.argsort(s[m], kind="stable")]
         assert (np.diff(ordered) >= -1e-6).all()
-
-
-@every
-def test_gradients_agree_with_finite_differences(settings):
-    torch.manual_seed(1)
-    scores = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
-    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [0, 0, 1, 0, 0, 0]])
-    assert torch.autograd.gradcheck(
-        lambda s: build_normalizer(settings, size=1)(s, mask.bool()),
-        scores,
-        # bisection ends at a tolerance of its own
-        eps=1e-5,
-        atol=1e-4,
-    )
 
 
 @every
@@ -217,26 +143,6 @@ def test_learned_alpha_has_every_derivative_of_torch_func():
 
 
 @every
-def test_masked_positions_get_no_gradient(settings):
-    scores = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
-    mask = torch.rand(5, 8) > 0.4
-    weights = build_normalizer(settings, size=1)(scores, mask)
-    # uniform weights have no graph of their own
-    (weights * torch.randn(5, 8) + 0 * scores).sum().backward()
-    gradient = scores.grad
-    assert (gradient[~mask] == 0).all()
-    assert gradient.isfinite().all()
-
-
-@every
-def test_very_large_scores_stay_finite(settings):
-    weights = apply(settings, torch.tensor([[1e30, -1e30, 0.0], [1e8, 1e8, -1e8]]))
-    assert weights.isfinite().all()
-    if settings["kind"] != "rela":
-        torch.testing.assert_close(weights.sum(-1), torch.ones(2))
-
-
-@every
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_precision_costs_no_more_than_rounding(settings, dtype):
     torch.manual_seed(3)
@@ -249,42 +155,6 @@ def test_precision_costs_no_more_than_rounding(settings, dtype):
     loose = settings.get("alpha") == 3.0 and dtype == torch.float32
     atol = 1e-3 if loose else 2 * torch.finfo(dtype).eps
     torch.testing.assert_close(weights.double(), exact, atol=atol, rtol=4e-3)
-
-
-@every
-def test_a_row_of_one_and_a_row_of_none(settings):
-    weights = apply(settings, torch.tensor([[2.0], [-3.0]]))
-    expected = [[2.0], [0.0]] if settings["kind"] == "rela" else [[1.0], [1.0]]
-    assert weights.tolist() == expected
-    assert (apply(settings, torch.randn(2, 4), torch.zeros(2, 4).bool()) == 0).all()
-
-
-@every
-def test_a_row_of_minus_infinity_is_masked(settings):
-    if settings["kind"] == "uniform":
-        pytest.skip("uniform weights do not look at scores")
-    assert (apply(settings, torch.full((1, 3), -torch.inf)) == 0).all()
-
-
-@every
-def test_a_score_of_minus_infinity_is_like_a_mask(settings):
-    if settings["kind"] == "uniform":
-        pytest.skip("uniform weights do not look at scores")
-    scores = torch.tensor([[0.3, -torch.inf, 1.0]])
-    torch.testing.assert_close(
-        apply(settings, scores),
-        apply(settings, scores.nan_to_num(), torch.tensor([[True, False, True]])),
-    )
-
-
-@every
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_a_broken_score_breaks_its_own_row_alone(settings, bad):
-    if settings["kind"] == "uniform":
-        pytest.skip("uniform weights do not look at scores")
-    weights = apply(settings, torch.tensor([[0.0, bad, 1.0], [0.0, 2.0, 1.0]]))
-    assert weights[0].isnan().all()
-    assert weights[1].isfinite().all()
 
 
 @pytest.mark.parametrize(

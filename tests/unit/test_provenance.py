@@ -8,26 +8,40 @@ from attention_audit import definitions, provenance
 from attention_audit.definitions import Code
 from attention_audit.provenance import code_digest, digest_of, library_versions
 
+SOFTMAX, ENTMAX, SPARSEGEN = (
+    f"normalizers.{kind}:NORMALIZER" for kind in ("softmax", "entmax", "sparsegen")
+)
 JOBS = {
-    "train": ("train_model.py",),
-    "attend": ("attend.py",),
-    "gradient": ("attribute.py", "attribution.gradients:gradient_importance"),
-    "leave_one_out": ("attribute.py", "attribution.ablation:leave_one_out"),
-    "influence": ("trace_influence.py",),
+    "train": ("train_model.py", SOFTMAX),
+    "train_sparse": ("train_model.py", SPARSEGEN),
+    # entmax over the hidden states, sparsegen in self-attention
+    "train_both": ("train_model.py", ENTMAX, SPARSEGEN),
+    "attend": ("attend.py", SOFTMAX),
+    "gradient": ("attribute.py", "attribution.gradients:gradient_importance", SOFTMAX),
+    "leave_one_out": ("attribute.py", "attribution.ablation:leave_one_out", SOFTMAX),
+    "influence": ("trace_influence.py", SOFTMAX),
     "measure": ("measure.py",),
     "agreement": ("draw.py", "figures.agreement:draw"),
     "task_score": ("draw.py", "figures.task_score:draw"),
 }
-MODELS = {"train", "attend", "gradient", "leave_one_out", "influence"}
+TRAINING = {"train", "train_sparse", "train_both"}
+MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
 
 
 @pytest.mark.parametrize(
     ("file", "definition", "affected"),
     [
-        ("training.py", "train", {"train"}),
-        ("batches.py", "length_bucketed_batches", {"train"}),
+        ("training.py", "train", TRAINING),
+        ("batches.py", "length_bucketed_batches", TRAINING),
         ("batches.py", "pad_batch", MODELS),
-        ("normalizers.py", "sparsemax", MODELS),
+        ("simplex.py", "entmax", MODELS),
+        ("normalizers/__init__.py", "build_normalizer", MODELS),
+        ("normalizers/softmax.py", "softmax", MODELS - {"train_sparse", "train_both"}),
+        ("normalizers/entmax.py", "alpha_entmax", {"train_both"}),
+        # which sparsegen is made of
+        ("normalizers/sparsemax.py", "sparsemax", {"train_sparse", "train_both"}),
+        ("normalizers/sparsegen.py", "sparsegen", {"train_sparse", "train_both"}),
+        ("normalizers/rela.py", "ReLA", set()),
         ("audit.py", "ragged", {"attend", "gradient", "leave_one_out"}),
         ("attribution/gradients.py", "gradient_importance", {"gradient"}),
         ("attribution/ablation.py", "leave_one_out", {"leave_one_out"}),
@@ -38,6 +52,7 @@ MODELS = {"train", "attend", "gradient", "leave_one_out", "influence"}
         ("provenance.py", "record", {*JOBS}),
         ("provenance.py", "code_digest", set()),
         ("methods.py", "method_function", set()),
+        ("kinds.py", "check_kinds", set()),
         ("errors.py", "reported", set()),
     ],
 )
@@ -79,7 +94,7 @@ def test_a_source_file_is_read_once_however_many_jobs_there_are(monkeypatch):
 
 
 def test_a_job_depends_on_the_libraries_that_it_imports():
-    versions = library_versions("train_model.py")
+    versions = library_versions(*JOBS["train"])
     assert "torch" in versions and "matplotlib" not in versions
     versions = library_versions("draw.py", "figures.agreement:draw")
     assert "matplotlib" in versions and "torch" not in versions

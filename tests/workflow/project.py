@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -79,6 +81,19 @@ def replace_in(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def describe_kind(folder: Path, kind: str, line: str, branch: str) -> None:
+    """Give the folder's schema one kind of normalizer more."""
+    path = folder / "workflow/schemas/config.schema.yaml"
+    text = path.read_text(encoding="utf-8")
+    listed = re.search(
+        r"The map from scores to weights\..*enum: \[.*(?=\])", text
+    ).end()
+    text = f"{text[:listed]}, {kind}{text[listed:]}"
+    last = [*re.finditer(r"- \{if: .*/normalizer_\w+\"\}\}\n", text)][-1].end()
+    text = text[:last] + textwrap.indent(line, "      ") + text[last:]
+    path.write_text(text + textwrap.indent(branch, "  "), encoding="utf-8")
 
 
 def environment(**more: str | Path) -> dict[str, str]:

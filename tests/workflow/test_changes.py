@@ -179,6 +179,28 @@ def both(first, second):
     return edit
 
 
+def new_kind(folder: Path) -> None:
+    """A kind of normalizer more, with an instance called own."""
+    (folder / PACKAGE / "normalizers/squares.py").write_text(
+        "def squares(scores, mask):\n"
+        "    weights = scores.square() * mask\n"
+        "    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-30)\n\n\n"
+        "NORMALIZER = squares\n"
+    )
+    project.describe_kind(
+        folder,
+        "squares",
+        "- {if: {required: [kind], properties: {kind: {const: squares}}}, "
+        'then: {$ref: "#/$defs/normalizer_squares"}}\n',
+        "normalizer_squares:\n"
+        "  required: [kind]\n"
+        "  additionalProperties: false\n"
+        "  properties:\n"
+        "    kind: {description: Squares., type: string, const: squares}\n",
+    )
+    set_key(folder, "normalizers.own", {"kind": "squares"})
+
+
 def upgraded(library: str):
     """Another version of a library, as Python finds it."""
 
@@ -376,6 +398,24 @@ CHANGES = {
         key("normalizers.entmax15.alpha", 1.4),
         whole_runs(runs(["entmax15"])),
     ),
+    "a kind of normalizer": (
+        function("normalizers/entmax.py", "alpha_entmax"),
+        whole_runs(runs(["entmax15"])),
+    ),
+    "a kind of normalizer outside the grid": (
+        function("normalizers/sparsemax.py", "sparsemax"),
+        {},
+    ),
+    "a new kind of normalizer": (new_kind, {}),
+    "a new kind of normalizer in the grid": (
+        both(new_kind, key("grid.normalizers", ["softmax", "entmax15", "own"])),
+        more_runs(runs(["own"])),
+    ),
+    "how normalizers are built": (
+        function("normalizers/__init__.py", "build_normalizer"),
+        TRAINED,
+    ),
+    "the kinds that are known": (function("kinds.py", "check_kinds"), {}),
     "a new normalizer": (
         key("grid.normalizers", ["softmax", "entmax15", "sparsemax"]),
         more_runs(runs(["sparsemax"])),

@@ -38,13 +38,15 @@ Job = tuple[str, ...]
 
 @pytest.fixture(scope="session")
 def with_heads(shared, finished, offline) -> Path:
-    """A Transformer and the figure of its heads, which the other grids do without."""
+    """A Transformer with two kinds of normalizers and the figure of its heads."""
 
     def make(folder: Path) -> None:
         project.copy(finished, folder)
         settings = project.config(folder)
         settings["grid"] |= {"encoders": ["transformer"], "seeds": [0]}
-        settings["grid"]["normalizers"] = ["softmax"]
+        # that of its self-attention is softmax
+        settings["grid"]["normalizers"] = ["entmax15"]
+        settings["statistics"]["reference"] = "entmax15"
         project.write_config(folder, settings)
         target = "results/figures/head_diversity.png"
         project.run(folder, "--cores", "2", target, **project.recorded(folder))
@@ -59,11 +61,8 @@ def used(explained, with_heads) -> dict[Job, set[Node]]:
     for folder in (explained, with_heads):
         for path in (folder / project.RECORDED).iterdir():
             record = json.loads(path.read_text(encoding="utf-8"))
-            params, job = record["params"], [record["script"]]
-            if "figure" in params:
-                job.append(f"figures.{params['figure']}:draw")
-            if "function" in params:
-                job.append(":".join(params["function"]))
+            params = record["params"]
+            job = [record["script"], *params.get("chosen", [])]
             # An archive is tied to its checksum alone.
             if "code" in params:
                 assert params["code"] == code_digest(*job)

@@ -25,7 +25,7 @@ rule attend:
         ),
         gpu=GPUS,
     params:
-        **made_by("attend.py"),
+        **made_by("attend.py", normalizers_of),
         run=identity,
         audit=config["audit"],
         device=config["training"]["device"],
@@ -41,12 +41,10 @@ def method_parameters(wildcards):
     return {key: value for key, value in settings.items() if key != "kind"}
 
 
-def of_method(what):
-    """What `made_by` knows of a method's function, and of no other method's."""
-    return lambda wildcards: made_by(
-        "attribute.py",
-        ":".join(method_function(config["methods"][wildcards.method]["kind"])),
-    )[what]
+def method_choice(wildcards):
+    """What `made_by` is told of a method: its function, and of no other method's."""
+    kind = config["methods"][wildcards.method]["kind"]
+    return [":".join(method_function(kind))]
 
 
 def attribution_seconds(wildcards):
@@ -82,14 +80,13 @@ rule attribute:
         ),
         gpu=GPUS,
     params:
+        **made_by("attribute.py", method_choice, normalizers_of),
         run=identity,
         method="{method}",
         function=lambda w: method_function(config["methods"][w.method]["kind"]),
         settings=method_parameters,
         audit=config["audit"],
         device=config["training"]["device"],
-        code=of_method("code"),
-        libraries=of_method("libraries"),
     message:
         f"{{wildcards.method}} of {THIS_RUN}"
     script:
@@ -122,7 +119,7 @@ rule trace_influence:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_influence.py"),
+        **made_by("trace_influence.py", normalizers_of),
         run=identity,
         # The traced instances are the first of the audited ones.
         audit={
@@ -165,7 +162,7 @@ rule trace_heads:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_heads.py"),
+        **made_by("trace_heads.py", normalizers_of),
         run=identity,
         audit=config["audit"],
         device=config["training"]["device"],

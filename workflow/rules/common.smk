@@ -181,12 +181,34 @@ def identity(wildcards):
 def made_by(script, *chosen):
     """The params that tie a job to the code and the libraries it depends on.
 
-    ``chosen``: what the script picks at run time, as ``module:function``.
+    ``chosen``: what the script picks at run time, as ``module:definition``, or a
+    function of the wildcards that returns a list of such.
     """
-    return {
-        "code": code_digest(script, *chosen),
-        "libraries": library_versions(script, *chosen),
-    }
+
+    def param(of):
+        def of_job(wildcards):
+            choices = [c(wildcards) if callable(c) else [c] for c in chosen]
+            return of(script, *sum(choices, []))
+
+        return of_job
+
+    params = {"code": param(code_digest), "libraries": param(library_versions)}
+    if chosen:
+        params["chosen"] = param(lambda script, *choices: list(choices))
+    return params
+
+
+def normalizer_kinds(*kinds):
+    """What `made_by` is told of the normalizers of a model."""
+    return [f"normalizers.{kind}:NORMALIZER" for kind in sorted({*kinds})]
+
+
+def normalizers_of(wildcards):
+    """The kinds in a run's model: of its pooling, and of its self-attention."""
+    pooling = config["normalizers"][wildcards.normalizer]["kind"]
+    # "run" for that of the pooling; encoders without self-attention have no such key
+    inner = config["encoders"][wildcards.encoder].get("self_attention", "run")
+    return normalizer_kinds(pooling, pooling if inner == "run" else inner["kind"])
 
 
 def statistics_slice(*keys):

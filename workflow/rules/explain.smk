@@ -36,7 +36,7 @@ rule permutation:
         ),
         gpu=GPUS,
     params:
-        **made_by("permute_attention.py"),
+        **made_by("permute_attention.py", normalizers_of),
         run=identity,
         settings=experiment_settings("permutation"),
         audit=config["audit"],
@@ -73,7 +73,7 @@ rule adversarial:
         ),
         gpu=GPUS,
     params:
-        **made_by("search_adversaries.py"),
+        **made_by("search_adversaries.py", normalizers_of),
         run=identity,
         settings=experiment_settings("adversarial", "instances"),
         # The searched instances are the first of the audited ones.
@@ -110,7 +110,7 @@ rule flips:
         ),
         gpu=GPUS,
     params:
-        **made_by("flip_decisions.py"),
+        **made_by("flip_decisions.py", normalizers_of),
         run=identity,
         settings=experiment_settings("flips"),
         audit=config["audit"],
@@ -144,7 +144,7 @@ rule erasure:
         ),
         gpu=GPUS,
     params:
-        **made_by("erase_tokens.py"),
+        **made_by("erase_tokens.py", normalizers_of),
         run=identity,
         methods=METHODS,
         settings=experiment_settings("erasure"),
@@ -260,7 +260,7 @@ rule train_adversary:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_adversary.py"),
+        **made_by("train_adversary.py", normalizers_of),
         run=identity,
         divergence="{divergence}",
         weight=lambda w: float(w.weight),
@@ -326,7 +326,7 @@ rule train_guided:
         **needs("train_guided", lambda w: 300 + training_memory(w), guided_seconds),
         gpu=GPUS,
     params:
-        **made_by("train_guided.py"),
+        **made_by("train_guided.py", normalizers_of),
         guide="{guide}",
         seed=lambda w: int(w.seed),
         encoder=config["encoders"].get(config["explanations"]["diagnostics"]["encoder"]),
@@ -349,6 +349,10 @@ use rule train_guided as train_learned with:
     benchmark:
         f"{LOGS}/train_guided/{GUIDED_BY['learned']}.tsv"
     params:
+        **made_by(
+            "train_guided.py",
+            lambda w: normalizer_kinds(config["normalizers"][w.normalizer]["kind"]),
+        ),
         guide="learned",
     message:
         "Training without context on {wildcards.dataset}, {wildcards.normalizer}, "
@@ -365,6 +369,7 @@ use rule train_guided as train_uniform with:
     benchmark:
         f"{LOGS}/train_guided/{GUIDED_BY['uniform']}.tsv"
     params:
+        **made_by("train_guided.py", *normalizer_kinds("uniform")),
         guide="uniform",
         normalizer={"kind": "uniform"},
     message:

@@ -51,7 +51,7 @@ rule train:
         **needs("train", training_memory, training_seconds, disk_mb=lambda w: 2),
         gpu=GPUS,
     params:
-        **made_by("train_model.py"),
+        **made_by("train_model.py", normalizers_of),
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],
         scorer=lambda w: config["scorers"][w.scorer],

@@ -22,6 +22,7 @@ from jsonschema.validators import extend
 
 from attention_audit.errors import AuditError, suggestion
 from attention_audit.experiments import DEFAULT, results_of
+from attention_audit.kinds import check_kinds
 from attention_audit.unique_keys import read_yaml
 
 # The axes of the grid, in the order of a run's path, with the section that declares
@@ -94,9 +95,10 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     ``exclude`` names the sweep, it names all of them.
 
     Raises `AuditError` with a line for each of the first few faults, the most
-    telling first.
+    telling first, and before that where schema and code know different kinds.
     """
     schema = read_yaml(schema_path)
+    check_kinds(schema)
     validator = _Validator(schema)
     _raise_any(_wrong_keys(config))
     config = _unrolled(config)

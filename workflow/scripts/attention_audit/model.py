@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from attention_audit.attention import AttentionPooling
 from attention_audit.encoders import build_encoder
 from attention_audit.errors import AuditError
-from attention_audit.normalizers import Entmax
+from attention_audit.normalizers import Normalizer
 from attention_audit.records import TENSORS, tensors_digest
 from attention_audit.tables import METADATA_KEY, atomic_path, read_json, set_aside
 
@@ -125,7 +125,7 @@ def learned_alphas(model: Classifier) -> dict[str, float]:
     """
     found = {}
     for path, module in model.named_modules():
-        if isinstance(module, Entmax) and isinstance(module.alpha, Tensor):
+        if isinstance(module, Normalizer) and isinstance(module.alpha, Tensor):
             name = path.removesuffix(".normalizer").removesuffix(".attention")
             values = module.alpha.detach().flatten().tolist()
             if name == "pooling":

@@ -820,6 +820,26 @@ def _parquet_vectors(
                 row += 1
 
 
+def _file_vectors(
+    vectors: Mapping[str, Any], path: Path, words: Container[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    if not path.is_file():
+        raise AuditError(f"{path}: no such file. Correct its path under vectors.")
+    read = _parquet_vectors if path.suffix == ".parquet" else _text_vectors
+    given: set[str] = set()
+    for word, vector in read(path, words):
+        if word not in given:
+            given.add(word)
+            yield word, vector
+
+
+_Vectors = Iterator[tuple[str, np.ndarray]]
+_VECTORS: dict[str, Callable[[Mapping[str, Any], Path, Container[str]], _Vectors]] = {
+    "archive": _archive_vectors,
+    "file": _file_vectors,
+}
+
+
 def read_vectors(
     vectors: Mapping[str, Any], path: str | Path, words: Container[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -834,15 +854,4 @@ def read_vectors(
     (counted from 1 and from 0) of a vector that is not as long as the first, or not
     of finite numbers.
     """
-    path = Path(path)
-    if vectors["kind"] == "archive":
-        yield from _archive_vectors(vectors, path, words)
-        return
-    if not path.is_file():
-        raise AuditError(f"{path}: no such file. Correct its path under vectors.")
-    read = _parquet_vectors if path.suffix == ".parquet" else _text_vectors
-    given: set[str] = set()
-    for word, vector in read(path, words):
-        if word not in given:
-            given.add(word)
-            yield word, vector
+    yield from _VECTORS[vectors["kind"]](vectors, Path(path), words)

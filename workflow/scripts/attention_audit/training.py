@@ -4,9 +4,10 @@ import io
 import logging
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from attention_audit.batches import Examples, length_bucketed_batches, pad_batch
 from attention_audit.errors import AuditError
+from attention_audit.laws import lawful
 from attention_audit.model import Classifier, ModelSettings, learned_alphas
 from attention_audit.optimizer import AMSGrad
 from attention_audit.tables import atomic_path
@@ -68,17 +70,19 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean cross-entropy (nats), accuracy, macro F1 and n of a split.
 
-    ``classes_absent`` counts the classes without any text in it.
+    ``classes_absent`` counts the classes without any text in it. Raises `AuditError`
+    where a normalizer breaks a law.
     """
     model.eval()
     order = np.argsort(examples.lengths, kind="stable")
     loss, predicted = 0.0, np.empty(len(order), dtype=np.int64)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        ids, mask, labels = tensors(examples, rows, device)
-        logits = model(ids, mask).logits
-        loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-        predicted[rows] = logits.argmax(-1).cpu().numpy()
+    with lawful(model):
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            ids, mask, labels = tensors(examples, rows, device)
+            logits = model(ids, mask).logits
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+            predicted[rows] = logits.argmax(-1).cpu().numpy()
     labels = examples.labels.astype(np.int64)
     n_classes = model.settings.n_classes
     return {
@@ -173,21 +177,29 @@ def new_model(
 def descend(
     model: Classifier,
     optimizer: AMSGrad,
-    loss: Tensor,
+    loss: Callable[[], Tensor],
     settings: Mapping[str, Any],
     name: str,
-) -> None:
-    """One step of the optimizer. Raises `AuditError` where the loss is not finite."""
-    if not loss.isfinite():
+) -> float:
+    """One step of the optimizer; the loss before it.
+
+    Raises `AuditError` where the loss is not finite, and names the normalizer where that
+    is its fault.
+    """
+    value = loss()
+    if not value.isfinite():
+        with lawful(model):
+            loss()
         raise AuditError(
-            f"{name}: the training loss became {loss.item()}. Lower "
+            f"{name}: the training loss became {value.item()}. Lower "
             f"training.learning_rate (now {settings['learning_rate']}) or "
             f"training.gradient_clip (now {settings['gradient_clip']})."
         )
     optimizer.zero_grad()
-    loss.backward()
+    value.backward()
     nn.utils.clip_grad_norm_(model.parameters(), settings["gradient_clip"])
     optimizer.step()
+    return value.item()
 
 
 def restore(
@@ -203,6 +215,12 @@ def restore(
     model.eval()
 
 
+def _cross_entropy(
+    model: Classifier, token_ids: Tensor, mask: Tensor, labels: Tensor
+) -> Tensor:
+    return nn.functional.cross_entropy(model(token_ids, mask).logits, labels)
+
+
 def _epoch(
     model: Classifier,
     optimizer: AMSGrad,
@@ -215,11 +233,11 @@ def _epoch(
     """One pass over the training data; the mean loss in nats an example."""
     model.train()
     total = 0.0
-    for rows in batches:
-        ids, mask, labels = tensors(examples, rows, device)
-        loss = nn.functional.cross_entropy(model(ids, mask).logits, labels)
-        descend(model, optimizer, loss, settings, name)
-        total += loss.item() * len(rows)
+    # A fault shows before an epoch has passed; `evaluate` looks at more than a batch.
+    with lawful(model, once=True):
+        for rows in batches:
+            loss = partial(_cross_entropy, model, *tensors(examples, rows, device))
+            total += descend(model, optimizer, loss, settings, name) * len(rows)
     return total / len(examples.labels)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from attention_audit.audit import Batch, ragged
 from attention_audit.distributions import entropy, support_size
+from attention_audit.laws import lawful
 from attention_audit.model import Classifier
 from attention_audit.outputs import class_probabilities
 from attention_audit.tables import TableWriter
@@ -23,9 +24,11 @@ def write_attention(
     """Predictions and attention weights, with their support and entropy (nats).
 
     The entropy is that of weights scaled to sum to one; null without any weight.
+    Raises `AuditError` where a normalizer, in self-attention too, breaks a law.
     """
     for batch in batches:
-        output = model(batch.token_ids, batch.mask)
+        with lawful(model):
+            output = model(batch.token_ids, batch.mask)
         probabilities = class_probabilities(output.logits).numpy()
         weights, mask = output.attention.cpu().numpy(), batch.mask.cpu().numpy()
         table.write(

@@ -6,6 +6,7 @@ models here are small, and take their loss from outside.
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attention_audit.batches import Examples, length_bucketed_batches
+from attention_audit.laws import lawful
 from attention_audit.model import Classifier
 from attention_audit.training import (
     be_repeatable,
@@ -46,8 +48,13 @@ def fit(
     """Train in place until the dev loss has not fallen for ``patience`` epochs.
 
     ``settings`` has the keys of the section ``training``. The weights of the best epoch
-    are kept, and its number returned. Raises `AuditError` where the loss diverges.
+    are kept, and its number returned. Raises `AuditError` where the loss diverges or a
+    normalizer breaks a law.
     """
+
+    def mean_loss(rows: np.ndarray) -> Tensor:
+        return loss(examples, rows) / len(rows)
+
     be_repeatable(next(model.parameters()).device)
     optimizer = build_optimizer(model, settings)
     best: dict[str, Tensor] = {}
@@ -58,13 +65,12 @@ def fit(
         rng = np.random.default_rng([seed, epoch])
         torch.manual_seed(int(rng.integers(2**31)))
         model.train()
-        for rows in length_bucketed_batches(
-            examples.lengths, settings["batch_size"], rng
-        ):
-            value = loss(examples, rows) / len(rows)
-            descend(model, optimizer, value, settings, name)
+        batches = length_bucketed_batches(examples.lengths, settings["batch_size"], rng)
+        with lawful(model, once=True):
+            for rows in batches:
+                descend(model, optimizer, partial(mean_loss, rows), settings, name)
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), lawful(model):
             total = sum(
                 loss(dev, rows).item()
                 for rows in batches_of(dev, settings["batch_size"])
