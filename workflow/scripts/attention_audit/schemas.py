@@ -53,6 +53,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("token_ids", pa.list_(pa.int32())),
         ("label", pa.int32()),
         ("length", pa.int32()),
+        # as it stands in the source
+        ("text", pa.string()),
         run=False,
     ),
     "vocabulary": _schema(
