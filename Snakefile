@@ -31,6 +31,7 @@ rule all:
     input:
         rules.report_page.output.page,
         rules.runs.output.table,
+        rules.examples.output.table,
         expand(
             "results/figures/{figure}.{format}", figure=FIGURES, format=["pdf", "png"]
         ),

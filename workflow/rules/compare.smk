@@ -91,6 +91,37 @@ rule comparison:
         "../scripts/compare.py"
 
 
+rule examples:
+    input:
+        measures=of_runs("results/measures/{run}.parquet"),
+        attention=of_runs("results/attributions/{run}/attention.parquet"),
+        importances=[
+            f"results/attributions/{run.path}/importance/{method}.parquet"
+            for run in RUNS
+            for method in METHODS
+        ],
+        examples=expand("results/data/{dataset}/test.parquet", dataset=DATASETS),
+        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+    output:
+        table="results/statistics/examples.parquet",
+    log:
+        "logs/compare/examples.log",
+    benchmark:
+        "logs/compare/examples.tsv"
+    resources:
+        mem_mb=memory(lambda w: COMPARE_MB),
+        runtime=growing(lambda w: COMPARE_MINUTES),
+    params:
+        **made_by("pick_examples.py"),
+        runs=list(map(asdict, RUNS)),
+        methods=METHODS,
+        datasets=DATASETS,
+    message:
+        "The texts in which attention agrees least and most with each importance"
+    script:
+        "../scripts/pick_examples.py"
+
+
 rule head_summary:
     input:
         heads=[

@@ -7,6 +7,7 @@ rule report_page:
         task=rules.task.output.table,
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,
+        examples=rules.examples.output.table,
         # part of the checkout, also where results are in a store
         captions=[local(f"{WORKFLOW}/report/{figure}.rst") for figure in FIGURES],
         template=local(f"{WORKFLOW}/report/page.html"),

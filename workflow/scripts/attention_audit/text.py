@@ -168,14 +168,15 @@ class TextReader:
                 f"cut to the first {len(cut)} of {len(tokens)} tokens, as the data set's "
                 "max_length says"
             )
-        unknown = int((token_ids == UNK).sum())
-        if unknown == len(cut):
+        unknown = [t for t, i in zip(cut, token_ids, strict=True) if i == UNK]
+        if len(unknown) == len(cut):
             notes.append(
-                "no token stands in the vocabulary: they are all one to the model"
+                "no token stands in the vocabulary: the model cannot tell one from another"
             )
         elif unknown:
             notes.append(
-                f"{unknown} of {len(cut)} tokens do not stand in the vocabulary"
+                f"{len(unknown)} of {len(cut)} tokens do not stand in the vocabulary: "
+                f"{' '.join(dict.fromkeys(unknown))}"
             )
         return Reading(instance_id, cut, token_ids, notes)
 
