@@ -132,7 +132,7 @@ def test_texts_are_chosen_over_seeds_and_shown_by_seed(made):
     # i2 is undefined; i3 has one seed, and the same mean as i4
     first = rows[rows["seed"] == 0]
     assert list(
-        zip(first["end"], first["rank"], first["instance_id"], strict=True)
+        zip(first["extreme"], first["rank"], first["instance_id"], strict=True)
     ) == [
         ("worst", 1, "i1"),
         ("worst", 2, "i3"),

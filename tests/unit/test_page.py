@@ -58,7 +58,7 @@ def examples_of(order) -> pd.DataFrame:
     return pd.concat(
         rows.assign(
             seed=seed,
-            end=end,
+            extreme=extreme,
             rank=rank,
             mean=-0.5,
             label=ODD,
@@ -68,7 +68,7 @@ def examples_of(order) -> pd.DataFrame:
             important=words,
         )
         for seed in (3, 4)
-        for end in ("worst", "best")
+        for extreme in ("worst", "best")
         for rank in (1, 2)
     )
 

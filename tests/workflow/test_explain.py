@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rich
 
 from attention_audit.config import validate
 from attention_audit.errors import AuditError
@@ -21,7 +22,6 @@ from tests.workflow import project
 RUN = "reviews/bilstm/additive/entmax15/seed1"
 MODEL = f"results/models/{RUN}"
 METHODS = ["hidden_leave_one_out", "input_gradient"]
-SCRIPT = project.CHECKOUT / "workflow/scripts/explain.py"
 
 
 def audited(folder: Path, table: str, run: str = RUN) -> dict[str, dict]:
@@ -151,6 +151,17 @@ def test_a_fault_is_named_and_touches_nothing(done, monkeypatch, fault):
     assert project.results(done) == before
 
 
+def test_an_explanation_shows_itself(finished, monkeypatch, capsys):
+    found = load_run(finished / MODEL).explain("3 < 4 & a <good film")
+    html = found._repr_html_()
+    assert ">&lt;</span>" in html and ">&amp;</span>" in html
+    assert html.count("<tr>") == 1 + len(METHODS)
+    monkeypatch.setenv("NO_COLOR", "1")
+    rich.print(found)
+    shown = capsys.readouterr().out
+    assert found.prediction in shown and "input_gradient (" in shown
+
+
 # --- the command -----------------------------------------------------------------
 
 
@@ -259,7 +270,7 @@ def test_the_examples_are_the_ends_of_what_was_measured(finished):
             .mean()
             .dropna()
         )
-        ends = found[found["seed"] == 0].set_index(["end", "rank"])["mean"]
+        ends = found[found["seed"] == 0].set_index(["extreme", "rank"])["mean"]
         assert ends["worst"].to_list() == sorted(means)[:3]
         assert ends["best"].to_list() == sorted(means)[::-1][:3]
     for row in rows.to_dict("records"):
@@ -267,3 +278,26 @@ def test_the_examples_are_the_ends_of_what_was_measured(finished):
         assert {row["label"], row["predicted"]} <= {"negative", "positive"}
     card = json.loads((finished / "results/data/reviews/card.json").read_text())
     assert card["tokenization"]["max_length"] == 12
+
+
+# --- the README ------------------------------------------------------------------
+
+
+def test_the_section_of_the_readme_runs_as_it_is_printed(done, monkeypatch, capsys):
+    readme = (project.CHECKOUT / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## Look at one sentence\n")[1].split("\n## ")[0]
+    code = "\n".join(
+        line[4:] for line in section.splitlines() if line.startswith("    ") or not line
+    ).replace("models/imdb/", "models/reviews/")
+    commands = re.findall(r"^python (.+)$", code, re.M)
+    assert len(commands) == 1
+    for command in commands:
+        code = code.replace(f"python {command}", "")
+        shell = ["bash", "-c", f"'{sys.executable}' {command}"]
+        assert subprocess.run(shell, cwd=done, capture_output=True).returncode == 0
+    assert len(list((done / "results/explained").rglob("*.html"))) == 1
+    monkeypatch.chdir(done)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert list(names["found"].frame)[:3] == ["position", "token", "attention"]
+    assert "softmax" in capsys.readouterr().out

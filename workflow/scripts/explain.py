@@ -8,6 +8,7 @@ and writes both as a table and as a page. A file holds a text a line, in UTF-8.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def main() -> int:
     try:
         run = load_run(arguments.run)
         if arguments.file is None:
-            explanations = [run.explain(arguments.text)]
+            # The locale may lack a letter of it.
+            text = os.fsencode(arguments.text).decode(errors="surrogateescape")
+            explanations = [run.explain(text)]
             name = explanations[0].instance_id
         else:
             explanations = list(map(run.explain, read_lines(arguments.file)))

@@ -41,9 +41,9 @@ def extremes(means: pd.Series, number: int) -> Iterator[tuple[str, int, str]]:
     worst = means.dropna().sort_index().sort_values(kind="stable")
     best = worst.sort_index().sort_values(kind="stable", ascending=False)
     best = best[~best.index.isin(worst.index[:number])]
-    for end, ranked in (("worst", worst), ("best", best)):
+    for extreme, ranked in (("worst", worst), ("best", best)):
         for rank, instance in enumerate(ranked.index[:number], 1):
-            yield end, rank, instance
+            yield extreme, rank, instance
 
 
 def marked(tokens: Sequence[str], weights: npt.NDArray) -> list[str]:
@@ -127,13 +127,13 @@ def cell_rows(
             method: _by_instance(path, "importance", run, ["importance"], wanted)
             for method, path in own.importances.items()
         }
-        for method, end, rank, instance in chosen:
+        for method, extreme, rank, instance in chosen:
             tokens, label = words[instance]
             weights = attention[instance]
             yield {
                 **run,
                 "reference": method,
-                "end": end,
+                "extreme": extreme,
                 "rank": rank,
                 "mean": mean_of[method, instance],
                 "value": value_of[method, instance, run["seed"]],

@@ -172,7 +172,7 @@ def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) ->
     method = next(iter(order["methods"]), "importance")
     rows = examples[
         (examples["reference"] == method)
-        & (examples["end"] == "worst")
+        & (examples["extreme"] == "worst")
         & (examples["rank"] == 1)
     ]
     rows = rows[rows["seed"] == rows.groupby(CELL)["seed"].transform("min")]

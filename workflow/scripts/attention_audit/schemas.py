@@ -222,7 +222,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "agreement_examples": _schema(
         ("reference", pa.string()),
         # "worst" or "best", and the place there, from 1
-        ("end", pa.string()),
+        ("extreme", pa.string()),
         ("rank", pa.int32()),
         # Kendall's tau-b: over the seeds, which chose the text, and of this one
         ("mean", pa.float64()),
