@@ -86,7 +86,9 @@ class Explanation:
 
     def heatmap(self) -> Heatmap:
         probabilities = (f"{name} {p:.3f}" for name, p in self.probabilities.items())
-        agreement = {k: f"{k} ({v:.2f})" for k, v in self.agreement.items()}
+        agreement = {
+            k: f"{k} ({v:.2f})" for k, v in self.agreement.items() if not np.isnan(v)
+        }
         return Heatmap(
             title=f"{_path(self.run)}, instance {self.instance_id}",
             prediction=f"{self.prediction} ({', '.join(probabilities)})",
