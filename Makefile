@@ -7,13 +7,18 @@ export PYTHONPATH := workflow/scripts
 .DEFAULT_GOAL := results
 .PHONY: results cost test test-slow test-cluster check-normalizer bench lint lock report resources clean cluster-env
 
-$(VENV)/installed: envs/requirements.txt
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# The package is installed as it stands here, so that a notebook finds it. Jobs do not
+# need that: they use the package of the checkout that they run in.
+$(VENV)/installed: envs/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(PIP) install -r $<
+	$(PIP) install --no-deps --editable .
 	touch $@
 
 $(VENV)/cluster: envs/cluster.txt $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(PIP) install -r $<
 	touch $@
 
 cluster-env: $(VENV)/cluster ## what jobs on SLURM and results in S3 need beside the rest

@@ -32,6 +32,7 @@ rule all:
     input:
         rules.report_page.output.page,
         rules.runs.output.table,
+        rules.examples.output.table,
         rules.experiment.output.config,
         expand(
             f"{RESULTS}/figures/{{figure}}.{{format}}",

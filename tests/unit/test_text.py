@@ -19,7 +19,12 @@ from attention_audit.batches import (
 )
 from attention_audit.errors import AuditError
 from attention_audit.sources import Document
-from attention_audit.text import build_vocabulary, prepare_dataset, tokenize
+from attention_audit.text import (
+    TextReader,
+    build_vocabulary,
+    prepare_dataset,
+    tokenize,
+)
 
 # ---------------------------------------------------------------- tokens
 
@@ -459,3 +464,81 @@ def test_padding_and_mask():
     assert ids.tolist() == [[5, 6, 7], [8, PAD, PAD], [9, 1, PAD]]
     assert ids.dtype == np.int64 and mask.dtype == bool
     assert mask.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+
+
+# ---------------------------------------------------------------- reading one text
+
+RAW = [
+    "It\u2019s  <b>GREAT</b>,\tisn't it? 7/10",
+    '"Quoted", and\nbroken <script>alert("x")</script> lines',
+    "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd \u202ecafe\u0301\u202c \U0001f469\u200d\U0001f467",
+    *(f"a film numbered {i} among many films" for i in range(20)),
+]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("max_length", [4, None])
+def test_a_text_is_read_as_it_was_prepared(tmp_path, lowercase, max_length):
+    documents = [Document("all", text, "ab"[i % 2]) for i, text in enumerate(RAW)]
+    outputs = prepare(
+        tmp_path,
+        documents,
+        lowercase=lowercase,
+        max_length=max_length,
+        replace_digits=False,
+        strip_markup=lowercase,
+        min_count=2,
+    )
+    reader = TextReader.of(outputs["card"], outputs["vocabulary"])
+    rows = [
+        row
+        for split in ("train", "dev", "test")
+        for row in tables.read_table(outputs[split], "examples").to_pylist()
+    ]
+    # the text as it stands in the source, to the character
+    assert {row["text"] for row in rows} <= set(RAW) and len(rows) >= 4
+    for row in rows:
+        read = reader.read(row["text"])
+        assert read.instance_id == row["instance_id"]
+        assert read.tokens == row["tokens"]
+        assert read.token_ids.tolist() == row["token_ids"]
+
+
+def reader(max_length=None) -> TextReader:
+    settings = {key: SETTINGS[key] for key in ("lowercase", "replace_digits")}
+    settings |= {"strip_markup": True, "max_length": max_length}
+    return TextReader(settings, {"<pad>": 0, "<unk>": 1, "good": 2, "film": 3})
+
+
+def test_what_a_model_does_not_read_is_told():
+    assert reader().read("Good film").notes == []
+    (cut,) = reader(2).read("good film, film").notes
+    assert cut.startswith("cut to the first 2 of 4 tokens")
+    (some,) = reader().read("good films").notes
+    assert some.startswith("1 of 2 tokens")
+    (none,) = reader().read("bad films").notes
+    assert none.startswith("no token stands in the vocabulary")
+    assert reader().read("bad films").token_ids.tolist() == [UNK, UNK]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no word"),
+        (" \t<br>\u200b", "holds no word"),
+        ("caf\udce9", "no valid Unicode"),
+    ],
+)
+def test_what_is_no_text_is_an_error(text, words):
+    with pytest.raises(AuditError, match=words):
+        reader().read(text)
+
+
+def test_a_card_that_does_not_say_how_texts_were_read_is_named(tmp_path):
+    outputs = prepare(tmp_path, many(20))
+    card = json.loads(outputs["card"].read_text())
+    del card["tokenization"]
+    outputs["card"].write_text(json.dumps(card))
+    with pytest.raises(AuditError, match=r"card\.json: does not say how"):
+        TextReader.of(outputs["card"], outputs["vocabulary"])
+    assert outputs["card"].is_file()

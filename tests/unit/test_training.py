@@ -177,6 +177,20 @@ def test_a_checkpoint_that_cannot_be_trusted_is_not_resumed(tmp_path, damage):
     assert same_weights(trained.model, run().model)
 
 
+def test_a_checkpoint_outlives_a_lack_of_memory(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"identity": "x"}, path)
+    whole = path.read_bytes()
+
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(RuntimeError, match="allocate"):
+        run(checkpoint=path, identity="x")
+    assert path.read_bytes() == whole
+
+
 def test_a_loss_that_is_not_finite_is_named():
     with pytest.raises(AuditError, match=r"loss became .*learning_rate \(now 1e\+30\)"):
         run({**SETTINGS, "learning_rate": 1e30, "gradient_clip": 1e30})

@@ -59,7 +59,9 @@ OF_SUMMARY = (
     once("summary", *(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t))
     | OF_TABLE
 )
-OF_MEASURES = once("comparison") | OF_SUMMARY
+OF_STATISTICS = once("comparison") | OF_SUMMARY
+OF_EXAMPLES = once("examples") | REPORT
+OF_MEASURES = OF_STATISTICS | OF_EXAMPLES
 ALL_FIGURES = once(*(f"figure_{name}" for name in FIGURES)) | REPORT
 TABLES = OF_TASK | OF_MEASURES
 OF_GRID = once("runs") | TABLES
@@ -325,7 +327,7 @@ CHANGES = {
     # statistics
     "the number of bootstrap draws": (
         key("statistics.bootstrap_draws", 200),
-        OF_MEASURES,
+        OF_STATISTICS,
     ),
     "the correction for many tests": (
         key("statistics.correction", "bonferroni"),
@@ -335,12 +337,14 @@ CHANGES = {
         key("statistics.reference", "entmax15"),
         once("comparison") | OF_TABLE,
     ),
-    "the level of confidence": (key("statistics.confidence", 0.9), OF_MEASURES),
+    "the level of confidence": (key("statistics.confidence", 0.9), OF_STATISTICS),
     "the table of task scores": (function("task.py", "task_table"), OF_TASK),
     "a helper of two tables": (
         function("inference.py", "pigeonhole_bootstrap"),
-        OF_MEASURES,
+        OF_STATISTICS,
     ),
+    "which examples are shown": (function("examples.py", "extremes"), OF_EXAMPLES),
+    "how an explained text is shown": (function("heatmap.py", "as_html"), {}),
     "a library of one table": (
         upgraded("statsmodels"),
         once("comparison") | OF_TABLE,

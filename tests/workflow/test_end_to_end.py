@@ -34,6 +34,7 @@ TABLES = {
     "statistics/task.parquet": "task",
     "statistics/summary.parquet": "summary",
     "statistics/comparison.parquet": "comparison",
+    "statistics/examples.parquet": "agreement_examples",
 }
 # the same for every run, with the number of rows where it is known
 OF_A_RUN = {

@@ -88,6 +88,36 @@ rule comparison:
         "../scripts/compare.py"
 
 
+rule examples:
+    input:
+        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        attention=of_runs(f"{RESULTS}/attributions/{{run}}/attention.parquet"),
+        importances=[
+            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
+            for run in RUNS
+            for method in METHODS
+        ],
+        examples=expand(f"{RESULTS}/data/{{dataset}}/test.parquet", dataset=DATASETS),
+        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
+    output:
+        table=f"{RESULTS}/statistics/examples.parquet",
+    log:
+        f"{LOGS}/compare/examples.log",
+    benchmark:
+        f"{LOGS}/compare/examples.tsv"
+    resources:
+        **needs("examples", lambda w: COMPARE_MB, lambda w: LIGHT + 2e-4 * AUDITED),
+    params:
+        **made_by("pick_examples.py"),
+        runs=list(map(asdict, RUNS)),
+        methods=METHODS,
+        datasets=DATASETS,
+    message:
+        "The texts in which attention agrees least and most with each importance"
+    script:
+        "../scripts/pick_examples.py"
+
+
 rule head_summary:
     input:
         heads=[

@@ -35,6 +35,7 @@ rule report_page:
         task=rules.task.output.table,
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,
+        examples=rules.examples.output.table,
         experiment=rules.experiment.output.about,
         config=rules.experiment.output.config,
         # part of the checkout, also where results are in a store

@@ -28,6 +28,10 @@ with reported(snakemake.log[0]):
         report.difference_table(
             comparison, order, statistics["reference"], statistics["correction"]
         ),
+        report.example_table(
+            read_table(snakemake.input.examples, "agreement_examples").to_pandas(),
+            order,
+        ),
         report.data_table([read_json(card) for card in snakemake.input.cards]),
     ]
     about = read_json(snakemake.input.experiment)

@@ -53,6 +53,9 @@ RESERVED_METHODS = (
     # tables about attention, which are no importance
     "heads",
     "influence",
+    # what a word is, where a text of one's own is explained
+    "position",
+    "token",
 )
 
 # Sections whose names are parts of paths, which some disks fold to one case.

@@ -19,7 +19,13 @@ from attention_audit.encoders import build_encoder
 from attention_audit.errors import AuditError
 from attention_audit.normalizers import Normalizer
 from attention_audit.records import TENSORS, tensors_digest
-from attention_audit.tables import METADATA_KEY, atomic_path, read_json, set_aside
+from attention_audit.tables import (
+    METADATA_KEY,
+    atomic_path,
+    mismatch,
+    read_json,
+    set_aside,
+)
 
 
 @dataclass(frozen=True)
@@ -169,24 +175,38 @@ def load_model(
 ) -> Classifier:
     """Rebuild a trained model, in evaluation mode, from its two files.
 
-    Raises `AuditError` where the weights are damaged or do not fit the settings.
+    Raises `AuditError` where the weights are damaged, which sets them aside, and where
+    the two files do not belong together, which touches neither.
     """
-    model = Classifier(ModelSettings(**read_json(settings)["model"]))
+    described = read_json(settings)
+    try:
+        model = Classifier(ModelSettings(**described["model"]))
+    except (KeyError, TypeError) as error:
+        raise mismatch(settings, f"not the settings of a model ({error})") from error
     try:
         state = safetensors.torch.load_file(weights)
-        expected = read_model_metadata(weights)[TENSORS]
+        made = read_model_metadata(weights)
+        expected = made.pop(TENSORS)
     except FileNotFoundError as error:
         raise AuditError(
             f"{weights}: no such file. Run snakemake to build it."
         ) from error
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise set_aside(weights, f"not a whole checkpoint ({error})") from error
+    except KeyError as error:
+        raise mismatch(weights, "carries no checksum of this pipeline") from error
+    except (safetensors.SafetensorError, ValueError) as error:
+        fault = f"not a whole checkpoint ({error})"
+        raise set_aside(weights, fault, ".safetensors") from error
     if _digest(state) != expected:
-        raise set_aside(weights, "not a whole checkpoint (its checksum differs)")
+        fault = "not a whole checkpoint (its checksum differs)"
+        raise set_aside(weights, fault, ".safetensors")
+    # Weights of one shape fit the settings of many runs: one job made both files.
+    if described.get("provenance", made) != made:
+        raise mismatch(weights, f"was not made with {settings}: their records differ")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise set_aside(weights, f"does not fit {settings}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise mismatch(weights, f"does not fit {settings}: {reason}") from error
     return model.to(device).eval()
 
 

@@ -164,6 +164,51 @@ def difference_table(
     }
 
 
+def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
+    """The text of every cell that disagrees most, as its first seed reads it.
+
+    By the first method of the config: one text stands for the many of the table.
+    """
+    method = next(iter(order["methods"]), "importance")
+    rows = examples[
+        (examples["reference"] == method)
+        & (examples["extreme"] == "worst")
+        & (examples["rank"] == 1)
+    ]
+    rows = rows[rows["seed"] == rows.groupby(CELL)["seed"].transform("min")]
+    name = method.replace("_", " ")
+    return {
+        "title": "Where they disagree most",
+        "text": f"The text with the lowest mean of Kendall's tau-b, over seeds, of "
+        f"attention with {name}; prediction and words with the largest weights are those "
+        "of the first seed. More of them, of every method and of either end, stand in "
+        "examples.parquet.",
+        "columns": [
+            *CELL,
+            "tau-b",
+            "class",
+            "predicted",
+            "attention",
+            f"by {name}",
+            "text",
+        ],
+        "rows": [
+            [
+                *(row[column] for column in CELL),
+                f"{row['mean']:.3f}",
+                row["label"],
+                row["predicted"],
+                " ".join(row["attended"]),
+                " ".join(row["important"]),
+                " ".join(row["tokens"]),
+            ]
+            for row in _sorted(rows, order).to_dict("records")
+        ],
+        "names": len(CELL),
+        "wrapped": ["text"],
+    }
+
+
 def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
     """What each data set holds and what was dropped."""
     rows = [

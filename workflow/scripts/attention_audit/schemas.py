@@ -53,6 +53,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("token_ids", pa.list_(pa.int32())),
         ("label", pa.int32()),
         ("length", pa.int32()),
+        # as it stands in the source
+        ("text", pa.string()),
         run=False,
     ),
     "vocabulary": _schema(
@@ -215,6 +217,25 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("note", pa.string(), _NULLABLE),
         run=False,
     ),
+    # the texts at either end of a cell's agreement of attention with each importance, a
+    # row a seed; see `examples`
+    "agreement_examples": _schema(
+        ("reference", pa.string()),
+        # "worst" or "best", and the place there, from 1
+        ("extreme", pa.string()),
+        ("rank", pa.int32()),
+        # Kendall's tau-b: over the seeds, which chose the text, and of this one
+        ("mean", pa.float64()),
+        ("value", pa.float64(), _NULLABLE),
+        ("instance_id", pa.string()),
+        ("tokens", pa.list_(pa.string())),
+        # names of classes
+        ("label", pa.string()),
+        ("predicted", pa.string()),
+        # the tokens with the largest attention and importance, largest first
+        ("attended", pa.list_(pa.string())),
+        ("important", pa.list_(pa.string())),
+    ),
     "head_summary": _schema(
         ("dataset", pa.string()),
         ("encoder", pa.string()),
@@ -267,6 +288,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("subject", pa.string()),
         ("reference", pa.string(), _NULLABLE),
         ("value", pa.float64(), _NULLABLE),
+    ),
+    # one's own texts: a row a token and what weighs it, attention or a method
+    "explained": _schema(
+        ("number", pa.int32()),
+        ("instance_id", pa.string()),
+        ("prediction", pa.string()),
+        ("position", pa.int32()),
+        ("token", pa.string()),
+        ("subject", pa.string()),
+        ("weight", pa.float32()),
     ),
     "task": _schema(
         # null for what belongs to the run as a whole

@@ -38,6 +38,7 @@ _BLOCK_BYTES = 1 << 22  # of a matrix of vectors held at once
 # turns that into an error. The longest text in 20 Newsgroups has 66,552 characters.
 _LONGEST_FIELD = 1 << 24
 _SHOWN = 10  # values that an error message lists at most
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError)  # of a zip archive
 
 
 class Document(NamedTuple):
@@ -116,10 +117,23 @@ def fetch_archive(
 
 
 def check_archive(path: str | Path, sha256: str) -> None:
-    """Raise an `AuditError` where a fetched archive is not, or no longer, the pinned."""
+    """Raise an `AuditError` where a fetched archive is not, or no longer, the pinned.
+
+    One that is damaged is set aside; a whole one may be what the config should name.
+    """
     digest = file_digest(path)
-    if digest != sha256:
-        raise tables.set_aside(path, f"has sha256 {digest}, expected {sha256}")
+    if digest == sha256:
+        return
+    fault = f"has sha256 {digest}, expected {sha256}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None
+    # beside what zipfile finds itself, flags and names that a wrong bit has made up
+    except (*_DAMAGES, RuntimeError, ValueError):
+        whole = False
+    if not whole:
+        raise tables.set_aside(path, fault, ".whl")
+    raise tables.mismatch(path, f"{fault} (archives.{Path(path).stem}.sha256)")
 
 
 @contextlib.contextmanager
@@ -138,10 +152,9 @@ def _open_member(path: str | Path, member: str) -> Iterator[IO[bytes]]:
                 yield stream
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to fetch it.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise tables.set_aside(
-            path, f"damaged zip archive at '{member}' ({error})"
-        ) from error
+    except _DAMAGES as error:
+        fault = f"damaged zip archive at '{member}' ({error})"
+        raise tables.set_aside(path, fault, ".whl") from error
 
 
 # ---------------------------------------------------------------- texts and labels

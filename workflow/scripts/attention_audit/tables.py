@@ -1,8 +1,9 @@
 """Checked and atomic input and output of the tables in `schemas`.
 
 Writing checks the rows against the table's schema and ends in a rename, so that a file
-is whole or not there; page checksums let a reader notice a damaged one. Reading an
-unexpected schema names the file, the column, what was expected and what was found.
+is whole or not there; page checksums let a reader notice a damaged one, which is set
+aside. Reading an unexpected schema names the file, the column, what was expected and
+what was found, and leaves the file where it is.
 """
 
 import contextlib
@@ -44,8 +45,20 @@ def schema_fault(found: pa.Schema, expected: pa.Schema) -> str | None:
     return None
 
 
-def set_aside(path: str | Path, fault: str) -> AuditError:
-    """Rename a result that cannot be used, and return the error that says so.
+def mismatch(path: str | Path, fault: str) -> AuditError:
+    """The error of a whole file that is not what its reader expects; it stays."""
+    return AuditError(
+        f"{path}: {fault}. The file stays as it is: name the one that was meant or, if "
+        "it is this one, delete it and run snakemake again to rebuild it."
+    )
+
+
+def set_aside(path: str | Path, fault: str, suffix: str) -> AuditError:
+    """Rename a damaged result, and return the error that says so.
+
+    Damaged is what fails a checksum of its own or cannot be parsed, and nothing else:
+    a file that does not fit another is a `mismatch`, and so is one that is called
+    otherwise than what its reader reads, ``suffix``.
 
     Snakemake rebuilds a file that is not there, and trusts one that is, so that a
     damaged file has to be out of the way before the next run. It is renamed and not
@@ -53,6 +66,8 @@ def set_aside(path: str | Path, fault: str) -> AuditError:
     pipeline only, never for a user's own file.
     """
     path = Path(path)
+    if path.suffix != suffix:
+        return mismatch(path, f"{fault}; read as a file {suffix}")
     aside = path.with_name(f"{path.name}.damaged")
     try:
         # A result may be a link into a store that checkouts share. There it must go
@@ -206,13 +221,15 @@ def _damage_named(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to build it.") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
         # An error of the system, such as a lack of rights, has a number. It is no
-        # damage of the file.
+        # damage of the file, and neither is what else Arrow raises: a lack of memory,
+        # or of a codec.
         if getattr(error, "errno", None) is not None:
             raise
         reason = str(error).splitlines()[0].rstrip(".")
-        raise set_aside(path, f"not a whole Parquet file ({reason})") from error
+        fault = f"not a whole Parquet file ({reason})"
+        raise set_aside(path, fault, ".parquet") from error
 
 
 def iterate_table(
@@ -228,7 +245,7 @@ def iterate_table(
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
         if fault := schema_fault(file.schema_arrow, schema):
-            raise set_aside(path, fault)
+            raise mismatch(path, fault)
         batches = file.iter_batches(batch_size, columns=columns)
         while True:
             with _damage_named(path):
@@ -251,7 +268,7 @@ def read_table(
         pq.ParquetFile(path, page_checksum_verification=True) as file,
     ):
         if fault := schema_fault(file.schema_arrow, schema):
-            raise set_aside(path, fault)
+            raise mismatch(path, fault)
         return file.read(columns=columns)
 
 
@@ -281,4 +298,4 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError as error:
         raise AuditError(f"{path}: no such file. Run snakemake to build it.") from error
     except ValueError as error:
-        raise set_aside(path, f"not valid JSON ({error})") from error
+        raise set_aside(path, f"not valid JSON ({error})", ".json") from error

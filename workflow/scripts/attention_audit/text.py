@@ -1,8 +1,9 @@
 """From documents to token ids: tokens, splits, vocabulary.
 
 `prepare_dataset` writes what training reads. It goes over the source once, keeps the
-tokens in a temporary Parquet file and holds in memory only a hash and a few integers
-a text, so that the size of a data set is bounded by the disk.
+texts and their tokens in a temporary Parquet file and holds in memory only a hash and a
+few integers a text, so that the size of a data set is bounded by the disk. `TextReader`
+reads any other text in the same way.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -92,6 +93,94 @@ def tokenize(
     ]
 
 
+# What of a data set's settings decides which tokens its texts have.
+TOKENIZATION = ("lowercase", "replace_digits", "strip_markup")
+
+
+def cut_tokens(text: str, settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """All tokens of a text, and those that a model reads: the first ``max_length``.
+
+    ``settings`` has the keys of `TOKENIZATION` (see `tokenize`) and ``max_length``, a
+    number or None.
+    """
+    tokens = tokenize(text, **{key: settings[key] for key in TOKENIZATION})
+    return tokens, tokens[: settings["max_length"]]
+
+
+def _hash(tokens: list[str]) -> bytes:
+    """32 bytes that identify a text; see `_Texts` for their use.
+
+    Tokens hold no white space, so that different sequences are different strings.
+    """
+    return hashlib.blake2b(" ".join(tokens).encode(), digest_size=32).digest()
+
+
+def token_ids_of(tokens: list[str], ids: Mapping[str, int]) -> list[int]:
+    """The ids of tokens; those that the vocabulary lacks are UNK."""
+    return [ids.get(token, UNK) for token in tokens]
+
+
+class Reading(NamedTuple):
+    """What a model reads of one text: n tokens.
+
+    ``notes`` says in words what it does not.
+    """
+
+    instance_id: str
+    tokens: list[str]
+    token_ids: np.ndarray  # (n,) int64
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """Reads a text as the texts of a data set were read when it was prepared."""
+
+    settings: Mapping[str, Any]  # as `cut_tokens` takes them
+    ids: Mapping[str, int]  # of the tokens of the vocabulary
+
+    @classmethod
+    def of(cls, card: str | Path, vocabulary: str | Path) -> "TextReader":
+        """The reader of a prepared data set, by its card and its vocabulary."""
+        described = tables.read_json(card)
+        if "tokenization" not in described:
+            raise tables.mismatch(card, "does not say how its texts were read")
+        column = tables.read_table(vocabulary, "vocabulary", ["token"])["token"]
+        ids = {token: i for i, token in enumerate(column.to_pylist())}
+        return cls(described["tokenization"], ids)
+
+    def read(self, text: str) -> Reading:
+        """Raises `AuditError` for what is no text, or has no token."""
+        shown = repr(text if len(text) <= 40 else f"{text[:40]}...")
+        try:
+            tokens, cut = cut_tokens(text, self.settings)
+            instance_id = _hash(tokens)[:8].hex()
+        except UnicodeEncodeError as error:
+            raise AuditError(f"{shown}: no valid Unicode ({error}).") from error
+        if not tokens:
+            raise AuditError(
+                f"{shown}: holds no word and no mark. Give a text that has some."
+            )
+        token_ids = np.array(token_ids_of(cut, self.ids), dtype=np.int64)
+        notes = []
+        if len(cut) < len(tokens):
+            notes.append(
+                f"cut to the first {len(cut)} of {len(tokens)} tokens, as the data set's "
+                "max_length says"
+            )
+        unknown = [t for t, i in zip(cut, token_ids, strict=True) if i == UNK]
+        if len(unknown) == len(cut):
+            notes.append(
+                "no token stands in the vocabulary: the model cannot tell one from another"
+            )
+        elif unknown:
+            notes.append(
+                f"{len(unknown)} of {len(cut)} tokens do not stand in the vocabulary: "
+                f"{' '.join(dict.fromkeys(unknown))}"
+            )
+        return Reading(instance_id, cut, token_ids, notes)
+
+
 # ---------------------------------------------------------------- reading and dropping
 
 _SOURCE_SPLITS = ("train", "dev", "test", "all")
@@ -108,16 +197,9 @@ _SPOOL = pa.schema(
         pa.field("cut_hash", pa.binary(32), nullable=False),  # of what is kept of it
         pa.field("length", pa.int32(), nullable=False),  # before the cut
         pa.field("tokens", pa.list_(pa.string()), nullable=False),  # after the cut
+        pa.field("text", pa.string(), nullable=False),  # as it stands in the source
     ]
 )
-
-
-def _hash(tokens: list[str]) -> bytes:
-    """32 bytes that identify a text; see `_Texts` for their use.
-
-    Tokens hold no white space, so that different sequences are different strings.
-    """
-    return hashlib.blake2b(" ".join(tokens).encode(), digest_size=32).digest()
 
 
 @dataclass
@@ -172,12 +254,8 @@ def _write_spool(
             if label is None:
                 dropped["unlabelled"] += 1
                 continue
-            tokens = tokenize(
-                "" if text is None else _checked_text(text, name, number),
-                settings["lowercase"],
-                settings["replace_digits"],
-                settings["strip_markup"],
-            )
+            text = "" if text is None else _checked_text(text, name, number)
+            tokens, cut = cut_tokens(text, settings)
             if not tokens:
                 dropped["empty"] += 1
                 continue
@@ -185,11 +263,11 @@ def _write_spool(
             if label not in classes:
                 classes[_checked_text(label, name, number)] = len(classes)
             batch["label"].append(classes[label])
-            cut = tokens[: settings["max_length"]]
             batch["hash"].append(_hash(tokens))
             batch["cut_hash"].append(_hash(cut))
             batch["length"].append(len(tokens))
             batch["tokens"].append(cut)
+            batch["text"].append(text)
             if len(batch["split"]) == _BATCH:
                 spool.write(batch)
                 batch = {field: [] for field in _SPOOL.names}
@@ -338,7 +416,7 @@ def _count_tokens(spool: Path, split: np.ndarray) -> Counter:
     """Tokens of the training texts, as cut."""
     counts: Counter = Counter()
     start = 0
-    for table in tables.iterate_table(spool, _SPOOL, _BATCH):
+    for table in tables.iterate_table(spool, _SPOOL, _BATCH, ["tokens"]):
         training = pa.array(split[start : start + len(table)] == 0)
         counts.update(
             table["tokens"].filter(training).combine_chunks().flatten().to_pylist()
@@ -418,8 +496,9 @@ def _write_examples(
             rows = np.flatnonzero(here == index)
             if not len(rows):
                 continue
-            tokens = table["tokens"].take(pa.array(rows)).to_pylist()
-            token_ids = [[ids.get(token, UNK) for token in text] for text in tokens]
+            found = table.select(["tokens", "text"]).take(pa.array(rows))
+            tokens = found["tokens"].to_pylist()
+            token_ids = [token_ids_of(text, ids) for text in tokens]
             writers[part].write(
                 {
                     "dataset": name,
@@ -428,6 +507,7 @@ def _write_examples(
                     "token_ids": token_ids,
                     "label": label[start + rows],
                     "length": [len(text) for text in tokens],
+                    "text": found["text"].to_pylist(),
                 }
             )
             totals[part]["tokens"] += sum(map(len, token_ids))
@@ -549,6 +629,7 @@ def prepare_dataset(
     card = {
         "name": name,
         "source": settings["source"],
+        "tokenization": {key: settings[key] for key in (*TOKENIZATION, "max_length")},
         "label_names": label_names,
         "counts": {
             part: {

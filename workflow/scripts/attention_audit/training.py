@@ -132,11 +132,12 @@ class _Checkpoint:
             with zipfile.ZipFile(self.path) as archive:
                 if (member := archive.testzip()) is not None:
                     raise zipfile.BadZipFile(f"{member} fails its checksum")
-            # on the CPU: the next machine may lack the GPU of the last
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (EOFError, zipfile.BadZipFile, zlib.error) as error:
             logger.warning("%s: damaged, starting over (%s)", self.path, error)
             return None
+        # On the CPU: the next machine may lack the GPU of the last. What fails from here
+        # on, for want of memory say, is no damage, and the checkpoint stays.
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.get("identity") != self.identity:
             logger.warning("%s: of other settings, starting over", self.path)
             return None

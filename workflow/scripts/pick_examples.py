@@ -1,0 +1,24 @@
+"""The texts in which attention agrees least and most with every importance."""
+
+from attention_audit.errors import reported
+from attention_audit.examples import Files, example_table
+from attention_audit.provenance import record
+
+with reported(snakemake.log[0]):
+    params, inputs = snakemake.params, snakemake.input
+    provenance = record(snakemake.rule, dict(params.items()), inputs)
+    # those of a run one after the other
+    n = len(params.methods)
+    importances = [
+        dict(zip(params.methods, inputs.importances[i * n : (i + 1) * n], strict=True))
+        for i in range(len(params.runs))
+    ]
+    files = zip(inputs.measures, inputs.attention, importances, strict=True)
+    example_table(
+        params.runs,
+        [Files(*own) for own in files],
+        dict(zip(params.datasets, inputs.examples, strict=True)),
+        dict(zip(params.datasets, inputs.cards, strict=True)),
+        provenance,
+        snakemake.output.table,
+    )
