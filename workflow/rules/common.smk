@@ -17,8 +17,14 @@ sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 from attention_audit.config import grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.explanations import EXPERIMENTS
-from attention_audit.figures.catalogue import figures_of
-from attention_audit.methods import EFFECTS, method_function
+from attention_audit.figures.catalogue import figure_order, figures_of
+from attention_audit.methods import (
+    EFFECTS,
+    WITHOUT_CONTEXT,
+    bound_to_weights,
+    inputs_first,
+    method_function,
+)
 from attention_audit.provenance import code_digest, file_digest, library_versions
 from attention_audit.targets import check_target
 from attention_audit.unique_keys import check_arguments, check_files
@@ -51,7 +57,7 @@ RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
-METHODS = sorted(config["methods"])
+METHODS = inputs_first(dict(sorted(config["methods"].items())))
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]

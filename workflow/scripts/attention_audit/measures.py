@@ -536,7 +536,7 @@ def measure_run(
         identity: dataset, encoder, scorer, normalizer and seed of the run.
         attention: a table of schema "attention".
         importances: a table of schema "importance" for each method's name, with the
-            same instances in the same order.
+            same instances in the same order. Of two methods the first is the subject.
         influence: a table of schema "influence" over a subset of them, or None.
         effects: what importances say of the output, by method; see `methods.EFFECTS`.
 
@@ -544,7 +544,7 @@ def measure_run(
         AuditError: where files hold different instances, lengths, methods or runs,
             or weights that are negative or not finite.
     """
-    methods = sorted(importances)
+    methods = list(importances)
     streams = [tables.iterate_table(attention, "attention", batch_size)]
     streams += [
         tables.iterate_table(importances[m], "importance", batch_size) for m in methods

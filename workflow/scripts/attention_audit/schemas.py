@@ -37,6 +37,13 @@ _INTERVAL = [
     ("interval_over", pa.string(), _NULLABLE),
 ]
 
+_REMARKS = [
+    # what has to be known to read the row; null where nothing has
+    ("note", pa.string(), _NULLABLE),
+    # why the row is in part a matter of arithmetic; null where it is a finding
+    ("by_construction", pa.string(), _NULLABLE),
+]
+
 SCHEMAS: dict[str, pa.Schema] = {
     # fetch: what a hub data set looked like at the pinned revision
     "documents": _schema(
@@ -211,8 +218,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
-        # what has to be known to read the row; null where nothing has
-        ("note", pa.string(), _NULLABLE),
+        *_REMARKS,
         run=False,
     ),
     "head_summary": _schema(
@@ -255,7 +261,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
-        ("note", pa.string(), _NULLABLE),
+        *_REMARKS,
         run=False,
     ),
     # explain: the instances of all runs, for figures that show them
