@@ -414,6 +414,15 @@ ONE_FAULT = {
     "grid: {normalizers: [sparsemax, uniform]}": "config: statistics.reference: "
     "'softmax' is not in grid.normalizers (sparsemax, uniform). Add it there, or name "
     "one of these.",
+    # pairs of texts, several labels
+    **{
+        f"datasets: {{imdb: {{source: {{{key}: [a, b]}}}}}}": "config: "
+        f'datasets.imdb.source.{key} must be text, got ["a", "b"]: a row has one text and '
+        "one label, each in one column. Pairs of texts and several labels are not "
+        "supported: join or choose (docs/terms.md)"
+        for key in ("text", "label")
+    },
+    "notice: 5": "config: notice must be text or null, got 5. Put it in quotes.",
     "grid: {encoders: []}": "config: grid.encoders must not be empty, got []",
     "grid: {seeds: [0, 0]}": "config: grid.seeds must not name anything twice, got "
     "[0, 0]",
