@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results test test-slow test-cluster bench lint lock report resources clean cluster-env
+.PHONY: results test test-slow test-cluster bench docs lint lock report resources clean cluster-env
 
 $(VENV)/installed: envs/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,9 @@ bench: $(VENV)/installed ## ratios against what one would use instead
 
 resources: ## what the jobs of the last runs asked for against what they used
 	$(BIN)/python workflow/scripts/compare_resources.py
+
+docs: $(VENV)/installed ## docs/terms.md, from the code and the config's schema
+	$(BIN)/python workflow/scripts/write_terms.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -316,7 +316,7 @@ def test_measures_fit_their_schema_and_stated_range(tmp_path):
         for row in table.to_pylist():
             stated = measures.MEASURES[row["measure"]]
             if row["value"] is not None:
-                assert stated.low <= row["value"] <= (stated.high or np.inf)
+                assert stated["low"] <= row["value"] <= (stated["high"] or np.inf)
 
 
 def changed(method="input_gradient", index=0, value=None):

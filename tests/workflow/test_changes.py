@@ -216,6 +216,14 @@ CHANGES = {
         {},
     ),
     "a module that no job runs": (function("config.py", "grid"), {}),
+    "what a measure means": (
+        text(f"{PACKAGE}/measures.py", "1 - support / n, the", "1 - support / n: the"),
+        {},
+    ),
+    "what a column means": (
+        text(f"{PACKAGE}/schemas.py", '"name of the encoder"', '"the encoder"'),
+        {},
+    ),
     "the words of an error": (
         text(f"{PACKAGE}/errors.py", "The disk is full", "No room on the disk"),
         {},
@@ -277,6 +285,7 @@ CHANGES = {
         reordered("methods"),
         once(*(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t)) | REPORT,
     ),
+    "a notice": (key("notice", "no result"), ALL_FIGURES),
     "a helper of one figure": (
         function("figures/style.py", "scores_by_normalizer"),
         FIGURE["task_score"] | REPORT,
