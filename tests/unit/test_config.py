@@ -124,6 +124,18 @@ def test_sizes_of_the_shipped_grids():
     assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
 
 
+def test_the_smoke_preset_alone_says_that_it_is_no_result():
+    notices = {
+        path.stem: validate(merged(path.read_text(encoding="utf-8")), SCHEMA_PATH)[
+            "notice"
+        ]
+        for path in PRESETS
+    }
+    assert "not a result" in notices.pop("smoke")
+    assert set(notices.values()) == {None}
+    assert validate(BASE, SCHEMA_PATH)["notice"] is None
+
+
 def test_paper_preset_uses_whole_data_sets():
     paper = next(path for path in PRESETS if path.stem == "paper")
     config = validate(merged(paper.read_text(encoding="utf-8")), SCHEMA_PATH)
