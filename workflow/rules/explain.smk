@@ -413,6 +413,7 @@ rule measure_explanations:
     script:
         "../scripts/measure_explanations.py"
 
+
 # Of the experiments, erasure alone measures methods.
 ERASED = {"methods": METHODS if "erasure" in EXPERIMENTS_ON else []}
 
