@@ -248,6 +248,11 @@ CHANGES = {
         {},
     ),
     "the order of the keys of the config": (reordered(), {}),
+    # inputs stand before hidden states, whatever the config says
+    "the order of the methods of inputs and of hidden states": (
+        reordered("methods"),
+        {},
+    ),
     "a default written out": (key("training.learning_rate", 0.001), {}),
     "a declared instance outside the grid": (
         key("normalizers.sparsegen", {"kind": "sparsegen", "lam": 0.5}),
@@ -280,10 +285,6 @@ CHANGES = {
     "the order of the normalizers": (
         key("grid.normalizers", ["entmax15", "softmax"]),
         ALL_FIGURES,
-    ),
-    "the order of the methods": (
-        reordered("methods"),
-        once(*(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t)) | REPORT,
     ),
     "a notice": (key("notice", "no result"), ALL_FIGURES),
     "a helper of one figure": (
