@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results cost test test-slow test-cluster check-normalizer bench lint lock report resources clean cluster-env
+.PHONY: results cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -50,6 +50,9 @@ bench: $(VENV)/installed ## ratios against what one would use instead
 
 resources: ## what the jobs of the last runs asked for against what they used
 	$(BIN)/python workflow/scripts/compare_resources.py
+
+docs: $(VENV)/installed ## docs/terms.md, from the code and the config's schema
+	$(BIN)/python workflow/scripts/write_terms.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -3,9 +3,12 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from attention_audit.figures.catalogue import slots
 
 EXPERIMENT_REFERENCES = ("other_seeds", "uniform")
 
@@ -16,8 +19,8 @@ def order_of(
     scorers: int | Sequence[str] = 1,
     normalizers: int | Sequence[str] = 2,
     methods: int | Sequence[str] = 2,
-) -> dict[str, list[str]]:
-    """The axes of a grid: their names, or how many there are."""
+) -> dict[str, Any]:
+    """The order of the figures for the axes of a grid: names, or how many there are."""
 
     def names(given: int | Sequence[str], kind: str) -> list[str]:
         return [f"{kind}{i}" for i in range(given)] if isinstance(given, int) else given
@@ -29,11 +32,15 @@ def order_of(
         "normalizers": names(normalizers, "normalizer"),
         "methods": names(methods, "method"),
     }
-    return order | {"hidden_methods": order["methods"][1::2]}
+    hidden = order["methods"][1::2]
+    inputs = [name for name in order["methods"] if name not in hidden]
+    found = {axis: slots(order[axis]) for axis in ("methods", "encoders", "scorers")}
+    methods = {"methods": [*inputs, *hidden], "hidden_methods": hidden}
+    return order | methods | {"slots": found}
 
 
 def tables_of(
-    order: dict[str, list[str]],
+    order: dict[str, Any],
     seeds: int = 2,
     classes: int = 2,
     instances: int = 12,
@@ -70,6 +77,7 @@ def tables_of(
             "high": mean + 0.05,
             "interval_over": "instances and seeds",
             "note": "negligible" if rng.random() < 0.1 else None,
+            "by_construction": "zeros" if rng.random() < 0.2 else None,
         }
 
     def rows(keys: list[tuple[str, str, str | None]]) -> pd.DataFrame:

@@ -1,9 +1,5 @@
 """Attribution against hand-computed gradients, plain loops, and captum."""
 
-import os
-import subprocess
-import sys
-
 import captum.attr
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ import torch
 from attention_audit import tables
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
+from attention_audit.attribution.importance import load_function
 from attention_audit.attribution.influence import (
     batched_jacobian_norms,
     jacobian_norms,
@@ -19,8 +16,17 @@ from attention_audit.attribution.influence import (
 )
 from attention_audit.attribution.weights import write_attention
 from attention_audit.audit import Batch
+from attention_audit.encoders import ENCODERS as ENCODER_KINDS
+from attention_audit.methods import (
+    EFFECTS,
+    METHODS,
+    WITHOUT_CONTEXT,
+    bound_to_weights,
+    method_function,
+)
 from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+from tests.unit.programs import PRINT_COMPILER, output_of
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
 normalizers = pytest.mark.parametrize("kind", ["softmax", "sparsemax", "rela"])
@@ -214,23 +220,68 @@ def test_influence_by_structure_agrees_with_backward_passes(settings, n):
     )
 
 
+SPARSE = [
+    {"kind": "sparsemax"},
+    {"kind": "entmax", "alpha": 1.5},
+    {"kind": "entmax", "alpha": "learned"},
+    {"kind": "sparsegen", "lam": 0.75},
+    {"kind": "top_k", "k": 2},
+    {"kind": "rela"},
+    {"kind": "rela", "gated": True},
+]
+DECLARED = [
+    {"kind": kind, "of": of} | more
+    for kind, options in {
+        "gradient": [{"attention": "detached"}, {"attention": "attached"}],
+        "leave_one_out": [{"removal": "delete"}, {"removal": "replace"}],
+    }.items()
+    for of in ("inputs", "hidden_states")
+    for more in options
+]
+
+
+@pytest.mark.parametrize("method", DECLARED, ids=lambda m: "-".join(m.values()))
+@encoders
+def test_what_is_bound_to_the_weights_is_0_wherever_they_are(encoder, method):
+    """`bound_to_weights` says so of all normalizers, and of no method too much."""
+    ids, mask = tiny_batch((7, 5, 6, 4))
+    module, name = method_function(method["kind"])
+    function = load_function(module, name)
+    options = {key: value for key, value in method.items() if key != "kind"}
+    elsewhere, zeros = 0.0, 0
+    for normalizer in SPARSE:
+        model = tiny_model(encoder, **normalizer)
+        with torch.no_grad():  # apart, so that there are zeros
+            model.pooling.scorer.score.weight.mul_(100)
+        weights = model(ids, mask).attention
+        importance = function(model, ids, mask, **options).to(weights)
+        without = mask & (weights == 0)
+        zeros += bool(without.any())
+        elsewhere = max(elsewhere, float((importance * without).max()))
+    assert zeros >= len(SPARSE) - 2  # ReLA may have none
+    assert bound_to_weights(method, ENCODERS[encoder]) == (elsewhere == 0)
+
+
+def test_kinds_without_context_are_named():
+    named = {
+        kind
+        for kind, encoder in ENCODER_KINDS.items()
+        if not getattr(encoder, "contextual", True)
+    }
+    assert named == set(WITHOUT_CONTEXT)
+    # and each method that measures effects is among those tried above
+    assert set(EFFECTS) == set(METHODS) == {method["kind"] for method in DECLARED}
+
+
 def test_influence_does_not_wait_for_torchs_compiler():
     program = """
-import sys, torch
+import torch
 from attention_audit.attribution.influence import jacobian_norms
 from tests.unit.models import tiny_model
 for encoder in ("bilstm", "transformer1"):
     jacobian_norms(tiny_model(encoder).encoder, torch.randn(4, 5).double())
-print([m for m in ("torch._dynamo", "sympy") if m in sys.modules])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"
+    assert output_of(program + PRINT_COMPILER) == "[]"
 
 
 def test_influence_of_an_encoder_without_context_is_its_own_input():

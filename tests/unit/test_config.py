@@ -125,6 +125,18 @@ def test_sizes_of_the_shipped_grids():
     assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
 
 
+def test_the_smoke_preset_alone_says_that_it_is_no_result():
+    notices = {
+        path.stem: validate(merged(path.read_text(encoding="utf-8")), SCHEMA_PATH)[
+            "notice"
+        ]
+        for path in PRESETS
+    }
+    assert "not a result" in notices.pop("smoke")
+    assert set(notices.values()) == {None}
+    assert validate(BASE, SCHEMA_PATH)["notice"] is None
+
+
 def test_paper_preset_uses_whole_data_sets():
     paper = next(path for path in PRESETS if path.stem == "paper")
     config = validate(merged(paper.read_text(encoding="utf-8")), SCHEMA_PATH)
@@ -414,6 +426,15 @@ ONE_FAULT = {
     "grid: {normalizers: [sparsemax, uniform]}": "config: statistics.reference: "
     "'softmax' is not in grid.normalizers (sparsemax, uniform). Add it there, or name "
     "one of these.",
+    # pairs of texts, several labels
+    **{
+        f"datasets: {{imdb: {{source: {{{key}: [a, b]}}}}}}": "config: "
+        f'datasets.imdb.source.{key} must be text, got ["a", "b"]: a row has one text and '
+        "one label, each in one column. Pairs of texts and several labels are not "
+        "supported: join or choose (docs/terms.md)"
+        for key in ("text", "label")
+    },
+    "notice: 5": "config: notice must be text or null, got 5. Put it in quotes.",
     "grid: {encoders: []}": "config: grid.encoders must not be empty, got []",
     "grid: {seeds: [0, 0]}": "config: grid.seeds must not name anything twice, got "
     "[0, 0]",

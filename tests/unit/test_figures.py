@@ -10,8 +10,19 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures import agreement, guided_models, style, task_score
-from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.figures import (
+    agreement,
+    guided_models,
+    importance_dispersion,
+    style,
+    task_score,
+)
+from attention_audit.figures.catalogue import (
+    EXPERIMENT_FIGURES,
+    FIGURES,
+    figure_order,
+    slots,
+)
 from attention_audit.figures.style import (
     MARKERS,
     PALETTE,
@@ -29,12 +40,7 @@ EVERY = FIGURES | {
     for figures in EXPERIMENT_FIGURES.values()
     for figure, tables in figures.items()
 }
-ORDER = {
-    "datasets": ["full", "left_out"],
-    "encoders": ["bilstm"],
-    "scorers": ["additive"],
-    "normalizers": ["softmax"],
-}
+ORDER = order_of(["full", "left_out"], ["bilstm"], ["additive"], ["softmax"])
 LONG = "a_name_as_long_as_names_may_be-which_goes_on_and_on_until_its_very_last_letter-"
 
 # what the grid has, and what its tables are like
@@ -132,7 +138,11 @@ def check_legible(page: Figure) -> None:
         assert box.x0 >= 0 and box.x1 <= page.bbox.x1 and box.y0 >= 0
         assert all(box.y1 <= panel.get_window_extent().y0 for panel in panels)
         styles = [
-            (str(line.get_color()), line.get_marker())
+            (
+                *map(str, (line.get_color(), line.get_markerfacecolor())),
+                line.get_marker(),
+                line.get_fillstyle(),
+            )
             for line in legend.get_lines()
             if line.get_marker() not in ("", "None", None)
         ]
@@ -170,10 +180,101 @@ def test_an_experiment_without_any_number_says_so(figure):
 
 
 def test_no_two_of_many_series_look_the_same():
-    looks = [tuple(series_style(i).values()) for i in range(80)]
-    assert len(set(looks)) == 80
-    assert looks[:8] == list(zip(PALETTE, MARKERS, strict=False))
+    looks = [tuple(series_style(i).values()) for i in range(100)]
+    assert len(set(looks)) == 100
+    # whatever comes first differs in both, for grey print
+    assert looks[:10] == list(zip(PALETTE, MARKERS, strict=True))
     assert series_style(10_000)["marker"] in MARKERS
+    variants = [tuple(series_style(3, i).values()) for i in range(20)]
+    assert len(set(variants)) == 20 and len({c for c, _ in variants}) == 2
+
+
+CONFIG = {
+    "grid": {
+        "datasets": ["imdb"],
+        "encoders": ["bilstm", "transformer"],
+        "scorers": ["additive"],
+        "normalizers": ["softmax", "sparsemax"],
+    },
+    "encoders": dict.fromkeys(["average", "bilstm", "transformer"]),
+    "scorers": dict.fromkeys(["additive", "dot"]),
+    "methods": {
+        "input_gradient": {"of": "inputs"},
+        "hidden_gradient": {"of": "hidden_states"},
+        "input_leave_one_out": {"of": "inputs"},
+        "hidden_leave_one_out": {"of": "hidden_states"},
+    },
+}
+
+
+def with_new(section, name, place, of="inputs"):
+    """`CONFIG` with a declared instance more at a place of its section."""
+    items = list(CONFIG[section].items())
+    items.insert(place, (name, {"of": of}))
+    config = CONFIG | {section: dict(items)}
+    if section in CONFIG["grid"]:
+        named = [name for name in config[section] if name != "average"]
+        config["grid"] = CONFIG["grid"] | {section: named}
+    return config
+
+
+def looks_of(config, section):
+    """The colour and marker of every method, or of every model."""
+    order = figure_order(config)
+    if section == "methods":
+        return {name: style.method_style(name, order) for name in order["methods"]}
+    cells = itertools.product(order["encoders"], order["scorers"])
+    rows = pd.DataFrame(cells, columns=["encoder", "scorer"])
+    rows["model"] = rows["encoder"] + ", " + rows["scorer"]
+    return style.model_looks(rows, order)
+
+
+@pytest.mark.parametrize("name", ["mine", "a", "input_gradient_attached", "zz-9"])
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("section", ["methods", "encoders", "scorers"])
+def test_what_is_added_anywhere_recolours_nothing(section, place, name):
+    for of in ("inputs", "hidden_states"):
+        before = looks_of(CONFIG, section)
+        after = looks_of(with_new(section, name, place, of), section)
+        assert before == {key: after[key] for key in before}
+        assert len(after) > len(before)
+        assert len(set(map(str, after.values()))) == len(after)
+
+
+def test_names_of_ones_own_keep_their_looks_when_more_come_behind():
+    names = [f"mine{i}" for i in range(30)]
+    every = slots(names, ["known"])
+    for n in range(len(names)):
+        assert slots(names[:n], ["known"]) == {x: every[x] for x in names[:n]}
+    assert len(set(every.values())) == 30 and 0 not in every.values()
+    assert set(every.values()) == set(range(1, 31)) or max(every.values()) < 40
+    # and mostly when one comes between them: where two do not ask for the same look
+    kept = sum(slots(["new", name])[name] == slots([name])[name] for name in names)
+    assert kept >= 25
+
+
+def test_inputs_stand_before_hidden_states_whatever_the_config_says():
+    names = ["hidden_gradient", "input_leave_one_out", "hidden_leave_one_out", "mine"]
+    methods = {name: CONFIG["methods"].get(name, {"of": "inputs"}) for name in names}
+    order = figure_order(CONFIG | {"methods": methods})
+    assert order["methods"] == ["input_leave_one_out", "mine", names[0], names[2]]
+    assert order["hidden_methods"] == [names[0], names[2]]
+
+
+def test_a_method_has_one_look_in_all_figures(grids):
+    order, tables = grids("gaps")
+    looks = []
+    for figure in ("agreement", "importance_dispersion", "faithfulness"):
+        pages, _ = drawn(figure, order, tables)
+        handles = zip(
+            *next(iter(pages)).axes[0].get_legend_handles_labels(), strict=True
+        )
+        found = {
+            label.replace(" ", "_"): (bars[0].get_color(), bars[0].get_marker())
+            for bars, label in handles
+        }
+        looks.append({name: found[name] for name in order["methods"]})
+    assert looks[0] == looks[1] == looks[2]
 
 
 def test_long_names_keep_both_ends():
@@ -327,41 +428,112 @@ def test_an_undefined_mean_interrupts_no_line():
             "mean": [0.5, np.nan, 1.0],
             "low": [0.4, np.nan, 0.9],
             "high": [0.6, np.nan, 1.0],
+            "note": None,
+            "by_construction": None,
         }
     )
     axes = Figure().subplots()
-    order = {"methods": ["grad"], "hidden_methods": ["grad"]}
+    order = order_of(methods=["grad"]) | {"hidden_methods": ["grad"]}
     lines_by_sparsity(axes, rows, "sparsity", "method", order)
     assert axes.lines[0].get_xydata().tolist() == [[0.0, 0.5], [0.9, 1.0]]
     assert axes.lines[0].get_linestyle() == "--"
     assert [text.get_text() for text in axes.texts] == ["softmax", "sparsemax"]
 
 
-def test_agreement_with_a_note_has_an_open_marker():
-    order = ORDER | {"datasets": ["full"], "methods": ["leave_one_out"]}
-    order["normalizers"] = ["softmax", "sparsemax"]
-    order["hidden_methods"] = []
-    row = {
-        "dataset": "full",
-        "encoder": "bilstm",
-        "scorer": "additive",
-        "subject": "attention",
+@pytest.mark.parametrize("figure", [agreement, importance_dispersion])
+def test_markers_show_what_their_rows_have_to_say(figure):
+    said = {
+        "softmax": {},
+        "entmax15": {"note": "negligible"},
+        "sparsemax": {"by_construction": "zeros"},
+        "sparsegen": {"note": "negligible", "by_construction": "zeros"},
     }
+    order = order_of(1, 1, 1, list(said), ["leave_one_out"])
+    cell = {"dataset": "dataset0", "encoder": "encoder0", "scorer": "scorer0"}
+    plain = {"note": None, "by_construction": None, "low": 0.1, "high": 0.3}
     summary = pd.DataFrame(
-        row | {"normalizer": name, "note": note, "low": 0.1, "high": 0.3} | more
-        for name, note in {"softmax": None, "sparsemax": "negligible"}.items()
+        cell | plain | {"normalizer": name} | more
+        for i, (name, remarks) in enumerate(said.items())
         for more in (
             {
                 "measure": "kendall_tau_b",
+                "subject": "attention",
                 "reference": "leave_one_out",
-                "mean": 0.25 if note else 0.125,
-            },
-            {"measure": "sparsity", "reference": None, "mean": 0.5 if note else 0.0},
+                "mean": i / 8,
+            }
+            | remarks,
+            {"measure": "dispersion", "subject": "leave_one_out", "mean": i / 8}
+            | remarks,
+            {"measure": "dispersion", "subject": "attention", "mean": i / 4},
+            {"measure": "sparsity", "subject": "attention", "mean": i / 4},
         )
     )
-    pages, rows = agreement.draw({"summary": summary}, order)
-    (figure,) = pages
-    (panel,) = figure.axes
-    opened = [line for line in panel.lines if line.get_markerfacecolor() == "white"]
-    assert [line.get_xydata().tolist() for line in opened] == [[[0.5, 0.25]]]
-    assert rows["note"].notna().tolist() == [False, True]
+    pages, rows = figure.draw({"summary": summary}, order)
+    (page,) = pages
+    (panel,) = page.axes
+
+    def marked(wanted):
+        return [
+            line.get_xydata().tolist()
+            for line in panel.lines
+            if wanted(line) and len(line.get_xdata())
+        ]
+
+    opened = marked(lambda line: line.get_markerfacecolor() == "white")
+    assert opened == [[[0.25, 0.125], [0.75, 0.375]]]
+    halved = marked(lambda line: line.get_fillstyle() == "bottom")
+    assert halved == [[[0.5, 0.25], [0.75, 0.375]]]
+    # the open one lies above
+    fills = [line.get_fillstyle() for line in panel.lines if line.get_zorder() == 3]
+    assert fills == ["bottom", "full"]
+    assert rows["note"].notna().tolist() == [False, True, False, True]
+    assert rows["by_construction"].notna().tolist() == [False, False, True, True]
+    (legend,) = page.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "leave one out",
+        *(label for _, label in style.MARKS.values()),
+    ]
+
+
+def test_equal_means_do_not_hide_each_other():
+    methods = [f"m{i}" for i in range(8)]
+    order = order_of(1, 1, 1, ["softmax"], methods)
+    rows = pd.DataFrame({"method": methods, "normalizer": "softmax", "x": 0.5})
+    rows = rows.assign(mean=1.0, low=1.0, high=1.0, note=None, by_construction=None)
+    page = Figure(figsize=(4, 4))
+    axes = page.subplots()
+    lines_by_sparsity(axes, rows, "x", "method", order)
+    axes.set(xlim=(0, 1), ylim=(0, 2))
+    shown = [
+        line.get_transform().transform([0.5, 1.0]) / page.dpi * 72
+        for line in axes.lines
+        if line.get_marker() in MARKERS
+    ]
+    across, up = np.transpose(shown)
+    assert len(shown) == 8 and np.ptp(up) < 1e-9
+    # in the order of the methods, evenly, around where they are
+    np.testing.assert_allclose(np.diff(across), 2.5)
+    true = axes.transData.transform([0.5, 1.0])[0] / page.dpi * 72
+    assert across.mean() == pytest.approx(true)
+
+
+def test_a_notice_stands_on_every_page(tmp_path):
+    said = "Smoke run: " + "no result, " * 30
+    seen = []
+
+    def watched(pages):
+        for page in pages:
+            size = page.get_size_inches()[1]
+            yield page
+            seen.append((page.get_suptitle(), page.get_size_inches()[1] - size))
+
+    paths = {kind: tmp_path / f"f.{kind}" for kind in ("png", "pdf")}
+    save_pages(watched(pages_of(8, 1)[0]), paths, said)
+    assert len(seen) == 2
+    for number, (title, room) in enumerate(seen, start=1):
+        assert title.replace("\n", " ").startswith(said.strip())
+        assert title.endswith(f"Page {number} of 2; the PDF holds all")
+        assert room > 1
+    pages, _ = task_score.draw({"task": tables_of(order_of())["task"].iloc[:0]}, ORDER)
+    save_pages(watched(pages), paths, "Smoke run")
+    assert seen[-1][0] == "Smoke run"

@@ -1,6 +1,7 @@
 """Inference: against scipy, hand values, simulated coverage; the three tables."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import scipy.stats
 
 from attention_audit import inference, tables, task
 from attention_audit.errors import AuditError
-from attention_audit.inference import Settings
+from attention_audit.inference import Settings, Subjects
 
 SETTINGS = Settings(
     reference="softmax", bootstrap_draws=200, confidence=0.95, correction="holm"
@@ -415,6 +416,105 @@ def test_agreement_with_what_hardly_moves_the_output_is_noted(tmp_path):
     assert [r["reference"] for r in rows(path, "comparison") if r["note"]] == [
         "ablation"
     ]
+
+
+SUBJECTS = Subjects(
+    methods=["input_a", "hidden_a", "hidden_b"],
+    bound={"bilstm": ["hidden_a", "hidden_b"]},
+    without_context=["average"],
+)
+
+
+def write_zeros(folder, normalizer, sparsity, encoder="bilstm"):
+    """Measures of a run whose attention has that share of zeros in one text of two."""
+    identity = run(normalizer, 0) | {"encoder": encoder}
+    path = folder / f"zeros-{normalizer}-{encoder}.parquet"
+    keys = [
+        ("sparsity", "attention", None),
+        ("dispersion", "attention", None),
+        *(("dispersion", name, None) for name in reversed(SUBJECTS.methods)),
+        *(
+            ("kendall_tau_b", *pair)
+            for pair in combinations(["attention", *SUBJECTS.methods], 2)
+        ),
+        ("kendall_p", "attention", "hidden_a"),
+        ("coindexed_share", "hidden_states", "inputs"),
+    ]
+    with tables.open_table(path, "measures", {}) as table:
+        for measure, subject, reference in keys:
+            of_zeros = measure == "sparsity"
+            table.write(
+                identity
+                | {
+                    "instance_id": ["a", "b"],
+                    "measure": measure,
+                    "subject": subject,
+                    "reference": [reference] * 2,
+                    "value": [0.0, sparsity] if of_zeros else [0.25, 0.5],
+                }
+            )
+    return identity, path
+
+
+def test_what_agrees_by_construction_says_why(tmp_path):
+    written = [
+        write_zeros(tmp_path, "softmax", 0.0),
+        write_zeros(tmp_path, "top_k", 0.5),
+    ]
+    runs, paths = zip(*written, strict=True)
+    path = tmp_path / "table.parquet"
+    inference.summary_table(runs, paths, SETTINGS, {}, path, SUBJECTS)
+
+    def marked(schema):
+        return {
+            (r["measure"], r["subject"], r["reference"])
+            for r in rows(path, schema)
+            if r["by_construction"] is not None
+        }
+
+    expected = {
+        *(("kendall_tau_b", "attention", name) for name in ("hidden_a", "hidden_b")),
+        ("kendall_tau_b", "hidden_a", "hidden_b"),
+        ("kendall_p", "attention", "hidden_a"),
+        ("kendall_significant", "attention", "hidden_a"),
+        ("dispersion", "hidden_a", None),
+        ("dispersion", "hidden_b", None),
+    }
+    assert marked("summary") == expected
+    summary = [r for r in rows(path, "summary") if r["by_construction"]]
+    assert {r["normalizer"] for r in summary} == {"top_k"}
+    assert all(r["by_construction"].startswith("no weight, no imp") for r in summary)
+    # either side of a comparison
+    inference.comparison_table(runs, paths, SETTINGS, {}, path, SUBJECTS)
+    assert marked("comparison") == expected
+
+
+def test_without_context_inputs_too_agree_by_construction(tmp_path):
+    identity, source = write_zeros(tmp_path, "softmax", 0.0, encoder="average")
+    path = tmp_path / "table.parquet"
+    inference.summary_table([identity], [source], SETTINGS, {}, path, SUBJECTS)
+    (row,) = (r for r in rows(path, "summary") if r["by_construction"])
+    assert row["measure"] == "coindexed_share"
+    assert row["by_construction"].startswith("the encoder has no context")
+
+
+@pytest.mark.parametrize("schema", ["summary", "comparison"])
+def test_inputs_stand_before_hidden_states_in_the_tables(tmp_path, schema):
+    written = [
+        write_zeros(tmp_path, "softmax", 0.0),
+        write_zeros(tmp_path, "top_k", 0.5),
+    ]
+    table = getattr(inference, f"{schema}_table")
+    table(*zip(*written, strict=True), SETTINGS, {}, tmp_path / "t.parquet", SUBJECTS)
+    found = [
+        r for r in rows(tmp_path / "t.parquet", schema) if r["normalizer"] == "top_k"
+    ]
+    subjects = [r["subject"] for r in found if r["measure"] == "dispersion"]
+    assert subjects == ["attention", *SUBJECTS.methods]
+    pairs = [
+        (r["subject"], r["reference"]) for r in found if r["measure"] == "kendall_tau_b"
+    ]
+    assert pairs == list(combinations(["attention", *SUBJECTS.methods], 2))
 
 
 def test_comparison_table(tmp_path, grid):

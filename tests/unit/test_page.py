@@ -93,7 +93,7 @@ def tables(order, labels=("negative", "positive")) -> list[dict]:
     ]
 
 
-def page(folder: Path, order, tables, figures=()) -> tuple[Page, str]:
+def page(folder: Path, order, tables, figures=(), notice=None) -> tuple[Page, str]:
     path = folder / "results/report/index.html"
     figures = {
         name: (folder / f"results/figures/{name}.png", f"**{ODD}** caption")
@@ -107,7 +107,7 @@ def page(folder: Path, order, tables, figures=()) -> tuple[Page, str]:
         "changed": ["config.yaml"],
         "config": "grid: {}",
     }
-    report.write_page(template, about, figures, tables, 3, order, path)
+    report.write_page(template, about, figures, tables, 3, order, path, notice)
     text = path.read_text(encoding="utf-8")
     return Page(text), text
 
@@ -139,7 +139,7 @@ def test_every_cell_is_on_the_page(tmp_path):
 def test_a_method_may_be_called_like_a_column(tmp_path, column):
     order = order_of(methods=[column, "other"])
     made = tables(order)
-    assert made[1]["columns"] == [*report.CELL, *sorted([column, "other"])]
+    assert made[1]["columns"] == [*report.CELL, column, "other"]
     read, _ = page(tmp_path, order, made)
     assert read.tables[1] == [made[1]["columns"], *made[1]["rows"]]
 
@@ -176,3 +176,26 @@ def test_a_figure_is_shown_with_a_link_to_all_its_pages(tmp_path):
         {"src": "../figures/task_score.png", "alt": "task score"},
         {"href": "../figures/task_score.pdf"},
     ]
+
+
+def test_a_notice_stands_above_all_and_on_every_printed_page(tmp_path):
+    order = order_of()
+    said = f"Smoke run, {ODD}"
+    read, text = page(tmp_path, order, tables(order), notice=said)
+    notices = [attributes for _, attributes in read.tags if "class" in attributes]
+    assert notices[0] == {"class": "notice"}
+    assert "<b>" not in text and text.index("Smoke run") < text.index("<h1>")
+    assert "@media print { .notice { position: fixed; }" in text
+    _, text = page(tmp_path, order, tables(order))
+    assert '<p class="notice">' not in text
+
+
+def test_inputs_stand_before_hidden_states(tmp_path):
+    order = order_of(methods=["hidden", "a_hidden", "input", "z_input"])
+    order |= {
+        "methods": ["z_input", "input", "hidden", "a_hidden"],
+        "hidden_methods": ["hidden", "a_hidden"],
+    }
+    made = tables(order)
+    for table in made[1:3]:
+        assert table["columns"][4:] == ["z input", "input", "hidden", "a hidden"]

@@ -16,6 +16,7 @@ ORDER = {
     "encoders": ["bilstm"],
     "scorers": ["additive"],
     "normalizers": ["softmax", "sparsemax"],
+    "methods": ["input_gradient"],
 }
 
 
@@ -29,6 +30,7 @@ def agreement(**more):
         "high": 0.375,
         "interval_over": "instances and seeds",
         "note": None,
+        "by_construction": None,
     }
     return CELL | row | more
 
@@ -61,6 +63,17 @@ def test_no_interval_is_shown_where_there_is_none_and_notes_are_told():
         pd.DataFrame([comparison]), ORDER, "softmax", "holm"
     )
     assert table["rows"][0][-1] == "0.250 †" and note in table["text"]
+
+
+def test_what_agrees_by_construction_is_marked_and_told():
+    table = agreement_table(agreement(by_construction="zeros coincide"))
+    assert table["rows"][0][-1] == "0.250 [0.125, 0.375] ‡"
+    assert "‡ agrees by construction (zeros coincide)." in table["text"]
+    both = agreement(by_construction="zeros coincide", note="negligible")
+    table = agreement_table(both, agreement(normalizer="sparsemax"))
+    assert table["rows"][0][-1] == "0.250 [0.125, 0.375] † ‡"
+    assert table["rows"][1][-1] == "0.250 [0.125, 0.375]"
+    assert "† negligible. ‡ agrees" in table["text"]
 
 
 def scores(seeds, absent=0):

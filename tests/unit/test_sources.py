@@ -1,8 +1,10 @@
 """Sources: checked downloads, streamed documents, word vectors."""
 
+import csv
 import gzip
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -588,6 +590,138 @@ def test_a_number_written_in_two_ways_is_no_two_labels(tmp_path):
 def test_a_mapping_that_contradicts_itself_is_an_error(tmp_path, labels):
     with pytest.raises(AuditError, match=r"source\.labels"):
         read_csv(tmp_path, "text,label\nt,a\n", labels=labels)
+
+
+# ---------------------------------------------------------------- scores and shapes
+
+
+def written(folder: Path, kind: str, texts: list, labels: list) -> tuple[dict, dict]:
+    """A source and its files that hold texts and labels, in any of the formats."""
+    rows = [{"text": t, "label": x} for t, x in zip(texts, labels, strict=True)]
+    path = folder / f"a.{kind}"
+    if kind == "hub":
+        documents = {"split": "all", "text": texts}
+        documents["label"] = [sources._as_label(x, "row", "label") for x in labels]
+        tables.write_table(path, "documents", documents, {})
+        source = {"kind": "hub", "label": "label", "labels": None}
+        return source, {"documents": path}
+    if kind == "json":
+        path.write_text(json.dumps(rows))
+    elif kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    elif kind == "parquet":
+        pq.write_table(pa.table({"text": texts, "label": labels}), path)
+    elif kind == "tsv":
+        path.write_text(
+            "\n".join(
+                [
+                    "text\tlabel",
+                    *(f"{t}\t{x}" for t, x in zip(texts, labels, strict=True)),
+                ]
+            )
+        )
+    else:
+        content = io.StringIO(newline="")
+        writer = csv.writer(content)
+        writer.writerows([["text", "label"], *(row.values() for row in rows)])
+        path.write_text(content.getvalue())
+    if kind == "archive":
+        path = make_zip(folder / "a.whl", {"a.csv": content.getvalue()})
+        return archive_source(files={"all": "a.csv"}), {"archive": path}
+    return local_source(), {"all": path}
+
+
+formats = pytest.mark.parametrize(
+    "kind", ["csv", "tsv", "json", "jsonl", "parquet", "archive", "hub"]
+)
+
+
+@formats
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        (
+            [1, 2, 3, 4, 5, 6, 7],
+            r"label '6' is a score.* over 5; .*: 1, 2, 3, 4, 5, 6\.",
+        ),
+        ([-3, 0, 12, 1999, 7, 8], r"label '8' is a score.*: -3, 0, 7, 8, 12, 1999\."),
+        ([1.0, 0.0, 0.5], r"label '0\.5' is a score.*not whole.*: 0(\.0)?, 0\.5, 1"),
+        ([0.25, 0.75], r"label '0\.25' is a score"),
+        ([1e-3, 2.0], r"label '0\.001' is a score"),
+    ],
+)
+def test_scores_are_no_classes_unless_they_are_named(tmp_path, kind, labels, match):
+    texts = [f"text {i}" for i in range(len(labels))]
+    source, files = written(tmp_path, kind, texts, labels)
+    with pytest.raises(AuditError, match=match) as error:
+        list(read_documents(source, files))
+    assert str(next(iter(files.values()))) in str(error.value)
+    assert "source.labels" in str(error.value)
+    found = map(str, labels)
+    if kind in ("json", "jsonl", "parquet", "hub"):
+        found = (f"{x:g}" for x in labels)
+    named = dict(zip(found, "lh" * len(labels), strict=False))
+    bins = [d.label for d in read_documents(source | {"labels": named}, files)]
+    assert bins == list(("lh" * len(labels))[: len(labels)])
+
+
+@formats
+@pytest.mark.parametrize(
+    "labels", [[1, 2, 3, 4, 5], [0, 1], ["1a", "2a", "3a", "4a", "5a", "6a", "7b"]]
+)
+def test_few_whole_numbers_and_names_with_digits_are_classes(tmp_path, kind, labels):
+    texts = [f"text {i}" for i in range(len(labels))]
+    source, files = written(tmp_path, kind, texts, labels)
+    found = [d.label for d in read_documents(source, files)]
+    assert found == list(map(str, labels))
+
+
+@pytest.mark.parametrize("label", ["3,5", "+.5", "1e-2", "-0.5"])
+def test_numbers_are_known_however_they_are_written(tmp_path, label):
+    with pytest.raises(AuditError, match=r"is a score and no class"):
+        read_csv(tmp_path, f'text,label\na,1\nb,"{label}"\n')
+
+
+@formats
+@pytest.mark.parametrize("label", ["['a', 'b']", "[0, 1]", '{"start": 3, "end": 5}'])
+def test_a_list_written_as_text_is_no_label(tmp_path, kind, label):
+    source, files = written(tmp_path, kind, ["a", "b"], ["x", label])
+    with pytest.raises(AuditError, match=r"is a list\. A text has one label"):
+        list(read_documents(source, files))
+    named = {"x": "x", label: "y"}
+    found = list(read_documents(source | {"labels": named}, files))
+    assert [d.label for d in found] == ["x", "y"]
+
+
+def test_a_label_in_brackets_is_one(tmp_path):
+    found = read_csv(tmp_path, "text,label\na,[A]\nb,(b c)\n")
+    assert [d.label for d in found] == ["[A]", "(b c)"]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("text", ["a premise", "a hypothesis"]),
+        ("text", {"en": "a", "fr": "b"}),
+        ("label", ["toxic", "rude"]),
+        ("label", [0, 1, 0]),
+        ("label", []),
+        ("label", [{"start": 3, "end": 5}]),
+    ],
+)
+def test_shapes_that_are_not_supported_are_told_what_is(tmp_path, kind, key, value):
+    columns = {"text": ["a"], "label": ["x"]} | {key: [value]}
+    source, files = written(tmp_path, kind, columns["text"], columns["label"])
+    with pytest.raises(AuditError, match=rf"'{key}' .*one text and one label") as error:
+        list(read_documents(source, files))
+    assert "docs/terms.md" in str(error.value)
+
+
+def test_a_pair_of_columns_is_told_what_is_read(tmp_path):
+    content = "premise,hypothesis,label\na,b,x\n"
+    with pytest.raises(AuditError, match=r"premise, hypothesis, label.*One column of"):
+        read_csv(tmp_path, content)
 
 
 # ---------------------------------------------------------------- the hub

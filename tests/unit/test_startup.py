@@ -1,12 +1,11 @@
 """What a job imports before it starts: nothing that it does not use and waits for."""
 
 import ast
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.unit.programs import output_of
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
@@ -40,14 +39,7 @@ def imports_of(script):
 @pytest.mark.parametrize("script", NEEDLESS)
 def test_a_job_does_not_wait_for_what_it_does_not_use(script):
     program = f"{imports_of(script)}\nimport sys\nprint(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert not NEEDLESS[script] & set(done.stdout.split())
+    assert not NEEDLESS[script] & set(output_of(program).split())
 
 
 def test_what_a_job_imported_is_not_searched_for_garbage(tmp_path):
@@ -57,11 +49,4 @@ from attention_audit.errors import reported
 with reported({str(tmp_path / "log")!r}):
     print(gc.get_freeze_count())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(done.stdout) > 1000
+    assert int(output_of(program)) > 1000

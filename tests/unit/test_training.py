@@ -1,9 +1,5 @@
 """The training loop: it learns, repeats itself, stops, resumes, and fails loudly."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -20,6 +16,7 @@ from attention_audit.training import (
     train,
 )
 from tests.unit.models import ENCODERS, tiny_model
+from tests.unit.programs import PRINT_COMPILER, output_of
 
 CPU = torch.device("cpu")
 SETTINGS = {
@@ -251,18 +248,8 @@ def test_the_optimizer_is_torchs_to_the_bit():
 
 
 def test_training_does_not_wait_for_torchs_compiler():
-    program = (
-        "import sys; from tests.unit.test_training import run; run(); "
-        "print([m for m in ('torch._dynamo', 'sympy') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"
+    program = "from tests.unit.test_training import run\nrun()\n"
+    assert output_of(program + PRINT_COMPILER) == "[]"
 
 
 def test_training_refuses_what_is_not_deterministic():

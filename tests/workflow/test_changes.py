@@ -242,6 +242,14 @@ CHANGES = {
         {},
     ),
     "a module that no job runs": (function("config.py", "grid"), {}),
+    "what a measure means": (
+        text(f"{PACKAGE}/measures.py", "1 - support / n, the", "1 - support / n: the"),
+        {},
+    ),
+    "what a column means": (
+        text(f"{PACKAGE}/schemas.py", '"name of the encoder"', '"the encoder"'),
+        {},
+    ),
     "the words of an error": (
         text(f"{PACKAGE}/errors.py", "The disk is full", "No room on the disk"),
         {},
@@ -266,6 +274,11 @@ CHANGES = {
         {},
     ),
     "the order of the keys of the config": (reordered(), {}),
+    # inputs stand before hidden states, whatever the config says
+    "the order of the methods of inputs and of hidden states": (
+        reordered("methods"),
+        {},
+    ),
     "a default written out": (key("training.learning_rate", 0.001), {}),
     "a declared instance outside the grid": (
         key("normalizers.sparsegen", {"kind": "sparsegen", "lam": 0.5}),
@@ -299,10 +312,7 @@ CHANGES = {
         key("grid.normalizers", ["entmax15", "softmax"]),
         ALL_FIGURES,
     ),
-    "the order of the methods": (
-        reordered("methods"),
-        once(*(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t)) | REPORT,
-    ),
+    "a notice": (key("notice", "no result"), ALL_FIGURES),
     "a helper of one figure": (
         function("figures/style.py", "scores_by_normalizer"),
         FIGURE["task_score"] | REPORT,

@@ -21,8 +21,14 @@ from attention_audit.cost import Announcer
 from attention_audit.errors import AuditError
 from attention_audit.experiments import logs_of, results_of
 from attention_audit.explanations import EXPERIMENTS
-from attention_audit.figures.catalogue import figures_of
-from attention_audit.methods import EFFECTS, method_function
+from attention_audit.figures.catalogue import figure_order, figures_of
+from attention_audit.methods import (
+    EFFECTS,
+    WITHOUT_CONTEXT,
+    bound_to_weights,
+    inputs_first,
+    method_function,
+)
 from attention_audit.provenance import code_digest, file_digest, library_versions
 from attention_audit.rehearsal import is_due, rehearse
 from attention_audit.sizes import TYPICAL, UNKNOWN, size_of
@@ -62,7 +68,7 @@ RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")
 DATASETS = sorted({run.dataset for run in RUNS})
-METHODS = sorted(config["methods"])
+METHODS = inputs_first(dict(sorted(config["methods"].items())))
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]

@@ -5,6 +5,26 @@ AUDITED = len(RUNS) * config["audit"]["instances"]
 COMPARE_MB = 400 + 0.05 * AUDITED
 COMPARE_SECONDS = 2 + 6e-7 * AUDITED * config["statistics"]["bootstrap_draws"]
 
+# What a reader has to know of the rows about importance, and their order.
+OF_IMPORTANCE = {
+    "methods": METHODS,
+    "bound": {
+        encoder: [
+            name
+            for name in METHODS
+            if bound_to_weights(config["methods"][name], config["encoders"][encoder])
+        ]
+        for encoder in sorted({run.encoder for run in RUNS})
+    },
+    "without_context": sorted(
+        {
+            run.encoder
+            for run in RUNS
+            if config["encoders"][run.encoder]["kind"] in WITHOUT_CONTEXT
+        }
+    ),
+}
+
 
 rule runs:
     output:
@@ -59,6 +79,7 @@ rule summary:
         **made_by("summarise.py"),
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice("bootstrap_draws", "confidence"),
+        subjects=OF_IMPORTANCE,
     message:
         "Means with intervals over instances and seeds"
     script:
@@ -82,6 +103,7 @@ rule comparison:
         statistics=statistics_slice(
             "reference", "bootstrap_draws", "confidence", "correction"
         ),
+        subjects=OF_IMPORTANCE,
     message:
         "Every normalizer against the reference, paired by instance"
     script:

@@ -442,6 +442,10 @@ rule measure_explanations:
         "../scripts/measure_explanations.py"
 
 
+# Of the experiments, erasure alone measures methods.
+ERASED = {"methods": METHODS if "erasure" in EXPERIMENTS_ON else []}
+
+
 rule explanation_summary:
     input:
         measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
@@ -457,6 +461,7 @@ rule explanation_summary:
         **made_by("summarise.py"),
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice("bootstrap_draws", "confidence"),
+        subjects=ERASED,
     message:
         "Experiments: means with intervals over instances and seeds"
     script:
@@ -482,6 +487,7 @@ rule explanation_comparison:
         statistics=statistics_slice(
             "reference", "bootstrap_draws", "confidence", "correction"
         ),
+        subjects=ERASED,
     message:
         "Experiments: every normalizer against the reference"
     script:

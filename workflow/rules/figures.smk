@@ -1,18 +1,23 @@
 # figures: one rule a figure, each a target by name, with the numbers it draws.
 
-ORDER = {
-    "datasets": [d for d in config["grid"]["datasets"] if d in DATASETS],
-    **{axis: config["grid"][axis] for axis in ["encoders", "scorers", "normalizers"]},
-    "methods": list(config["methods"]),
-    "hidden_methods": [
-        name
-        for name, method in config["methods"].items()
-        if method["of"] == "hidden_states"
-    ],
-}
+ORDER = figure_order(config)
+ORDER["datasets"] = [name for name in ORDER["datasets"] if name in DATASETS]
 
 # Tables with the methods among their subjects.
 OF_METHODS = {"summary", "explanation_summary"}
+
+
+def without_methods(order):
+    """The order, for a figure that no method can change."""
+    return {
+        axis: without_methods(names) if axis == "slots" else names
+        for axis, names in order.items()
+        if not axis.endswith("methods")
+    }
+
+
+# Snakemake's own report says it beside every figure.
+NOTICE = {"notice": config["notice"]} if config["notice"] else {}
 
 for figure, tables in FIGURES.items():
 
@@ -26,7 +31,7 @@ for figure, tables in FIGURES.items():
                 f"{RESULTS}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
                 category="Figures",
-                labels={"figure": figure.replace("_", " ")},
+                labels={"figure": figure.replace("_", " ")} | NOTICE,
             ),
             pdf=f"{RESULTS}/figures/{figure}.pdf",
             numbers=f"{RESULTS}/figures/{figure}.parquet",
@@ -49,11 +54,8 @@ for figure, tables in FIGURES.items():
             **made_by("draw.py", f"figures.{figure}:draw"),
             figure=figure,
             # Scores and heads know nothing of methods.
-            order={
-                axis: names
-                for axis, names in ORDER.items()
-                if not axis.endswith("methods") or OF_METHODS & set(tables)
-            },
+            order=ORDER if OF_METHODS & set(tables) else without_methods(ORDER),
+            notice=config["notice"],
         message:
             f"Drawing {figure}"
         script:

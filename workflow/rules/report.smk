@@ -57,6 +57,7 @@ rule report_page:
         figures=list(FIGURES),
         n_runs=len(RUNS),
         order=ORDER,
+        notice=config["notice"],
         statistics=statistics_slice("reference", "confidence", "correction"),
     message:
         "Writing the report"

@@ -1,7 +1,7 @@
 """Every normalizer less the reference one, paired by instance, over seeds."""
 
 from attention_audit.errors import reported
-from attention_audit.inference import Settings, comparison_table
+from attention_audit.inference import Settings, Subjects, comparison_table
 from attention_audit.provenance import record
 
 with reported(snakemake.log[0]):
@@ -12,4 +12,5 @@ with reported(snakemake.log[0]):
         Settings(**snakemake.params.statistics),
         provenance,
         snakemake.output.table,
+        Subjects(**snakemake.params.subjects),
     )

@@ -20,4 +20,5 @@ with reported(snakemake.log[0]):
     pages, rows = module.draw(tables, params.order)
     numbers = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()
     write_table(snakemake.output.numbers, numbers.schema, numbers, provenance)
-    save_pages(pages, {"png": snakemake.output.png, "pdf": snakemake.output.pdf})
+    paths = {"png": snakemake.output.png, "pdf": snakemake.output.pdf}
+    save_pages(pages, paths, params.notice)

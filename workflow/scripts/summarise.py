@@ -1,7 +1,7 @@
 """Every measure of every cell of the grid, over instances and seeds."""
 
 from attention_audit.errors import reported
-from attention_audit.inference import Settings, summary_table
+from attention_audit.inference import Settings, Subjects, summary_table
 from attention_audit.provenance import record
 
 with reported(snakemake.log[0]):
@@ -12,4 +12,5 @@ with reported(snakemake.log[0]):
         Settings(**snakemake.params.statistics),
         provenance,
         snakemake.output.table,
+        Subjects(**snakemake.params.subjects),
     )

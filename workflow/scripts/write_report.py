@@ -44,4 +44,5 @@ with reported(snakemake.log[0]):
         params.n_runs,
         order,
         snakemake.output.page,
+        params.notice,
     )

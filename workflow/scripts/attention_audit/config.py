@@ -256,8 +256,13 @@ def _explained(
     """The keys at fault, dotted, each with a message that names it."""
     path, value, rule = list(error.absolute_path), error.instance, _rule(error)
     key = _dotted(path)
-    # The schema's reason is about the value; one of a wrong type has no value yet.
-    reason = error.schema.get("errorMessage") if rule != "type" else None
+    # The schema's reason is about the value; one of a wrong type has no value yet, but
+    # may have a shape.
+    if rule == "type":
+        several = isinstance(value, list | dict)
+        reason = error.schema.get("shapeMessage") if several else None
+    else:
+        reason = error.schema.get("errorMessage")
     because = f": {reason}" if reason else ""
     if rule == "propertyNames":
         name = _dotted([*path, value])

@@ -10,7 +10,7 @@ also states the smallest and the largest difference that a single seed shows.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,21 @@ class Settings:
     reference: str = ""
     correction: str = ""
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What the measures are about, as the config declares it.
+
+    ``methods`` are those of importance in the order of their rows, behind all other
+    subjects. ``bound`` holds, for each encoder, those whose importance is 0 wherever
+    attention is (`methods.bound_to_weights`), and ``without_context`` the encoders
+    whose hidden states depend on the input at their own position alone.
+    """
+
+    methods: Sequence[str] = ()
+    bound: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    without_context: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -345,12 +360,20 @@ def _read_measures(path: str | Path, run: Mapping[str, object]) -> dict[Key, pd.
     return values
 
 
-def _sorted_keys(keys: Iterable[Key]) -> list[Key]:
-    return sorted(keys, key=lambda key: (key[0], key[1], key[2] or ""))
+def _sorted_keys(keys: Iterable[Key], methods: Sequence[str]) -> list[Key]:
+    """By measure, subject and reference: methods in their order behind the others."""
+    places = {name: i for i, name in enumerate(methods)}
+
+    def place(name: str | None) -> tuple[int, str]:
+        return places.get(name, -1), name or ""
+
+    return sorted(keys, key=lambda key: (key[0], place(key[1]), place(key[2])))
 
 
 def _groups(
-    runs: Sequence[Mapping[str, object]], paths: Sequence[str | Path]
+    runs: Sequence[Mapping[str, object]],
+    paths: Sequence[str | Path],
+    methods: Sequence[str],
 ) -> Iterator[tuple[tuple[str, ...], dict[str, dict[Key, pd.DataFrame]]]]:
     """Yield each (dataset, encoder, scorer) with its values, one group in memory.
 
@@ -373,7 +396,7 @@ def _groups(
             {
                 normalizer: {
                     key: pd.concat(cell[key], axis=1).sort_index()
-                    for key in _sorted_keys(cell)
+                    for key in _sorted_keys(cell, methods)
                 }
                 for normalizer, cell in pieces.items()
             },
@@ -399,22 +422,58 @@ def _noted(row: dict, *cells: Mapping[str, str]) -> dict:
     return row | {"note": _joined(row["note"], *notes)}
 
 
+# Measures of how far two rankings agree.
+_AGREEMENT = ("kendall_tau_b", "kendall_p", "kendall_significant")
+# Those of what of a hidden state comes from where.
+_OF_INFLUENCE = (
+    "coindexed_rank",
+    "coindexed_share",
+    "coindexed_top",
+    "influence_dispersion",
+)
+
+
+def _by_construction(
+    key: Key,
+    encoder: str,
+    subjects: Subjects,
+    *cells: Mapping[Key, pd.DataFrame],
+) -> str | None:
+    """What of a measure in some cells is arithmetic and no finding; None where nothing is."""
+    measure, *about = key
+    if measure in _OF_INFLUENCE and encoder in subjects.without_context:
+        return "the encoder has no context: a hidden state has one input"
+    zeros = (cell.get(("sparsity", "attention", None)) for cell in cells)
+    if not any(frame is not None and (frame > 0).any(axis=None) for frame in zeros):
+        return None
+    bound = subjects.bound.get(encoder, ())
+    if measure in _AGREEMENT and set(about) <= {"attention", *bound}:
+        return "no weight, no importance: the zeros of both coincide"
+    if measure == "dispersion" and about[0] in bound:
+        return "no weight, no importance: spread over the support at most"
+    return None
+
+
 def summary_table(
     runs: Sequence[Mapping[str, object]],
     measure_paths: Sequence[str | Path],
     settings: Settings,
     provenance: Mapping[str, object],
     path: str | Path,
+    subjects: Subjects | None = None,
 ) -> None:
     """Write the table "summary": a row a cell of the grid and measure.
 
     ``runs`` holds the identity of each of ``measure_paths``. Besides the measures
     found there, ``kendall_significant`` is the share of instances whose
     ``kendall_p`` is below 0.05. What rests on an importance that is negligible says so
-    in its ``note``: a rank correlation does not show it.
+    in its ``note``: a rank correlation does not show it. What agrees with attention as a
+    matter of arithmetic says why in ``by_construction``.
     """
+    subjects = subjects or Subjects()
     rows = []
-    for group, normalizers in _groups(runs, measure_paths):
+    for group, normalizers in _groups(runs, measure_paths, subjects.methods):
+        encoder = group[GROUP_COLUMNS.index("encoder")]
         for normalizer, measures in normalizers.items():
             negligible = _negligible(measures)
             for key, frame in measures.items():
@@ -423,7 +482,8 @@ def summary_table(
                     frame.to_numpy(), settings.bootstrap_draws, settings.confidence, rng
                 )
                 row = _identified(group, normalizer, key) | asdict(summary)
-                rows.append(_noted(row, negligible))
+                reason = _by_construction(key, encoder, subjects, measures)
+                rows.append(_noted(row, negligible) | {"by_construction": reason})
     tables.write_rows(path, "summary", rows, provenance)
 
 
@@ -433,6 +493,7 @@ def comparison_table(
     settings: Settings,
     provenance: Mapping[str, object],
     path: str | Path,
+    subjects: Subjects | None = None,
 ) -> None:
     """Write the table "comparison": each normalizer less the reference, by measure.
 
@@ -440,9 +501,12 @@ def comparison_table(
     have are paired. ``p_corrected`` corrects over one family for each (measure,
     subject, reference): the comparisons of all normalizers in all datasets, encoders
     and scorers. Measures are separate questions and not corrected for one another.
+    ``note`` and ``by_construction`` are those of either side, as in `summary_table`.
     """
+    subjects = subjects or Subjects()
     rows = []
-    for group, normalizers in _groups(runs, measure_paths):
+    for group, normalizers in _groups(runs, measure_paths, subjects.methods):
+        encoder = group[GROUP_COLUMNS.index("encoder")]
         baseline = normalizers.pop(settings.reference, None)
         if baseline is None:
             logger.info(
@@ -454,7 +518,8 @@ def comparison_table(
         of_baseline = _negligible(baseline)
         for normalizer, measures in normalizers.items():
             negligible = _negligible(measures)
-            for key in _sorted_keys(measures.keys() & baseline.keys()):
+            shared = measures.keys() & baseline.keys()
+            for key in _sorted_keys(shared, subjects.methods):
                 a, b = measures[key].align(baseline[key], join="inner")
                 name = ("comparison", *group, normalizer, settings.reference, *key)
                 comparison = compare(
@@ -472,7 +537,10 @@ def comparison_table(
                     }
                     | asdict(comparison)
                 )
-                rows.append(_noted(row, negligible, of_baseline))
+                reason = _by_construction(key, encoder, subjects, measures, baseline)
+                rows.append(
+                    _noted(row, negligible, of_baseline) | {"by_construction": reason}
+                )
     families: dict[Key, list[dict]] = {}
     for row in rows:
         key = (row["measure"], row["subject"], row["reference"])

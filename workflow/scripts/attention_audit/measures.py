@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -44,119 +45,240 @@ _CHUNK_ELEMENTS = 2**15
 _BLOCK = 64
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What a measure is called in figures, its range and its definition.
+class Measure(TypedDict):
+    """What a measure is called, its range, its formula, and where it is undefined.
 
-    ``high`` is None where the measure has no upper bound that holds for all inputs.
+    ``high`` is None where no upper bound holds for all inputs, and ``undefined`` is
+    empty where the measure has a value for every instance. The page of terms is made
+    from these; they are plain values, so that a word more reruns nothing.
     """
 
     label: str
     unit: str
     low: float
     high: float | None
-    definition: str
+    formula: str
+    undefined: str
 
 
+# p: attention, with p̄ = p / Σp; q: another subject; n: length; y: class probabilities.
 MEASURES: dict[str, Measure] = {
-    "support": Measure(
-        "Support", "inputs", 0, None, "Number of positions with a weight above zero."
-    ),
-    "support_share": Measure(
-        "Share of inputs attended", "share", 0, 1, "Support divided by the length."
-    ),
-    "sparsity": Measure(
-        "Sparsity", "share", 0, 1, "Share of positions whose weight is exactly zero."
-    ),
-    "entropy": Measure(
-        "Entropy", "nats", 0, None, "Shannon entropy of weights scaled to sum to one."
-    ),
-    "dispersion": Measure(
-        "Dispersion",
-        "share",
-        0,
-        1,
-        "Entropy divided by its largest value, ln(length); 0 is one-hot, 1 uniform. "
-        "Undefined for a single position and where all weights are zero.",
-    ),
-    "mass": Measure(
-        "Mass", "weight", 0, None, "Sum of the weights; 1 for mappings to the simplex."
-    ),
-    "null": Measure(
-        "Null attention",
-        "share",
-        0,
-        1,
-        "1 where no position has any weight, else 0; its mean over instances is the "
-        "null rate of Zhang et al. (2021).",
-    ),
-    "max": Measure("Largest weight", "weight", 0, None, "Largest attention weight."),
-    "largest_effect": Measure(
-        "Largest effect",
-        "probability",
-        0,
-        None,
-        "How much the output changes at most when a position is left out: the largest "
-        "mean_k |dy_k| over the positions of an instance, for gradients to first order.",
-    ),
-    "correct": Measure(
-        "Accuracy", "share", 0, 1, "1 where the predicted class is the label, else 0."
-    ),
-    "kendall_tau_b": Measure(
-        "Kendall's tau-b",
-        "correlation",
-        -1,
-        1,
-        "Rank agreement of subject and reference over the positions of one instance, "
-        "corrected for ties. Undefined where either is constant.",
-    ),
-    "kendall_p": Measure(
-        "p value of tau-b",
-        "probability",
-        0,
-        1,
-        "Two-sided p value of tau-b by the tie-corrected normal approximation.",
-    ),
-    "kendall_significant": Measure(
-        "Share of instances with p < 0.05",
-        "share",
-        0,
-        1,
-        "1 where the p value of tau-b is below 0.05, else 0; its mean over instances "
-        "is the share that Jain and Wallace (2019) report.",
-    ),
-    "influence_dispersion": Measure(
-        "Dispersion of influence",
-        "share",
-        0,
-        1,
-        "Dispersion of the inputs' influence on a hidden state, averaged over the "
-        "hidden states.",
-    ),
-    "coindexed_share": Measure(
-        "Influence of the own input",
-        "share",
-        0,
-        1,
-        "Share of the influence on a hidden state that comes from the input at its "
-        "own position, averaged over the hidden states.",
-    ),
-    "coindexed_top": Measure(
-        "Own input is the most influential",
-        "share",
-        0,
-        1,
-        "Share of hidden states that the input at their own position influences most.",
-    ),
-    "coindexed_rank": Measure(
-        "Relative rank of the own input",
-        "share",
-        0,
-        1,
-        "Rank of the input at a hidden state's own position by influence, as "
-        "(rank - 1) / (length - 1), averaged over the hidden states; 0 is the most "
-        "influential. Undefined for a single position.",
-    ),
+    "support": {
+        "label": "Support",
+        "unit": "positions",
+        "low": 0,
+        "high": None,
+        "formula": "#{t : p_t > 0}",
+        "undefined": "",
+    },
+    "support_share": {
+        "label": "Share of inputs attended",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "support / n",
+        "undefined": "",
+    },
+    "sparsity": {
+        "label": "Sparsity",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "1 - support / n, the share of weights that are exactly 0",
+        "undefined": "",
+    },
+    "entropy": {
+        "label": "Entropy",
+        "unit": "nats",
+        "low": 0,
+        "high": None,
+        "formula": "-Σ_t p̄_t ln p̄_t",
+        "undefined": "all weights are 0",
+    },
+    "dispersion": {
+        "label": "Dispersion",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "entropy / ln n: 0 is one-hot, 1 uniform; also of each importance",
+        "undefined": "one position, or all 0",
+    },
+    "mass": {
+        "label": "Mass",
+        "unit": "weight",
+        "low": 0,
+        "high": None,
+        "formula": "Σ_t p_t, which is 1 for mappings to the simplex",
+        "undefined": "",
+    },
+    "null": {
+        "label": "Null attention",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "1 where all p_t = 0, else 0; its mean is the null rate of Zhang et al. 2021",
+        "undefined": "",
+    },
+    "max": {
+        "label": "Largest weight",
+        "unit": "weight",
+        "low": 0,
+        "high": None,
+        "formula": "max_t p_t",
+        "undefined": "",
+    },
+    "largest_effect": {
+        "label": "Largest effect",
+        "unit": "probability",
+        "low": 0,
+        "high": None,
+        "formula": "max_t mean_k |Δ_t y_k|, what leaving out one position changes at most; for gradients to first order",
+        "undefined": "",
+    },
+    "correct": {
+        "label": "Accuracy",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "1 where argmax_k y_k is the label, else 0",
+        "undefined": "",
+    },
+    "kendall_tau_b": {
+        "label": "Kendall's tau-b",
+        "unit": "correlation",
+        "low": -1,
+        "high": 1,
+        "formula": "(P - Q) / √((N - T_p)(N - T_q)), with P concordant and Q discordant of N = n(n - 1)/2 pairs of positions, T tied in one",
+        "undefined": "either is constant, or one position",
+    },
+    "kendall_p": {
+        "label": "p value of tau-b",
+        "unit": "probability",
+        "low": 0,
+        "high": 1,
+        "formula": "two-sided, of P - Q as normal with the variance that ties leave (Kendall 1970)",
+        "undefined": "as tau-b",
+    },
+    "kendall_significant": {
+        "label": "Share of instances with p < 0.05",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "1 where kendall_p < 0.05, else 0; in the statistics alone",
+        "undefined": "as tau-b",
+    },
+    "influence_dispersion": {
+        "label": "Dispersion of influence",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "mean_i of the dispersion of ‖∂h_i/∂x_j‖ over j",
+        "undefined": "one position",
+    },
+    "coindexed_share": {
+        "label": "Influence of the own input",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "mean_i ‖∂h_i/∂x_i‖ / Σ_j ‖∂h_i/∂x_j‖",
+        "undefined": "no hidden state is influenced",
+    },
+    "coindexed_top": {
+        "label": "Own input is the most influential",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "share of i for which no j has a larger ‖∂h_i/∂x_j‖ than i",
+        "undefined": "",
+    },
+    "coindexed_rank": {
+        "label": "Relative rank of the own input",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "mean_i (rank of i among j - 1) / (n - 1): 0 is the most influential",
+        "undefined": "one position",
+    },
+    "permutation_difference": {
+        "label": "Output under shuffled attention",
+        "unit": "probability",
+        "low": 0,
+        "high": 1,
+        "formula": "median over shuffles of mean_k |y_k(shuffled) - y_k|",
+        "undefined": "nothing can change places",
+    },
+    "adversarial_found": {
+        "label": "Adversary found",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "1 where other weights with the same output were found, else 0",
+        "undefined": "all weights are 0",
+    },
+    "jsd": {
+        "label": "Jensen-Shannon divergence",
+        "unit": "nats",
+        "low": 0,
+        "high": 0.6931471805599453,
+        "formula": "KL(p̄ ‖ m)/2 + KL(q̄ ‖ m)/2 with m = (p̄ + q̄)/2; at most ln 2",
+        "undefined": "either is all 0",
+    },
+    "kl": {
+        "label": "Kullback-Leibler divergence",
+        "unit": "nats",
+        "low": 0,
+        "high": None,
+        "formula": "Σ_t p̄_t ln(p̄_t / q̄_t), of the run from an adversary",
+        "undefined": "infinite, for zeros of q under weight of p",
+    },
+    "tvd": {
+        "label": "Total variation distance",
+        "unit": "probability",
+        "low": 0,
+        "high": 1,
+        "formula": "Σ_k |y_k - y'_k| / 2, between the outputs of two models",
+        "undefined": "",
+    },
+    "gain": {
+        "label": "Gain in accuracy",
+        "unit": "share",
+        "low": -1,
+        "high": 1,
+        "formula": "1 where this run alone is right, -1 where the other is, else 0",
+        "undefined": "",
+    },
+    "flip_share": {
+        "label": "Positions removed until the decision flips",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "weights set to 0, in an order, until argmax_k y_k changes, / n; the whole support where it never does",
+        "undefined": "all weights are 0",
+    },
+    "flip_support_share": {
+        "label": "Weights removed until the decision flips",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "the same / support",
+        "undefined": "all weights are 0",
+    },
+    "comprehensiveness": {
+        "label": "Comprehensiveness",
+        "unit": "probability",
+        "low": -1,
+        "high": 1,
+        "formula": "mean over shares of y_c(text) - y_c(text without the top tokens), c the predicted class",
+        "undefined": "",
+    },
+    "sufficiency": {
+        "label": "Sufficiency",
+        "unit": "probability",
+        "low": -1,
+        "high": 1,
+        "formula": "mean over shares of y_c(text) - y_c(the top tokens alone)",
+        "undefined": "",
+    },
 }
 
 
@@ -536,7 +658,7 @@ def measure_run(
         identity: dataset, encoder, scorer, normalizer and seed of the run.
         attention: a table of schema "attention".
         importances: a table of schema "importance" for each method's name, with the
-            same instances in the same order.
+            same instances in the same order. Of two methods the first is the subject.
         influence: a table of schema "influence" over a subset of them, or None.
         effects: what importances say of the output, by method; see `methods.EFFECTS`.
 
@@ -544,7 +666,7 @@ def measure_run(
         AuditError: where files hold different instances, lengths, methods or runs,
             or weights that are negative or not finite.
     """
-    methods = sorted(importances)
+    methods = list(importances)
     streams = [tables.iterate_table(attention, "attention", batch_size)]
     streams += [
         tables.iterate_table(importances[m], "importance", batch_size) for m in methods

@@ -13,6 +13,9 @@ The workflow reads this table and tells each job its function, so that a job dep
 on its own method and not on this list.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from attention_audit.errors import AuditError, suggestion
 
 # kind -> module and function, relative to the package
@@ -25,6 +28,32 @@ METHODS: dict[str, tuple[str, str]] = {
 # What an importance of a kind says of the output: how much it changes, mean_k |dy_k|, or
 # to first order the sum over k. Without an entry, nothing.
 EFFECTS: dict[str, str] = {"gradient": "sum", "leave_one_out": "mean"}
+
+# Kinds of encoders whose hidden states depend on the input at their own position alone.
+WITHOUT_CONTEXT = ("average",)
+
+
+def hidden_methods(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The declared methods whose importance is of hidden states, in their order."""
+    return [name for name in methods if methods[name]["of"] == "hidden_states"]
+
+
+def inputs_first(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The declared methods in their order, those of inputs before those of hidden states."""
+    hidden = hidden_methods(methods)
+    return [*(name for name in methods if name not in hidden), *hidden]
+
+
+def bound_to_weights(method: Mapping[str, Any], encoder: Mapping[str, Any]) -> bool:
+    """Whether a method's importance is 0 wherever attention is, whatever was learnt.
+
+    ``method`` and ``encoder`` are declared instances. What has no weight is no part of
+    the context vector, and small changes or the removal of it leave the other weights
+    as they are, for every normalizer. That holds of hidden states, and without context
+    of the inputs behind them. An input that is replaced, not removed, may get weight.
+    """
+    behind = encoder["kind"] in WITHOUT_CONTEXT and method.get("removal") != "replace"
+    return method["kind"] in EFFECTS and (method["of"] == "hidden_states" or behind)
 
 
 def method_function(kind: str) -> tuple[str, str]:

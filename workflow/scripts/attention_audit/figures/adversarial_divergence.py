@@ -19,11 +19,11 @@ from attention_audit.figures.style import (
     with_model,
 )
 
-# reference -> what it is called and how its boxes are hatched
+# reference -> what it is called, and the colour and hatch of its boxes
 SERIES = {
-    "adversarial": ("adversarial, any weights", ""),
-    "adversarial_same_support": ("adversarial, support no larger", "///"),
-    "other_seeds": ("other seeds", "..."),
+    "adversarial": ("adversarial, any weights", PALETTE[0], ""),
+    "adversarial_same_support": ("adversarial, support no larger", PALETTE[1], "///"),
+    "other_seeds": ("other seeds", PALETTE[2], "..."),
 }
 
 
@@ -55,14 +55,15 @@ def draw(
                 flierprops={"marker": ".", "markersize": 2, "alpha": 0.4},
                 medianprops={"color": "black"},
             )
+            _, color, hatch = SERIES[reference]
             for box in boxes["boxes"]:
-                box.set(facecolor=PALETTE[i], hatch=SERIES[reference][1])
+                box.set(facecolor=color, hatch=hatch)
         axes.axhline(np.log(2), color="grey", linewidth=0.8, linestyle=":")
         category_axis(axes, names)
 
     def key(axes: Axes) -> None:
-        for i, (label, hatch) in enumerate(SERIES[name] for name in shown):
-            axes.fill_between([], [], facecolor=PALETTE[i], hatch=hatch, label=label)
+        for label, color, hatch in (SERIES[name] for name in shown):
+            axes.fill_between([], [], facecolor=color, hatch=hatch, label=label)
 
     pages = panel_pages(
         models(rows, order),

@@ -1,21 +1,12 @@
 """Agreement of attention with importance, as attention gets sparser."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.style import (
-    Order,
-    lines_by_sparsity,
-    measured,
-    models,
-    names_height,
-    names_size,
-    panel_pages,
-    series_style,
-)
+from attention_audit.figures.style import Order, measured, pages_by_sparsity
 
 
 def draw(
@@ -29,35 +20,16 @@ def draw(
         sparsity[[*keys, "mean"]].rename(columns={"mean": "sparsity"}), on=keys
     )
 
-    def fill(axes: Axes, model: str, dataset: str) -> None:
-        part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
-        lines_by_sparsity(axes, part, "sparsity", "reference", order)
-        _open_markers(axes, part[part["note"].notna()], order["methods"])
+    def zero(axes: Axes) -> None:
         axes.axhline(0, color="black", linewidth=0.6)
 
-    pages = panel_pages(
-        models(rows, order),
-        order["datasets"],
-        fill,
-        title=lambda model, dataset: f"{dataset}, {model}",
-        title_pad=names_height(order["normalizers"]),
-        y_label=lambda model: "Kendall's τ-b with attention",
+    pages = pages_by_sparsity(
+        rows,
+        order,
+        "sparsity",
+        "reference",
+        zero,
         x_label="sparsity: share of zero weights",
-        size=names_size(order["normalizers"], len(order["methods"])),
-        legend_columns=2,
+        y_label="Kendall's τ-b with attention",
     )
     return pages, rows
-
-
-def _open_markers(axes: Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
-    """Open the markers of rows with a note, over those that are there."""
-    for i, method in enumerate(methods):
-        part = rows[rows["reference"] == method]
-        axes.plot(
-            part["sparsity"],
-            part["mean"],
-            linestyle="none",
-            markerfacecolor="white",
-            zorder=3,
-            **series_style(i),
-        )

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from attention_audit.figures.style import (
     Order,
     category_size,
+    marks_key,
     measured,
-    models,
+    model_looks,
     normalizers,
     panel_pages,
     points_by_normalizer,
@@ -22,10 +23,10 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Share of positions in the support, mean over instances and seeds."""
     rows = measured(tables["summary"], "support_share", "attention")
-    model_names = models(rows, order)
+    looks = model_looks(rows, order)
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
-        points_by_normalizer(axes, rows[rows["dataset"] == dataset], order, model_names)
+        points_by_normalizer(axes, rows[rows["dataset"] == dataset], order, looks)
         axes.set_ylim(0, 1.05)
 
     pages = panel_pages(
@@ -34,6 +35,7 @@ def draw(
         fill,
         title=lambda _, dataset: dataset,
         y_label=lambda _: "share of positions with weight",
-        size=category_size(normalizers(rows, order), len(model_names)),
+        size=category_size(normalizers(rows, order), len(looks)),
+        key=marks_key(rows),
     )
     return pages, rows

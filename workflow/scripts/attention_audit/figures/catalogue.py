@@ -1,6 +1,14 @@
-"""Which statistics tables each figure draws; the workflow makes a rule of each."""
+"""Which statistics tables each figure draws, in which order and which colours.
 
-from collections.abc import Iterable
+The workflow makes a rule of each figure.
+"""
+
+import itertools
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attention_audit.methods import hidden_methods, inputs_first
 
 # figure -> the statistics tables that it draws
 FIGURES: dict[str, tuple[str, ...]] = {
@@ -47,3 +55,64 @@ def figures_of(
     for experiment in experiments:
         core |= EXPERIMENT_FIGURES[experiment]
     return core
+
+
+# Colours, and markers, that differ; see `style.series_style`.
+_LOOKS = 10
+
+# What the default config declares has looks of its own, wherever it stands.
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "methods": (
+        "input_gradient",
+        "hidden_gradient",
+        "input_leave_one_out",
+        "hidden_leave_one_out",
+    ),
+    "encoders": ("bilstm", "transformer", "average", "transformer_run"),
+    "scorers": ("additive", "dot"),
+}
+
+
+def slots(declared: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
+    """A number for every declared name, which stands for its colour and marker.
+
+    It is tied to the name and not to its place. A name that is not ``known`` asks, by
+    its hash, for one of the looks that are left, and gets the next that no earlier name
+    has; where all ten are taken a second round is given out, and so on. A name that is
+    added behind the others thus changes no other's look, and one among the others only
+    that of a later name that is not known and asked for the same.
+    """
+    found = {name: i for i, name in enumerate(known)}
+    for name in declared:
+        for first in itertools.count(0, _LOOKS) if name not in found else ():
+            left = range(max(first, len(known)), first + _LOOKS)
+            asked = zlib.crc32(name.encode()) % len(left)
+            taken = set(found.values())
+            free = [
+                slot for slot in (*left[asked:], *left[:asked]) if slot not in taken
+            ]
+            if free:
+                found[name] = free[0]
+                break
+    return {name: found[name] for name in declared}
+
+
+def figure_order(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The names on every axis of a validated config, in the order of the figures.
+
+    That is the order of the config, but inputs before hidden states. ``slots`` ties
+    looks to names: those of the grid, but given out among all that are declared, so
+    that it does not matter which of them the grid has.
+    """
+    axes = ("datasets", "encoders", "scorers", "normalizers")
+    order = {axis: config["grid"][axis] for axis in axes}
+    order |= {
+        "methods": inputs_first(config["methods"]),
+        "hidden_methods": hidden_methods(config["methods"]),
+    }
+    given = {axis: slots(config[axis], known) for axis, known in _KNOWN.items()}
+    order["slots"] = {
+        axis: {name: found[name] for name in order[axis]}
+        for axis, found in given.items()
+    }
+    return order

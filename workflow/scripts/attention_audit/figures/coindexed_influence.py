@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from attention_audit.figures.style import (
     Order,
     category_size,
+    marks_key,
     measured,
-    models,
+    model_looks,
     normalizers,
     panel_pages,
     points_by_normalizer,
@@ -28,11 +29,11 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Share and rank of the co-indexed input, and how spread out influence is."""
     rows = pd.concat([measured(tables["summary"], measure) for measure in PANELS])
-    model_names = models(rows, order)
+    looks = model_looks(rows, order)
 
     def fill(axes: Axes, measure: str, dataset: str) -> None:
         part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]
-        points_by_normalizer(axes, part, order, model_names)
+        points_by_normalizer(axes, part, order, looks)
         axes.set_ylim(0, 1.05)
 
     pages = panel_pages(
@@ -43,6 +44,7 @@ def draw(
         title_once=True,
         y_label=PANELS.__getitem__,
         share_y="row",
-        size=category_size(normalizers(rows, order), len(model_names)),
+        size=category_size(normalizers(rows, order), len(looks)),
+        key=marks_key(rows),
     )
     return pages, rows

@@ -26,22 +26,27 @@ BINS = np.array([0, 0.25, 0.5, 0.75, 1.0])
 
 
 def series_by_normalizer(
-    axes: Axes, rows: pd.DataFrame, order: Order, column: str, labels: Mapping[str, str]
+    axes: Axes,
+    rows: pd.DataFrame,
+    order: Order,
+    column: str,
+    labels: Mapping[str, str],
+    looks: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Means with intervals, a position a normalizer and a series a value of ``column``.
 
-    ``labels`` holds what each value is called, in order.
+    ``labels`` holds what each value is called, in order, and ``looks`` its colour and
+    marker.
     """
     names = normalizers(rows, order)
     for i, (value, label) in enumerate(labels.items()):
         part = rows[rows[column] == value].set_index("normalizer").reindex(names)
-        style = series_style(i)
         axes.errorbar(
             np.arange(len(names)) + dodge(i, len(labels)),
             part["mean"],
             yerr=interval_errors(part),
-            fmt=style["marker"],
-            color=style["color"],
+            linestyle="none",
+            **looks[value],
             label=label,
             capsize=1.5,
             markersize=4,
@@ -55,12 +60,16 @@ def pages_by_measure(
     measures: Mapping[str, str],
     column: str,
     labels: Mapping[str, str],
+    looks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Figure]:
     """A row of panels a model and measure, a column a dataset.
 
     ``rows`` are those of a summary with their model; ``measures`` holds the label of
-    the y axis for each measure.
+    the y axis for each measure. Without ``looks`` the series have those of their places
+    among ``labels``, which is then to be the same whatever the grid.
     """
+    if looks is None:
+        looks = {value: series_style(i) for i, value in enumerate(labels)}
 
     def fill(axes: Axes, line: tuple[str, str], dataset: str) -> None:
         measure, model = line
@@ -69,7 +78,7 @@ def pages_by_measure(
             & (rows["model"] == model)
             & (rows["measure"] == measure)
         ]
-        series_by_normalizer(axes, part, order, column, labels)
+        series_by_normalizer(axes, part, order, column, labels, looks)
 
     return panel_pages(
         [(measure, model) for measure in measures for model in models(rows, order)],

@@ -6,11 +6,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from attention_audit.figures.experiments import pages_by_measure
-from attention_audit.figures.style import Order, measured
+from attention_audit.figures.style import Order, measured, method_style
 
 MEASURES = {
     "comprehensiveness": "comprehensiveness\n(higher is better)",
     "sufficiency": "sufficiency\n(lower is better)",
+}
+# What stands beside the methods, in looks that none of them has.
+BESIDE = {
+    "attention": {"color": "black", "marker": "p"},
+    "random": {"color": "black", "marker": "x"},
 }
 
 
@@ -21,4 +26,5 @@ def draw(
     rows = pd.concat([measured(tables["explanation_summary"], m) for m in MEASURES])
     subjects = ["attention", *order["methods"], "random"]
     labels = {subject: subject.replace("_", " ") for subject in subjects}
-    return pages_by_measure(rows, order, MEASURES, "subject", labels), rows
+    looks = BESIDE | {name: method_style(name, order) for name in order["methods"]}
+    return pages_by_measure(rows, order, MEASURES, "subject", labels, looks), rows

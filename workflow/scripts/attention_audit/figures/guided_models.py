@@ -15,6 +15,7 @@ from attention_audit.figures.style import (
     normalizers,
     panel_pages,
     scores_by_normalizer,
+    series_style,
     with_model,
 )
 
@@ -41,7 +42,8 @@ def draw(
             if series.empty:  # not among the guides of the config
                 continue
             shift = dodge(i, len(GUIDES))
-            scores_by_normalizer(axes, series, names, i, shift, label)
+            style = series_style(i)
+            scores_by_normalizer(axes, series, names, style, shift, label)
         category_axis(axes, names)
 
     pages = panel_pages(

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from attention_audit.figures.style import (
     Order,
     category_size,
-    models,
+    marks_key,
+    model_looks,
     normalizers,
     panel_pages,
     points_by_normalizer,
@@ -34,19 +35,21 @@ def draw(
     without = rows["measure"] == "null"
     if not rows.loc[without, "mean"].any():
         rows = rows[~without]
-    layers = [
-        (model, layer)
-        for model in models(rows, order)
-        for layer in sorted(rows[rows["model"] == model]["layer"].unique())
-    ]
-    series = [f"{model}, layer {layer + 1}" for model, layer in layers]
+    layers = sorted(rows["layer"].unique())
+    by_layer = [model_looks(rows, order, n, len(layers)) for n in range(len(layers))]
+    looks = {
+        f"{model}, layer {layer + 1}": by_layer[n][model]
+        for model in model_looks(rows, order)
+        for n, layer in enumerate(layers)
+        if layer in set(rows[rows["model"] == model]["layer"])
+    }
     rows = rows.assign(
         model=rows["model"] + ", layer " + (rows["layer"] + 1).astype(str)
     )
 
     def fill(axes: Axes, measure: str, dataset: str) -> None:
         part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]
-        points_by_normalizer(axes, part, order, series)
+        points_by_normalizer(axes, part, order, looks)
         if measure == "divergence":
             axes.set_ylim(bottom=-0.02)
         else:
@@ -61,7 +64,8 @@ def draw(
         y_label=LABELS.__getitem__,
         share_y="row",
         share_x=True,
-        size=category_size(normalizers(rows, order), len(series)),
+        size=category_size(normalizers(rows, order), len(looks)),
+        key=marks_key(rows),
         legend_columns=2,
     )
     return pages, rows

@@ -6,15 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.style import (
-    Order,
-    lines_by_sparsity,
-    measured,
-    models,
-    names_height,
-    names_size,
-    panel_pages,
-)
+from attention_audit.figures.style import Order, measured, pages_by_sparsity
 
 
 def draw(
@@ -29,22 +21,18 @@ def draw(
         on=keys,
     )
 
-    def fill(axes: Axes, model: str, dataset: str) -> None:
-        part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
+    def diagonal(axes: Axes) -> None:
         axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
-        lines_by_sparsity(axes, part, "attention_dispersion", "subject", order)
 
-    pages = panel_pages(
-        models(rows, order),
-        order["datasets"],
-        fill,
-        title=lambda model, dataset: f"{dataset}, {model}",
-        title_pad=names_height(order["normalizers"]),
-        y_label=lambda model: "dispersion of importance",
+    pages = pages_by_sparsity(
+        rows,
+        order,
+        "attention_dispersion",
+        "subject",
+        diagonal,
         x_label="dispersion of attention",
-        size=names_size(order["normalizers"], len(order["methods"])),
-        legend_columns=2,
+        y_label="dispersion of importance",
     )
     return pages, rows

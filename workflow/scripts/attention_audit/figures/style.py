@@ -16,18 +16,21 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
 from attention_audit.tables import atomic_path
 
 mpl.use("agg")
 
-Order = Mapping[str, Sequence[str]]
+# An axis of the grid to its names in the order of the config, and in "slots" what ties
+# colours to names (`catalogue.slots`).
+Order = Mapping[str, Any]
 
 # Seaborn's palette for the colour-blind; every use of a colour also has a marker or a
 # line style of its own, so that the figures survive grey print.
 PALETTE = sns.color_palette("colorblind")
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
 PANEL = (2.6, 2.3)  # inches, width and height of the smallest panel
 
 # The most that a page holds, so that it can be read at the width of a screen.
@@ -71,13 +74,44 @@ mpl.rcParams.update(RC)
 # --- names and series -------------------------------------------------------------
 
 
-def series_style(index: int) -> dict[str, Any]:
-    """Colour and marker of a series: no two of the first 80 have both in common."""
-    # Stepping through both lists at once meets every second pair; a shift the others.
+def series_style(index: int, variant: int = 0) -> dict[str, Any]:
+    """Colour and marker of a series: no two of the first 100 have both in common.
+
+    Variants of a series share its colour, which is lighter where markers run out.
+    """
+    # Stepping through both lists at once meets one pair in ten; a shift the others.
     shift = index // math.lcm(len(PALETTE), len(MARKERS))
+    # 3 shares no factor with the number of markers, so that a step meets all of them,
+    # and the variants of neighbours have few in common.
+    place = index + shift + 3 * variant
+    white = 1 - 0.6 ** (variant // len(MARKERS))
+    color = PALETTE[index % len(PALETTE)]
     return {
-        "color": PALETTE[index % len(PALETTE)],
-        "marker": MARKERS[(index + shift) % len(MARKERS)],
+        "color": tuple(c + white * (1 - c) for c in color) if white else color,
+        "marker": MARKERS[place % len(MARKERS)],
+    }
+
+
+def method_style(name: str, order: Order) -> dict[str, Any]:
+    """Colour and marker of a method, which stay as they are when others come."""
+    return series_style(order["slots"]["methods"][name])
+
+
+def model_looks(
+    rows: pd.DataFrame, order: Order, part: int = 0, parts: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Colour and marker of every model in ``rows``, or of one of its parts, in order.
+
+    The colour is the encoder's. They stay as they are when other models come.
+    """
+    found = rows.drop_duplicates("model").set_index("model")
+    slots = order["slots"]
+    return {
+        model: series_style(
+            slots["encoders"][found.loc[model, "encoder"]],
+            slots["scorers"][found.loc[model, "scorer"]] * parts + part,
+        )
+        for model in models(rows, order)
     }
 
 
@@ -273,11 +307,24 @@ def legend_below(figure: Figure, columns: int = 4) -> None:
     )
 
 
-def save_pages(pages: Iterable[Figure], paths: Mapping[str, str | Path]) -> None:
+def _with_notice(figure: Figure, notice: str) -> None:
+    """Say over a page what has to be known before it is read."""
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(notice, int(width * 12))
+    place = figure.get_suptitle()
+    figure.set_size_inches(width, height + 0.16 * len(lines))
+    figure.suptitle(
+        "\n".join([*lines, *filter(None, [place])]), fontsize=8, color="#a00000"
+    )
+
+
+def save_pages(
+    pages: Iterable[Figure], paths: Mapping[str, str | Path], notice: str | None = None
+) -> None:
     """Write all pages to ``paths["pdf"]`` and the first to ``paths["png"]``.
 
-    Each file is whole or not there. Dates and random names are left out, so that the
-    same numbers give the same bytes.
+    ``notice`` stands over each of them. Each file is whole or not there. Dates and
+    random names are left out, so that the same numbers give the same bytes.
     """
     # matplotlib stamps a PDF with the date unless told otherwise
     dateless = {"CreationDate": None, "ModDate": None}
@@ -289,6 +336,8 @@ def save_pages(pages: Iterable[Figure], paths: Mapping[str, str | Path]) -> None
         # A letter that the font lacks is drawn as a box, said once a letter and page.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         for number, figure in enumerate(pages):
+            if notice:
+                _with_notice(figure, notice)
             if number == 0:
                 with atomic_path(paths["png"]) as picture:
                     figure.savefig(picture, format="png")
@@ -333,24 +382,67 @@ def dodge(index: int, count: int, width: float = 0.5) -> float:
     return 0.0 if count == 1 else width * (index / (count - 1) - 0.5)
 
 
+# How a marker is drawn whose row has something in a column of the statistics, and what
+# the legend calls it. A row with both is open.
+MARKS = {
+    "by_construction": (
+        {"fillstyle": "bottom", "markerfacecoloralt": "white"},
+        "half-filled: by construction",
+    ),
+    "note": ({"markerfacecolor": "white"}, "open: has a note in the table"),
+}
+
+
+def _mark(
+    axes: Axes, x: pd.Series | np.ndarray, rows: pd.DataFrame, style: Mapping[str, Any]
+) -> list[Any]:
+    """Draw `MARKS` over the markers at ``x`` and the means of ``rows``."""
+    drawn = []
+    for column, (fill, _) in MARKS.items():
+        if column in rows and (marked := rows[column].notna()).any():
+            means = rows["mean"][marked]
+            look = {**style, **fill, "linestyle": "none", "zorder": 3}
+            drawn += axes.plot(x[marked], means, **look)
+    return drawn
+
+
+def marks_key(rows: pd.DataFrame) -> Callable[[Axes], None]:
+    """What draws the entries of the legend for the `MARKS` of ``rows``."""
+
+    def key(axes: Axes) -> None:
+        for column, (fill, label) in MARKS.items():
+            if column in rows and rows[column].notna().any():
+                # in the legend, error bars come behind lines
+                axes.errorbar([], [], fmt="o", color="0.35", **fill, label=label)
+
+    return key
+
+
 def points_by_normalizer(
-    axes: Axes, rows: pd.DataFrame, order: Order, model_names: Sequence[str]
+    axes: Axes,
+    rows: pd.DataFrame,
+    order: Order,
+    looks: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Means with intervals, a position a normalizer and a series a model."""
+    """Means with intervals, a position a normalizer and a series a model.
+
+    ``looks`` holds the colour and marker of each model, in order.
+    """
     names = normalizers(rows, order)
-    for i, model in enumerate(model_names):
+    for i, (model, style) in enumerate(looks.items()):
         part = rows[rows["model"] == model].set_index("normalizer").reindex(names)
-        style = series_style(i)
+        x = np.arange(len(names)) + dodge(i, len(looks), 0.3)
+        style = {**style, "markersize": 5 if len(looks) <= 4 else 3.5}
         axes.errorbar(
-            np.arange(len(names)) + dodge(i, len(model_names), 0.3),
+            x,
             part["mean"],
             yerr=interval_errors(part),
-            fmt=style["marker"],
-            color=style["color"],
+            linestyle="none",
+            **style,
             label=model,
             capsize=2,
-            markersize=5 if len(model_names) <= 4 else 3.5,
         )
+        _mark(axes, x, part, style)
     category_axis(axes, names)
 
 
@@ -358,12 +450,11 @@ def scores_by_normalizer(
     axes: Axes,
     rows: pd.DataFrame,
     names: Sequence[str],
-    index: int,
+    style: Mapping[str, Any],
     shift: float,
     label: str,
 ) -> None:
-    """Series ``index``: the value of every run as a dot, their means as open markers."""
-    style = series_style(index)
+    """One series: the value of every run as a dot, their means as open markers."""
     axes.plot(
         # a list, for a cell that the grid leaves out has no numbers to add to
         [names.index(name) + shift for name in rows["normalizer"]],
@@ -409,28 +500,80 @@ def names_height(names: Sequence[str]) -> float:
     return 9 + 3.4 * max(len(shortened(name)) for name in names)
 
 
+# Points between the markers of neighbouring methods at one x, and at most in all.
+_APART = 2.5
+_APART_IN_ALL = 24
+
+
 def lines_by_sparsity(
     axes: Axes, rows: pd.DataFrame, x: str, series: str, order: Order
 ) -> None:
     """Means with intervals along ``x``, a line a method.
 
     Methods of hidden states are dashed; the normalizer of each x stands over the panel.
-    What is undefined, as the agreement of uniform weights, interrupts no line.
+    Methods stand side by side, a few points from their x, so that equal means do not
+    hide each other. What is undefined, as the agreement of uniform weights, interrupts
+    no line; how a marker is filled says what its row has to say, see `MARKS`.
     """
     rows = rows.dropna(subset=["mean", x])
-    for i, name in enumerate(order["methods"]):
+    methods = order["methods"]
+    step = min(_APART, _APART_IN_ALL / max(1, len(methods) - 1))
+    for i, name in enumerate(methods):
         part = rows[rows[series] == name].sort_values(x)
-        axes.errorbar(
+        style = method_style(name, order)
+        style["markersize"] = 5 if len(methods) <= 6 else 3.5
+        bars = axes.errorbar(
             part[x],
             part["mean"],
             yerr=interval_errors(part),
-            **series_style(i),
+            **style,
             linestyle="--" if name in order["hidden_methods"] else "-",
             label=name.replace("_", " "),
             capsize=2,
-            markersize=5 if len(order["methods"]) <= 6 else 3.5,
         )
+        drawn = [*bars.get_children(), *_mark(axes, part[x], part, style)]
+        aside = ScaledTranslation(
+            step * (i - (len(methods) - 1) / 2) / 72, 0, axes.figure.dpi_scale_trans
+        )
+        # Only now, for the limits of the axes are those of the numbers.
+        for artist in drawn:
+            artist.set_transform(axes.transData + aside)
+    axes.margins(x=0.08)  # room for it
     _names_above(axes, rows[[x, "normalizer"]].drop_duplicates())
+
+
+def pages_by_sparsity(
+    rows: pd.DataFrame,
+    order: Order,
+    x: str,
+    series: str,
+    behind: Callable[[Axes], None],
+    *,
+    x_label: str,
+    y_label: str,
+) -> Iterator[Figure]:
+    """`lines_by_sparsity`, a row of panels a model and a column a dataset.
+
+    ``behind`` draws what each panel has behind its lines.
+    """
+
+    def fill(axes: Axes, model: str, dataset: str) -> None:
+        behind(axes)
+        part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
+        lines_by_sparsity(axes, part, x, series, order)
+
+    return panel_pages(
+        models(rows, order),
+        order["datasets"],
+        fill,
+        title=lambda model, dataset: f"{dataset}, {model}",
+        title_pad=names_height(order["normalizers"]),
+        y_label=lambda _: y_label,
+        x_label=x_label,
+        size=names_size(order["normalizers"], len(order["methods"])),
+        key=marks_key(rows),
+        legend_columns=2,
+    )
 
 
 # Inches: the least distance of two names over a panel, and theirs from it.

@@ -11,7 +11,7 @@ from attention_audit.figures.style import (
     category_axis,
     category_size,
     dodge,
-    models,
+    model_looks,
     normalizers,
     panel_pages,
     scores_by_normalizer,
@@ -25,15 +25,15 @@ def draw(
     """Test macro F1 of every run, and its mean over seeds."""
     task = with_model(tables["task"])
     rows = task[(task["split"] == "test") & (task["metric"] == "macro_f1")]
-    model_names = models(rows, order)
+    looks = model_looks(rows, order)
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
         part = rows[rows["dataset"] == dataset]
         names = normalizers(part, order)
-        for i, model in enumerate(model_names):
+        for i, (model, style) in enumerate(looks.items()):
             series = part[part["model"] == model]
-            shift = dodge(i, len(model_names), 0.3)
-            scores_by_normalizer(axes, series, names, i, shift, model)
+            shift = dodge(i, len(looks), 0.3)
+            scores_by_normalizer(axes, series, names, style, shift, model)
         category_axis(axes, names)
 
     pages = panel_pages(
@@ -43,6 +43,6 @@ def draw(
         title=lambda _, dataset: dataset,
         y_label=lambda _: "test macro F1",
         share_y=False,
-        size=category_size(normalizers(rows, order), len(model_names)),
+        size=category_size(normalizers(rows, order), len(looks)),
     )
     return pages, rows

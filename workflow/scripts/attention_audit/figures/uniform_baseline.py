@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from attention_audit.figures.style import (
     Order,
     category_size,
+    marks_key,
     measured,
-    models,
+    model_looks,
     normalizers,
     panel_pages,
     points_by_normalizer,
@@ -22,19 +23,20 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Accuracy on the audited texts less that with uniform weights, with intervals."""
     rows = measured(tables["explanation_summary"], "gain", reference="uniform")
-    model_names = models(rows, order)
+    looks = model_looks(rows, order)
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
         part = rows[rows["dataset"] == dataset]
-        points_by_normalizer(axes, part, order, model_names)
+        points_by_normalizer(axes, part, order, looks)
         axes.axhline(0, color="black", linewidth=0.6)
 
     pages = panel_pages(
-        [None] if model_names else [],
+        [None] if looks else [],
         order["datasets"],
         fill,
         title=lambda _, dataset: dataset,
         y_label=lambda _: "gain in accuracy\nover uniform weights",
-        size=category_size(normalizers(rows, order), len(model_names)),
+        size=category_size(normalizers(rows, order), len(looks)),
+        key=marks_key(rows),
     )
     return pages, rows
