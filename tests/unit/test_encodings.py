@@ -84,7 +84,9 @@ def test_a_page_with_any_label_is_written(tmp_path):
             table = report.data_table([read_json("card.json")])
             template = open({str(ROOT / "workflow/report/page.html")!r},
                             encoding="utf-8").read()
-            report.write_page(template, {{}}, [table], 1, {{}}, "index.html")
+            axes = dict.fromkeys(("datasets", "encoders", "scorers", "normalizers"), [])
+            about = {{"experiment": {LABEL!a}, "date": "", "commit": None, "config": ""}}
+            report.write_page(template, about, {{}}, [table], 1, axes, "index.html")
     """
     done = in_ascii(tmp_path, "\n".join(line[8:] for line in code.splitlines()))
     assert done.returncode == 0, done.stderr

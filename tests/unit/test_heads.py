@@ -12,6 +12,7 @@ from attention_audit.audit import Batch
 from attention_audit.figures import head_diversity
 from attention_audit.head_summary import head_table
 from attention_audit.inference import Settings
+from tests.unit.grids import order_of
 from tests.unit.models import tiny_batch, tiny_model
 
 RUN = {
@@ -122,12 +123,7 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
     softmax = summary[summary["normalizer"] == "softmax"].set_index("measure")
     assert (softmax.loc[["sparsity", "null"], "mean"] == 0).all()
 
-    order = {
-        "datasets": ["d"],
-        "encoders": ["transformer"],
-        "scorers": ["s"],
-        "normalizers": ["softmax", "rela"],
-    }
+    order = order_of(["d"], ["transformer"], ["s"], ["softmax", "rela"])
     pages, drawn = head_diversity.draw({"head_summary": summary}, order)
     (figure,) = pages
     assert len(figure.axes) == 3 and len(drawn) == 2 * 2 * 3

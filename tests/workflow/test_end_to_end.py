@@ -1,10 +1,14 @@
 """The tiny grid on real text: what a run leaves, and what a faulty one says."""
 
+import ast
 import json
+import os
+import re
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -135,6 +139,22 @@ def test_models_learn_and_say_how_well(finished):
             finished / f"results/models/{run}/history.parquet", "history"
         )["train_loss"].to_pylist()
         assert history[1] < history[0]
+
+
+def test_a_job_asks_for_what_its_data_set_needs(finished):
+    benchmark = finished / "logs/train/reviews/bilstm/additive/softmax/seed0.tsv"
+    asked = ast.literal_eval(pd.read_csv(benchmark, sep="\t")["resources"][0])
+    # 200 texts of 12 words, and not the 25,000 of a set whose size nobody knows
+    assert asked["mem_mb"] < 600 + 700 + 10
+    assert asked["runtime"] == 6
+
+
+def test_a_dry_run_says_what_its_plan_takes(finished):
+    output = project.run(finished, "-n", "--forcerun", "measure")
+    (row,) = (line for line in output.splitlines() if line.startswith("│ measure "))
+    # Four jobs that have run before.
+    assert re.match(r"│ measure +│ +4 │ +\d+ s │ +\d+ MB │ .*100% benchmarks", row)
+    assert f"on {os.cpu_count()} cores." in output
 
 
 def test_nothing_unfinished_is_left(finished):

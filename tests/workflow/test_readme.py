@@ -1,6 +1,9 @@
-"""The queries of the README, on the finished tiny grid and on what may lie about it."""
+"""The commands of the README as they are printed, and its queries on the tiny grid."""
 
 import re
+import shlex
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -10,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.workflow import project
+from tests.workflow.conftest import made_once
 from tests.workflow.project import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -38,6 +43,59 @@ def _runs(lines, wanted):
             yield block
             block = []
 
+
+# --- commands ---------------------------------------------------------------------
+
+PROGRAMS = ("make ", "snakemake ", "python ", ".venv/bin/", "$EDITOR ")
+COMMANDS = [
+    re.split(r"\s+#", line.strip())[0]
+    for line in README.splitlines()
+    if line.startswith("    ") and line.strip().startswith(PROGRAMS)
+]
+# What another test follows as it is printed, with what it needs.
+ELSEWHERE = {
+    "workflow/scripts/explain.py": "tests/workflow/test_explain.py",
+    "profiles/slurm": "tests/cluster/test_slurm.py",
+    "workflow/presets/paper.yaml": "tests/workflow/test_end_to_end.py",
+    "KIND=mine": "tests/workflow/test_own_normalizer.py",
+}
+
+
+@pytest.fixture(scope="session")
+def cloned(shared) -> Path:
+    """The project as a new user has it. Not to be written to."""
+    return made_once(shared / "cloned", lambda folder: project.clone(folder))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_works_as_it_is_printed(command, cloned, done):
+    program, *words = shlex.split(command)
+    for word, test in ELSEWHERE.items():
+        if word in words:
+            source = (CHECKOUT / test).read_text(encoding="utf-8")
+            name = "Add to it" if word == "KIND=mine" else word
+            assert Path(word).stem in source or name in source
+            return
+    if program == "$EDITOR":
+        assert (cloned / words[0]).is_file()
+    elif program == "make":
+        run = ["make", "-n", *words]
+        subprocess.run(run, cwd=CHECKOUT, check=True, capture_output=True)
+    elif program == "python":
+        run = [sys.executable, *words]
+        subprocess.run(run, cwd=done, check=True, capture_output=True)
+    elif "--configfile" in words:
+        # Presets are laid over the default config; what they make takes too long.
+        project.run(cloned, *words, "-n")
+    else:
+        project.run(done, *words)
+
+
+def test_the_commands_are_found():
+    assert len(COMMANDS) == len(set(COMMANDS)) > 10
+
+
+# --- queries ----------------------------------------------------------------------
 
 CODE = code_of("Read the tables")
 QUERIES = re.findall(r'sql\("""(.*?)"""\)', CODE, re.DOTALL)
