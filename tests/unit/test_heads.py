@@ -9,9 +9,9 @@ from scipy.spatial.distance import jensenshannon
 from attention_audit import tables
 from attention_audit.attribution.heads import describe_heads, write_heads
 from attention_audit.audit import Batch
+from attention_audit.estimates import Settings
 from attention_audit.figures import head_diversity
 from attention_audit.head_summary import head_table
-from attention_audit.inference import Settings
 from tests.unit.grids import order_of
 from tests.unit.models import tiny_batch, tiny_model
 
@@ -107,7 +107,7 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
         strict=True,
     )
     path = tmp_path / "summary.parquet"
-    settings = Settings(bootstrap_draws=100, confidence=0.9)
+    settings = Settings(confidence=0.9)
     head_table(runs, paths, settings, {}, path)
     summary = tables.read_table(path, "head_summary").to_pandas()
     # two normalizers, two layers of two heads and their mean, five measures

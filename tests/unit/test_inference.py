@@ -1,4 +1,4 @@
-"""Inference: against scipy, hand values, simulated coverage; the three tables."""
+"""Inference: against hand values, scipy and statsmodels; the tables."""
 
 import json
 from itertools import combinations
@@ -8,20 +8,22 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from attention_audit import inference, tables, task
+from attention_audit import families, inference, tables, task
 from attention_audit.errors import AuditError
-from attention_audit.inference import Settings, Subjects
+from attention_audit.estimates import Settings, compare, summarise
+from attention_audit.inference import Subjects
 
 SETTINGS = Settings(
-    reference="softmax", bootstrap_draws=200, confidence=0.95, correction="holm"
+    reference="softmax",
+    confidence=0.95,
+    interval="random_effects",
+    correction="holm",
+    smallest_effect={"default": 0.1, "entropy": 0.5},
 )
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-# --- the bootstrap --------------------------------------------------------------
 
 
 def crossed(random, instances, seeds, sd_seed):
@@ -33,88 +35,14 @@ def crossed(random, instances, seeds, sd_seed):
     )
 
 
-def coverage(sd_seed, by_instance_alone=False):
-    random = rng(1)
-    covered = []
-    for _ in range(250):
-        values = crossed(random, 25, 12, sd_seed)
-        if by_instance_alone:
-            values = values.mean(axis=1, keepdims=True)
-        draws = inference.pigeonhole_bootstrap(values, 300, random)
-        low, high = inference.interval(draws, 0.9)
-        covered.append(low <= 0 <= high)
-    return np.mean(covered)
+def summarised(values, pairs=False):
+    (summary,) = summarise([values], SETTINGS, pairs)
+    return summary
 
 
-def test_intervals_cover_the_mean_over_instances_and_seeds():
-    # 250 trials: the standard error of a share of 0.9 is 0.02. Owen's bootstrap is
-    # cautious, percentiles of a dozen seeds are a little bold.
-    assert 0.84 <= coverage(sd_seed=0.5) <= 0.97
-    assert 0.84 <= coverage(sd_seed=0.0) <= 0.99
-    # what goes wrong when seeds are taken for granted
-    assert coverage(sd_seed=0.5, by_instance_alone=True) < 0.7
-
-
-def test_variance_of_the_bootstrap_is_the_crossed_one():
-    # Exact: a mean of products of independent counts, by hand for a 2 x 2 table of
-    # pure instance effects, is the ordinary bootstrap of two instances.
-    values = np.array([[0.0, 0.0], [1.0, 1.0]])
-    draws = inference.pigeonhole_bootstrap(values, 20_000, rng())
-    shares = [np.mean(draws == v) for v in (0.0, 0.5, 1.0)]
-    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.015)
-    # and of pure seed effects that of two seeds
-    draws = inference.pigeonhole_bootstrap(values.T, 20_000, rng())
-    shares = [np.mean(draws == v) for v in (0.0, 0.5, 1.0)]
-    np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.015)
-
-
-def test_one_seed_is_the_ordinary_bootstrap():
-    values = rng(2).exponential(size=80)
-    draws = inference.pigeonhole_bootstrap(values[:, None], 20_000, rng())
-    low, high = inference.interval(draws, 0.95)
-    theirs = scipy.stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, method="percentile", rng=rng(3)
-    )
-    assert low == pytest.approx(theirs.confidence_interval.low, abs=0.012)
-    assert high == pytest.approx(theirs.confidence_interval.high, abs=0.012)
-    assert draws.std() == pytest.approx(theirs.standard_error, rel=0.03)
-
-
-def test_missing_values_carry_no_weight():
-    values = np.array([[3.0, np.nan], [np.nan, 3.0], [3.0, np.nan]])
-    draws = inference.pigeonhole_bootstrap(values, 2000, rng())
-    # a draw may consist of missing cells alone; every other mean is 3
-    assert np.isnan(draws).any()
-    np.testing.assert_allclose(draws[~np.isnan(draws)], 3.0)
-    assert inference.interval(draws, 0.95) == (3.0, 3.0)
-
-
-def test_chunks_change_no_draw(monkeypatch):
-    values = crossed(rng(4), 30, 3, 0.3)
-    whole = inference.pigeonhole_bootstrap(values, 100, rng())
-    monkeypatch.setattr(inference, "_CHUNK_ELEMENTS", 70)
-    np.testing.assert_allclose(
-        inference.pigeonhole_bootstrap(values, 100, rng()), whole, rtol=1e-12
-    )
-
-
-def test_nothing_to_resample_is_undefined():
-    for values in (np.empty((0, 2)), np.full((3, 2), np.nan)):
-        assert np.isnan(inference.pigeonhole_bootstrap(values, 10, rng())).all()
-        summary = inference.summarise(values, 10, 0.95, rng())
-        assert np.isnan(summary.mean) and np.isnan(summary.low)
-        assert summary.n_instances == summary.n_seeds == 0
-
-
-def test_generators_depend_on_the_key_alone():
-    first = inference.generator(("summary", "imdb", None), 0).random(4)
-    again = inference.generator(("summary", "imdb", None), 0).random(4)
-    np.testing.assert_array_equal(first, again)
-    # keys that would be equal if their parts were merely joined
-    a = inference.generator(("ab", "c"), 0).random()
-    b = inference.generator(("a", "bc"), 0).random()
-    assert a != b
-    assert a != inference.generator(("ab", "c"), 1).random()
+def compared(a, b, pairs=False, measure="entropy", settings=SETTINGS):
+    (result,) = compare([(a, b)], settings, measure, pairs)
+    return result
 
 
 # --- summaries and comparisons --------------------------------------------------
@@ -122,7 +50,7 @@ def test_generators_depend_on_the_key_alone():
 
 def test_summary_by_hand():
     values = [[1.0, 3.0], [2.0, np.nan], [np.nan, np.nan], [6.0, 8.0]]
-    summary = inference.summarise(values, 500, 0.95, rng())
+    summary = summarised(values)
     assert summary.mean == pytest.approx(20 / 5)
     # means over seeds 2, 2, 7 and over instances 3, 5.5
     assert summary.sd_instances == pytest.approx(np.std([2, 2, 7], ddof=1))
@@ -130,39 +58,81 @@ def test_summary_by_hand():
     assert (summary.n_instances, summary.n_seeds, summary.n_undefined) == (3, 2, 3)
     assert summary.low < summary.mean < summary.high
     assert summary.interval_over == "instances and seeds"
+    assert summary.interval_method == "random_effects"
+
+
+def test_nothing_defined_is_undefined():
+    for values in (np.empty((0, 2)), np.full((3, 2), np.nan)):
+        summary = summarised(values)
+        assert np.isnan([summary.mean, summary.low, summary.high]).all()
+        assert summary.n_instances == summary.n_seeds == 0
+        assert summary.interval_over is summary.interval_method is None
 
 
 def test_one_instance_has_no_interval_and_no_test():
-    values = np.array([[0.136, 0.2]])
-    summary = inference.summarise(values, 100, 0.95, rng())
-    assert summary.mean == pytest.approx(0.168)
+    values = np.array([[0.136, 0.2, 0.3]])
+    summary = summarised(values)
+    assert summary.mean == pytest.approx(0.212)
     assert np.isnan([summary.low, summary.high, summary.sd_instances]).all()
     assert summary.interval_over is None and "one instance" in summary.note
     # where others are undefined, one is left
-    undefined = np.vstack([values, np.full((3, 2), np.nan)])
-    assert np.isnan(inference.summarise(undefined, 100, 0.95, rng()).low)
+    undefined = np.vstack([values, np.full((3, 3), np.nan)])
+    assert np.isnan(summarised(undefined).low)
     result = compared(values, values - 0.5)
     assert result.difference == pytest.approx(0.5)
-    for name in ("low", "high", "p", "rank_biserial", "cohens_d"):
+    names = ("low", "high", "p", "p_equivalence", "detectable", "rank_biserial")
+    for name in (*names, "cohens_d"):
         assert np.isnan(getattr(result, name)), name
     assert result.interval_over is None and "one instance" in result.note
     assert np.isnan(compared(values, values).p)
 
 
-def test_an_interval_says_what_it_is_over():
+def test_an_interval_says_what_it_is_over_and_by_which_method():
     values = crossed(rng(3), 20, 2, 0.3)
-    for seeds, over in ((1, "instances"), (2, "instances and seeds")):
-        summary = inference.summarise(values[:, :seeds], 100, 0.95, rng())
+    said = {
+        1: ("instances", "one_sample"),
+        2: ("instances and seeds", "random_effects"),
+    }
+    for seeds, expected in said.items():
+        summary = summarised(values[:, :seeds])
         result = compared(values[:, :seeds], values[:, :seeds] ** 2)
-        assert summary.interval_over == result.interval_over == over
+        for one in (summary, result):
+            assert (one.interval_over, one.interval_method) == expected
         assert np.isnan(result.seed_low) == np.isnan(summary.sd_seeds) == (seeds < 2)
     # a second seed without any value is none
     lacking = np.column_stack([values[:, 0], np.full(20, np.nan)])
-    assert inference.summarise(lacking, 100, 0.95, rng()).interval_over == "instances"
+    assert summarised(lacking).interval_over == "instances"
+    # no instance has both seeds: those cannot be told from instances
+    apart = values.copy()
+    apart[::2, 0] = apart[1::2, 1] = np.nan
+    assert summarised(apart).interval_method == "seed_means"
 
 
-def compared(a, b, seed=0):
-    return inference.compare(a, b, 300, 0.95, rng(seed))
+def test_of_one_seed_the_interval_is_that_of_a_t_test():
+    values = rng(2).exponential(size=(80, 1))
+    summary = summarised(values)
+    theirs = scipy.stats.ttest_1samp(values[:, 0], 0).confidence_interval(0.95)
+    assert (summary.low, summary.high) == pytest.approx(tuple(theirs))
+
+
+def test_cells_lend_each_other_strength_about_seeds():
+    random = rng(9)
+    cells = [crossed(random, 60, 3, 0.3) for _ in range(12)]
+    moderated = Settings(confidence=0.95, interval="moderated")
+    alone, together = summarise(cells, SETTINGS), summarise(cells, moderated)
+    widths = [np.array([s.high - s.low for s in found]) for found in (alone, together)]
+    assert {s.interval_method for s in together} == {"moderated"}
+    assert [s.mean for s in alone] == [s.mean for s in together]
+    # cells agree about what seeds do, and so do their intervals
+    assert widths[1].std() < widths[0].std() / 3
+    assert widths[1].mean() < widths[0].mean()
+    # two cells are too few, and what no seed changes borrows nothing
+    assert summarise(cells[:2], moderated) == alone[:2]
+    same = np.repeat(random.normal(size=(60, 1)), 3, axis=1)
+    *others, fixed = summarise([*cells, same], moderated)
+    assert others == together
+    assert fixed.interval_method == "random_effects"
+    assert fixed.low == pytest.approx(summarised(same).low)
 
 
 def test_comparison_by_hand():
@@ -176,35 +146,108 @@ def test_comparison_by_hand():
     # of one seed there is no smallest and largest
     assert np.isnan(result.seed_low) and np.isnan(result.seed_high)
     assert (result.n_instances, result.n_seeds) == (4, 1)
+    assert result.seed_signs == "+"
 
 
-@pytest.mark.parametrize("instances", [8, 40, 200])
-def test_p_is_that_of_scipy_on_instances_averaged_over_seeds(instances):
-    random = rng(instances)
-    a = random.normal(0.2, 1, (instances, 3))
-    b = random.normal(0, 1, (instances, 3))
-    b[::5] = a[::5]
+def test_too_few_seeds_have_signs_and_no_test():
+    random = rng(1)
+    b = random.normal(0, 1, (40, 3))
+    a = b + np.array([0.5, -0.25, 0.0]) + random.normal(0, 0.01, (40, 3))
+    a[:, 2] = b[:, 2]
+    for seeds in (1, 2):
+        result = compared(a[:, :seeds], b[:, :seeds])
+        assert np.isnan([result.p, result.p_equivalence, result.detectable]).all()
+        assert result.seed_signs == "+-"[:seeds]
+        assert not np.isnan(result.low)
     result = compared(a, b)
-    expected = scipy.stats.wilcoxon((a - b).mean(axis=1), zero_method="pratt")
-    assert result.p == pytest.approx(expected.pvalue, rel=1e-9)
-    by_seed = (a - b).mean(axis=0)
-    assert (result.seed_low, result.seed_high) == pytest.approx(
-        (by_seed.min(), by_seed.max())
+    assert result.seed_signs == "+-0" and not np.isnan(result.p)
+    assert (result.seed_low, result.seed_high) == pytest.approx((-0.25, 0.5), abs=0.01)
+
+
+def test_test_and_interval_are_of_one_model():
+    random = rng(4)
+    b = crossed(random, 50, 4, 0.2)
+    a = b + 0.2 + crossed(random, 50, 4, 0.1)
+    for confidence in np.linspace(0.05, 0.999, 12):
+        settings = Settings(confidence=confidence, smallest_effect={"default": 0.3})
+        result = compared(a, b, settings=settings)
+        outside = not result.low <= 0 <= result.high
+        assert outside == (result.p < 1 - confidence)
+        # two one-sided tests, and so an interval of twice the error
+        twice = Settings(confidence=2 * confidence - 1) if confidence > 0.5 else None
+        if twice is not None:
+            inner = compared(a, b, settings=twice)
+            within = inner.low > -0.3 and inner.high < 0.3
+            assert within == (result.p_equivalence < 1 - confidence)
+
+
+def test_equivalence_by_hand():
+    from attention_audit.random_effects import detectable, equivalence_test
+
+    values = rng(5).normal(0.05, 1, 200)
+    smallest = 0.2
+    above = scipy.stats.ttest_1samp(values, -smallest, alternative="greater").pvalue
+    below = scipy.stats.ttest_1samp(values, smallest, alternative="less").pvalue
+    known = (values.mean(), values.var(ddof=1) / 200, 199)
+    assert equivalence_test(*known, smallest) == pytest.approx(max(above, below))
+    # nothing varies: within the bounds or not
+    assert equivalence_test(0.0, 0.0, np.inf, smallest) == 0
+    assert equivalence_test(0.3, 0.0, np.inf, smallest) == 1
+    # the effect that a t test finds in four cases of five
+    effect = detectable(known[1], 199, 0.95)
+    from statsmodels.stats.power import TTestPower
+
+    power = TTestPower().power(effect / values.std(ddof=1), 200, 0.05)
+    assert power == pytest.approx(0.8, abs=1e-6)
+
+
+def test_verdicts_of_a_family():
+    def row(p, equivalence, **named):
+        row = {"measure": "m", "subject": "s", "reference": None, "dataset": "d"}
+        return row | named | {"p": p, "p_equivalence": equivalence}
+
+    found = [
+        row(0.001, 0.9),
+        row(0.9, 0.001),
+        row(0.001, 0.001),
+        row(0.03, 0.9),
+        row(np.nan, np.nan),
+        row(0.03, 0.9, measure="other"),
+    ]
+    families.correct_families(found, SETTINGS)
+    assert [r["verdict"] for r in found] == [
+        "different",
+        "equivalent",
+        "negligible",
+        # .03 in a family of four is .06
+        "undecided",
+        None,
+        "different",
+    ]
+    assert [r["family_size"] for r in found] == [4, 4, 4, 4, 4, 1]
+    assert found[0]["family"] == "measure m, subject s"
+    all_in_one = Settings(confidence=0.95, correction="fdr_bh", families=[])
+    families.correct_families(found, all_in_one)
+    assert {r["family"] for r in found} == {"all comparisons"}
+    p = [r["p"] for r in found if not np.isnan(r["p"])]
+    assert [r["p_corrected"] for r in found if not np.isnan(r["p"])] == pytest.approx(
+        scipy.stats.false_discovery_control(p)
     )
 
 
 def test_swapping_sides_flips_signs_alone():
     random = rng(7)
-    a, b = crossed(random, 30, 2, 0.2) + 0.3, crossed(random, 30, 2, 0.2)
+    a, b = crossed(random, 30, 3, 0.2) + 0.3, crossed(random, 30, 3, 0.2)
     there, back = compared(a, b), compared(b, a)
-    assert back.difference == pytest.approx(-there.difference)
-    assert back.rank_biserial == pytest.approx(-there.rank_biserial)
-    assert back.cohens_d == pytest.approx(-there.cohens_d)
-    assert back.p == pytest.approx(there.p)
+    for name in ("difference", "rank_biserial", "cohens_d"):
+        assert getattr(back, name) == pytest.approx(-getattr(there, name)), name
+    for name in ("p", "p_equivalence", "detectable"):
+        assert getattr(back, name) == pytest.approx(getattr(there, name)), name
     assert (back.low, back.high) == pytest.approx((-there.high, -there.low))
     assert (back.seed_low, back.seed_high) == pytest.approx(
         (-there.seed_high, -there.seed_low)
     )
+    assert back.seed_signs == there.seed_signs.translate(str.maketrans("+-", "-+"))
 
 
 def test_order_of_instances_and_seeds_does_not_matter():
@@ -214,20 +257,18 @@ def test_order_of_instances_and_seeds_does_not_matter():
     rows, columns = random.permutation(60), random.permutation(3)
     first = compared(a, b)
     second = compared(a[rows][:, columns], b[rows][:, columns])
-    for name in ("difference", "seed_low", "seed_high", "p", "rank_biserial"):
+    for name in ("difference", "low", "high", "seed_low", "seed_high", "p", "cohens_d"):
         assert getattr(second, name) == pytest.approx(getattr(first, name), rel=1e-9)
-    # the draws fall on other rows, so intervals agree within Monte Carlo error
-    assert second.low == pytest.approx(first.low, abs=0.1)
 
 
 def test_equal_values_show_no_effect_and_constant_ones_no_d():
-    a = rng().random((20, 2))
+    a = rng().random((20, 3))
     equal = compared(a, a)
     assert (equal.p, equal.rank_biserial, equal.cohens_d) == (1, 0, 0)
-    assert equal.low == equal.high == 0
-    shifted = compared(np.full((20, 2), 0.75), np.full((20, 2), 0.5))
+    assert equal.low == equal.high == equal.p_equivalence == 0
+    shifted = compared(np.full((20, 3), 0.75), np.full((20, 3), 0.5))
     assert shifted.rank_biserial == 1 and np.isnan(shifted.cohens_d)
-    assert shifted.p < 0.001
+    assert shifted.p == 0 and shifted.low == shifted.high == 0.25
 
 
 def test_rounding_breaks_no_tie():
@@ -239,9 +280,9 @@ def test_rounding_breaks_no_tie():
 def test_what_rounding_does_is_no_effect():
     random = rng(5)
     # sums of single-precision weights: 1 but for rounding, one more so than the other
-    weights = random.dirichlet(np.ones(60), (200, 2)).astype(np.float32)
+    weights = random.dirichlet(np.ones(60), (200, 3)).astype(np.float32)
     a = weights.sum(axis=-1, dtype=np.float64)
-    b = np.ones((200, 2))
+    b = np.ones((200, 3))
     assert 0 < np.abs(a - b).max() < 1e-6
     result = compared(a, b)
     assert (result.difference, result.low, result.high) == (0, 0, 0)
@@ -264,20 +305,70 @@ def test_comparison_pairs_what_both_have():
     nothing = compared(a, np.full(a.shape, np.nan))
     assert np.isnan(nothing.p) and np.isnan(nothing.seed_low)
     assert nothing.n_instances == nothing.n_seeds == 0
+    assert nothing.seed_signs is None
+
+
+def test_sides_of_unequal_shapes_are_refused():
+    with pytest.raises(ValueError, match="one shape"):
+        compared(np.ones((3, 2)), np.ones((2, 3)))
+
+
+def mean_over_pairs(distances):
+    """From distances (I, S, S) to means over pairs (I, S), as the experiment has it."""
+    seeds = distances.shape[1]
+    return distances.sum(axis=2) / (seeds - 1)
+
+
+def test_two_seeds_are_one_pair():
+    random = rng(6)
+    one = random.random(30)
+    summary = summarised(np.column_stack([one, one]), pairs=True)
+    theirs = scipy.stats.ttest_1samp(one, 0).confidence_interval(0.95)
+    assert (summary.low, summary.high) == pytest.approx(tuple(theirs))
+    assert (summary.interval_over, summary.interval_method) == (
+        "instances",
+        "one_sample",
+    )
+    assert np.isnan(summary.sd_seeds) and summary.n_seeds == 2
+    assert "one pair" in summary.note
+    result = compared(np.column_stack([one, one]), np.zeros((30, 2)), pairs=True)
+    assert result.seed_signs == "+" and np.isnan([result.p, result.seed_low]).all()
+
+
+def test_of_pairs_the_seeds_part_is_the_jackknife_of_the_u_statistic():
+    random = rng(7)
+    seeds = 5
+    distances = np.abs(random.normal(size=(seeds, 1)) - random.normal(size=seeds))
+    distances = np.triu(distances, 1) + np.triu(distances, 1).T
+    # instances that all agree: the seeds alone are random
+    values = np.repeat(mean_over_pairs(distances[None]), 40, axis=0)
+
+    def u_statistic(kept):
+        return np.mean([distances[i, j] for i, j in combinations(kept, 2)])
+
+    left_out = [
+        u_statistic([s for s in range(seeds) if s != out]) for out in range(seeds)
+    ]
+    spread = np.sum((left_out - np.mean(left_out)) ** 2)
+    variance = (seeds - 1) / seeds * spread
+    summary = summarised(values, pairs=True)
+    assert summary.mean == pytest.approx(u_statistic(range(seeds)))
+    half = scipy.stats.t.ppf(0.975, seeds - 1) * np.sqrt(variance)
+    assert summary.high - summary.mean == pytest.approx(half)
+    assert summary.interval_over == "instances and pairs of seeds"
+    assert summary.interval_method == "jackknife"
+    assert summary.note == "5 seeds make 10 pairs"
 
 
 def test_corrections_by_hand_and_without_nan():
     p = [0.01, np.nan, 0.04, 0.03]
-    np.testing.assert_allclose(inference.correct(p, "holm"), [0.03, np.nan, 0.06, 0.06])
-    np.testing.assert_allclose(
-        inference.correct(p, "bonferroni"), [0.03, np.nan, 0.12, 0.09]
-    )
-    np.testing.assert_allclose(
-        inference.correct(p, "fdr_bh"), [0.03, np.nan, 0.04, 0.04]
-    )
-    assert np.isnan(inference.correct([np.nan], "holm")).all()
+    correct = families.correct
+    np.testing.assert_allclose(correct(p, "holm"), [0.03, np.nan, 0.06, 0.06])
+    np.testing.assert_allclose(correct(p, "bonferroni"), [0.03, np.nan, 0.12, 0.09])
+    np.testing.assert_allclose(correct(p, "fdr_bh"), [0.03, np.nan, 0.04, 0.04])
+    assert np.isnan(correct([np.nan], "holm")).all()
     with pytest.raises(AuditError, match="Did you mean 'holm'"):
-        inference.correct(p, "hom")
+        correct(p, "hom")
 
 
 # --- tables ---------------------------------------------------------------------
@@ -316,12 +407,12 @@ def write_measures(folder, identity, values, p=None):
 
 @pytest.fixture
 def grid(tmp_path):
-    """Two data sets, three normalizers, two seeds; values grow with the name."""
+    """Two data sets, three normalizers, three seeds; values grow with the name."""
     runs, paths = [], []
     random = rng(11)
     for dataset in ("imdb", "sst"):
         for shift, normalizer in enumerate(("softmax", "entmax", "sparsemax")):
-            for seed in (0, 1):
+            for seed in (0, 1, 2):
                 identity = run(normalizer, seed, dataset)
                 values = {f"i{k}": random.normal(shift, 0.5) for k in range(12)}
                 p = {f"i{k}": random.random() / 5 for k in range(12)}
@@ -361,7 +452,7 @@ def test_summary_table(tmp_path, grid):
     assert cell["entropy"]["reference"] is None
     # one missing, one null
     assert cell["entropy"]["n_undefined"] == 2
-    assert cell["entropy"]["n_instances"] == 12 and cell["entropy"]["n_seeds"] == 2
+    assert cell["entropy"]["n_instances"] == 12 and cell["entropy"]["n_seeds"] == 3
     p = [
         row["value"]
         for identity, source in zip(*grid, strict=True)
@@ -475,12 +566,13 @@ def test_what_agrees_by_construction_says_why(tmp_path):
     expected = {
         *(("kendall_tau_b", "attention", name) for name in ("hidden_a", "hidden_b")),
         ("kendall_tau_b", "hidden_a", "hidden_b"),
-        ("kendall_p", "attention", "hidden_a"),
-        ("kendall_significant", "attention", "hidden_a"),
         ("dispersion", "hidden_a", None),
         ("dispersion", "hidden_b", None),
     }
-    assert marked("summary") == expected
+    of_texts = {
+        (m, "attention", "hidden_a") for m in ("kendall_p", "kendall_significant")
+    }
+    assert marked("summary") == expected | of_texts
     summary = [r for r in rows(path, "summary") if r["by_construction"]]
     assert {r["normalizer"] for r in summary} == {"top_k"}
     assert all(r["by_construction"].startswith("no weight, no imp") for r in summary)
@@ -521,15 +613,21 @@ def test_comparison_table(tmp_path, grid):
     path = tmp_path / "comparison.parquet"
     inference.comparison_table(*grid, SETTINGS, {}, path)
     found = rows(path, "comparison")
-    assert len(found) == 2 * 2 * 3
+    # the p values of single texts are no subject of comparison
+    assert {r["measure"] for r in found} == {"entropy"} and len(found) == 2 * 2
     assert {r["baseline"] for r in found} == {"softmax"}
     entropy = [r for r in found if r["measure"] == "entropy"]
     for row in entropy:
         assert row["low"] < row["difference"] < row["high"]
         assert row["difference"] > 0.4
+        assert (row["family"], row["family_size"]) == (
+            "measure entropy, subject attention",
+            4,
+        )
+        assert row["smallest_effect"] == 0.5 and row["seed_signs"] == "+++"
     np.testing.assert_allclose(
         [r["p_corrected"] for r in entropy],
-        inference.correct([r["p"] for r in entropy], "holm"),
+        families.correct([r["p"] for r in entropy], "holm"),
     )
     assert any(r["p_corrected"] > r["p"] for r in entropy)
 
@@ -552,8 +650,9 @@ def test_another_normalizer_changes_no_other_row(tmp_path, grid):
         ]
         few = rows(tmp_path / "few.parquet", name)
         for row in kept + few:
-            # the one column that speaks of the whole family
-            row.pop("p_corrected", None)
+            # the columns that speak of the whole family
+            for name in ("p_corrected", "p_equivalence_corrected", "family_size"):
+                row.pop(name, None)
         assert kept == few
 
 

@@ -13,7 +13,8 @@ from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.importance import write_importance
 from attention_audit.attribution.weights import write_attention
 from attention_audit.audit import Batch
-from attention_audit.inference import Settings, summary_table
+from attention_audit.estimates import Settings
+from attention_audit.inference import summary_table
 from attention_audit.measures import kendall_tau_b, measure_run
 from attention_audit.normalizers import Fixed
 from attention_audit.outputs import (
@@ -275,7 +276,7 @@ def summarised(folder, model):
         folder / "measures.parquet", "measures", pa.concat_tables(measures), {}
     )
     out = folder / "summary.parquet"
-    settings = Settings(bootstrap_draws=50, confidence=0.95)
+    settings = Settings(confidence=0.95)
     summary_table([run], [folder / "measures.parquet"], settings, {}, out)
     rows = tables.read_table(out, "summary").to_pandas()
     rows = rows[(rows["measure"] == "kendall_tau_b") & (rows["subject"] == "attention")]

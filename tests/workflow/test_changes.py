@@ -335,9 +335,13 @@ CHANGES = {
     ),
     "an upgraded matplotlib": (upgraded("matplotlib"), ALL_FIGURES),
     # statistics
-    "the number of bootstrap draws": (
-        key("statistics.bootstrap_draws", 200),
+    "where the intervals come from": (
+        key("statistics.interval", "random_effects"),
         OF_STATISTICS,
+    ),
+    "the smallest effect of interest": (
+        key("statistics.smallest_effect.default", 0.01),
+        once("comparison") | OF_TABLE,
     ),
     "the correction for many tests": (
         key("statistics.correction", "bonferroni"),
@@ -350,7 +354,7 @@ CHANGES = {
     "the level of confidence": (key("statistics.confidence", 0.9), OF_STATISTICS),
     "the table of task scores": (function("task.py", "task_table"), OF_TASK),
     "a helper of two tables": (
-        function("inference.py", "pigeonhole_bootstrap"),
+        function("random_effects.py", "moments"),
         OF_STATISTICS,
     ),
     "which examples are shown": (function("examples.py", "extremes"), OF_EXAMPLES),
@@ -464,7 +468,7 @@ CHANGES = {
     ),
     "a deleted intermediate that nothing needs": (deleted(IMPORTANCE), {}),
     "a deleted intermediate that something needs": (
-        both(deleted(MEASURES), key("statistics.bootstrap_draws", 200)),
+        both(deleted(MEASURES), key("statistics.interval", "random_effects")),
         {"measure": {ONE}} | OF_MEASURES,
     ),
     # Who reads it says that it is damaged; see test_faults.py for what follows.

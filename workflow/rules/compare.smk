@@ -3,7 +3,16 @@
 # They read what was measured of every audited instance of every run.
 AUDITED = len(RUNS) * config["audit"]["instances"]
 COMPARE_MB = 400 + 0.05 * AUDITED
-COMPARE_SECONDS = 2 + 6e-7 * AUDITED * config["statistics"]["bootstrap_draws"]
+COMPARE_SECONDS = 2 + 1e-4 * AUDITED
+
+OF_COMPARISON = (
+    "reference",
+    "interval",
+    "confidence",
+    "correction",
+    "families",
+    "smallest_effect",
+)
 
 # What a reader has to know of the rows about importance, and their order.
 OF_IMPORTANCE = {
@@ -78,7 +87,7 @@ rule summary:
     params:
         **made_by("summarise.py"),
         runs=list(map(asdict, RUNS)),
-        statistics=statistics_slice("bootstrap_draws", "confidence"),
+        statistics=statistics_slice("interval", "confidence"),
         subjects=OF_IMPORTANCE,
     message:
         "Means with intervals over instances and seeds"
@@ -100,9 +109,7 @@ rule comparison:
     params:
         **made_by("compare.py"),
         runs=list(map(asdict, RUNS)),
-        statistics=statistics_slice(
-            "reference", "bootstrap_draws", "confidence", "correction"
-        ),
+        statistics=statistics_slice(*OF_COMPARISON),
         subjects=OF_IMPORTANCE,
     message:
         "Every normalizer against the reference, paired by instance"
@@ -157,7 +164,7 @@ rule head_summary:
     params:
         **made_by("summarise_heads.py"),
         runs=list(map(asdict, TRANSFORMER_RUNS)),
-        statistics=statistics_slice("bootstrap_draws", "confidence"),
+        statistics=statistics_slice("interval", "confidence"),
     message:
         "Heads of self-attention over instances and seeds"
     script:

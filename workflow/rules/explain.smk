@@ -460,7 +460,7 @@ rule explanation_summary:
     params:
         **made_by("summarise.py"),
         runs=list(map(asdict, RUNS)),
-        statistics=statistics_slice("bootstrap_draws", "confidence"),
+        statistics=statistics_slice("interval", "confidence"),
         subjects=ERASED,
     message:
         "Experiments: means with intervals over instances and seeds"
@@ -484,9 +484,7 @@ rule explanation_comparison:
     params:
         **made_by("compare.py"),
         runs=list(map(asdict, RUNS)),
-        statistics=statistics_slice(
-            "reference", "bootstrap_draws", "confidence", "correction"
-        ),
+        statistics=statistics_slice(*OF_COMPARISON),
         subjects=ERASED,
     message:
         "Experiments: every normalizer against the reference"

@@ -58,7 +58,7 @@ rule report_page:
         n_runs=len(RUNS),
         order=ORDER,
         notice=config["notice"],
-        statistics=statistics_slice("reference", "confidence", "correction"),
+        statistics=statistics_slice("reference", "confidence", "correction", "families"),
     message:
         "Writing the report"
     script:

@@ -1,7 +1,8 @@
 """Every normalizer less the reference one, paired by instance, over seeds."""
 
 from attention_audit.errors import reported
-from attention_audit.inference import Settings, Subjects, comparison_table
+from attention_audit.estimates import Settings
+from attention_audit.inference import Subjects, comparison_table
 from attention_audit.provenance import record
 
 with reported(snakemake.log[0]):

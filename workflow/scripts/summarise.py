@@ -1,7 +1,8 @@
 """Every measure of every cell of the grid, over instances and seeds."""
 
 from attention_audit.errors import reported
-from attention_audit.inference import Settings, Subjects, summary_table
+from attention_audit.estimates import Settings
+from attention_audit.inference import Subjects, summary_table
 from attention_audit.provenance import record
 
 with reported(snakemake.log[0]):

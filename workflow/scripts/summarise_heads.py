@@ -1,8 +1,8 @@
 """Every head of every Transformer of the grid, over instances and seeds."""
 
 from attention_audit.errors import reported
+from attention_audit.estimates import Settings
 from attention_audit.head_summary import head_table
-from attention_audit.inference import Settings
 from attention_audit.provenance import record
 
 with reported(snakemake.log[0]):

@@ -605,6 +605,15 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
             f"statistics.reference: '{reference}' is not in grid.normalizers "
             f"({', '.join(compared)}). Add it there, or name one of these."
         )
+    # Loads numpy, which whoever only reads a config does without.
+    from attention_audit.measures import MEASURES
+
+    for name in config["statistics"]["smallest_effect"]:
+        if name != "default" and name not in MEASURES:
+            yield (
+                f"statistics.smallest_effect: '{name}' is no measure."
+                f"{suggestion(name, MEASURES)}"
+            )
     if not grid(config):
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from attention_audit import tables
-from attention_audit.inference import Settings, generator, summarise
+from attention_audit.estimates import Settings, summarise
 from attention_audit.measures import check_run
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
@@ -33,7 +34,8 @@ def head_table(
         check_run(table, run, source)
         cell = tuple(run[column] for column in CELL)
         cells.setdefault(cell, []).append(table.to_pandas())
-    rows = []
+    rows: dict[tuple[str, bool], list[dict]] = {}
+    matrices: dict[tuple[str, bool], list] = {}
     for cell in sorted(cells):
         frame = pd.concat(cells[cell])
         by_head = ["layer", "head", "instance_id", "seed"]
@@ -46,16 +48,32 @@ def head_table(
         for (layer, head), part in groups.items():
             for measure in MEASURES:
                 values = part[measure].groupby(["instance_id", "seed"]).first()
-                key = ("heads", *cell, layer, head, measure)
-                summary = summarise(
-                    values.unstack("seed").to_numpy(),
-                    settings.bootstrap_draws,
-                    settings.confidence,
-                    generator(key, settings.seed),
-                )
-                rows.append(
+                # heads lend strength to heads, and layers to layers
+                kind = (measure, head is None)
+                matrices.setdefault(kind, []).append(values.unstack("seed").to_numpy())
+                rows.setdefault(kind, []).append(
                     dict(zip(CELL, cell, strict=True))
                     | {"layer": layer, "head": head, "measure": measure}
-                    | asdict(summary)
                 )
-    tables.write_rows(path, "head_summary", rows, provenance)
+    written = [
+        row | asdict(summary)
+        for kind in rows
+        for row, summary in zip(
+            rows[kind], summarise(matrices[kind], settings), strict=True
+        )
+    ]
+    written.sort(key=_place)
+    tables.write_rows(path, "head_summary", written, provenance)
+
+
+def _place(row: Mapping[str, Any]) -> tuple:
+    """Where a row stands: heads before their layers, measures in their order."""
+    cell = tuple(row[column] for column in CELL)
+    head = row["head"]
+    return (
+        *cell,
+        head is None,
+        row["layer"],
+        -1 if head is None else head,
+        MEASURES.index(row["measure"]),
+    )

@@ -33,8 +33,9 @@ _NULLABLE = True
 _INTERVAL = [
     ("low", pa.float64(), _NULLABLE),
     ("high", pa.float64(), _NULLABLE),
-    # "instances and seeds" or, with one seed, "instances"; null without an interval
+    # what was sampled, and where the variance comes from; null without an interval
     ("interval_over", pa.string(), _NULLABLE),
+    ("interval_method", pa.string(), _NULLABLE),
 ]
 
 _REMARKS = [
@@ -275,9 +276,18 @@ SCHEMAS: dict[str, pa.Schema] = {
         *_INTERVAL,
         ("seed_low", pa.float64(), _NULLABLE),
         ("seed_high", pa.float64(), _NULLABLE),
+        ("seed_signs", pa.string(), _NULLABLE),
+        # null with fewer than three seeds, as is all that a test gives
         ("p", pa.float64(), _NULLABLE),
         ("p_corrected", pa.float64(), _NULLABLE),
+        ("smallest_effect", pa.float64(), _NULLABLE),
+        ("p_equivalence", pa.float64(), _NULLABLE),
+        ("p_equivalence_corrected", pa.float64(), _NULLABLE),
+        ("verdict", pa.string(), _NULLABLE),
+        ("detectable", pa.float64(), _NULLABLE),
         ("correction", pa.string()),
+        ("family", pa.string()),
+        ("family_size", pa.int64()),
         ("rank_biserial", pa.float64(), _NULLABLE),
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
@@ -392,11 +402,15 @@ COLUMNS: dict[str, str] = {
     "value": "the value; null where it is undefined",
     "metric": "the score: accuracy, macro_f1, loss, ...",
     "mean": "over all defined values of texts and seeds",
-    "low": "lower end of the bootstrap interval",
-    "high": "upper end of the bootstrap interval",
-    "interval_over": '"instances and seeds", or "instances" with one seed',
+    "low": "lower end of the interval",
+    "high": "upper end of the interval",
+    "interval_over": '"instances and seeds", "instances and pairs of seeds", or "instances" '
+    "with one seed or pair",
+    "interval_method": "moderated, random_effects, jackknife, seed_means or one_sample, see "
+    "[statistics.md](statistics.md)",
     "sd_instances": "standard deviation over texts of their means over seeds",
-    "sd_seeds": "standard deviation over seeds of their means over texts",
+    "sd_seeds": "standard deviation over seeds of their means over texts; null of pairs of "
+    "seeds",
     "n_instances": "texts with a value",
     "n_seeds": "seeds with a value",
     "n_undefined": "pairs of text and seed without a value",
@@ -474,9 +488,20 @@ COLUMNS: dict[str, str] = {
     "comparison.baseline": "the reference normalizer",
     "comparison.seed_low": "the smallest difference of a single seed",
     "comparison.seed_high": "the largest difference of a single seed",
-    "comparison.p": "Wilcoxon signed-rank over texts, given these seeds",
-    "comparison.p_corrected": "for all cells of the grid, within a measure",
+    "comparison.seed_signs": "sign of the difference of each seed, in their order",
+    "comparison.p": "of no difference, by the model of the interval; null with fewer than "
+    "three seeds",
+    "comparison.p_corrected": "for the family",
+    "comparison.smallest_effect": "the smallest difference of interest, of the config",
+    "comparison.p_equivalence": "of a difference as large as that or larger (TOST); null as p",
+    "comparison.p_equivalence_corrected": "for the family",
+    "comparison.verdict": "different, equivalent, negligible (both) or undecided, by corrected "
+    "p values; null as p",
+    "comparison.detectable": "the smallest difference that an uncorrected test finds with a "
+    "power of .8; null as p",
     "comparison.correction": "by which method",
+    "comparison.family": "what the comparisons that are corrected together have in common",
+    "comparison.family_size": "how many of them have a p value",
     "comparison.rank_biserial": "matched-pairs rank-biserial correlation, -1 to 1",
     "comparison.cohens_d": "mean over standard deviation of the differences",
     "head_summary.measure": "a column of the table heads",
