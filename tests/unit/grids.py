@@ -75,7 +75,8 @@ def tables_of(
             "mean": mean,
             "low": mean - 0.05,
             "high": mean + 0.05,
-            "interval_over": "instances and seeds",
+            "interval_over": "instances and seeds" if seeds > 1 else "instances",
+            "interval_method": "moderated" if seeds > 1 else "one_sample",
             "note": "negligible" if rng.random() < 0.1 else None,
             "by_construction": "zeros" if rng.random() < 0.2 else None,
         }

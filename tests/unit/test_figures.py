@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from attention_audit.figures import (
     agreement,
+    decision_flips,
     guided_models,
     importance_dispersion,
     style,
@@ -23,6 +24,7 @@ from attention_audit.figures.catalogue import (
     figure_order,
     slots,
 )
+from attention_audit.figures.intervals import WITHOUT_SEEDS_LABEL
 from attention_audit.figures.style import (
     MARKERS,
     PALETTE,
@@ -493,6 +495,25 @@ def test_markers_show_what_their_rows_have_to_say(figure):
         "leave one out",
         *(label for _, label in style.MARKS.values()),
     ]
+
+
+@pytest.mark.parametrize("draw", [agreement.draw, decision_flips.draw])
+def test_an_interval_over_instances_alone_looks_different(draw):
+    order = order_of()
+    for seeds in (2, 1):
+        pages, _ = draw(tables_of(order, seeds=seeds), order)
+        (page,) = pages
+        bars = [
+            bar
+            for panel in page.axes
+            for bar in panel.collections
+            # one whose ends are undefined has no length
+            if any(np.isfinite(s).all() and len(s) == 2 for s in bar.get_segments())
+        ]
+        dotted = [bar.get_linestyle()[0][1] is not None for bar in bars]
+        assert bars and all(dotted) == any(dotted) == (seeds == 1)
+        labels = [t.get_text() for legend in page.legends for t in legend.get_texts()]
+        assert (WITHOUT_SEEDS_LABEL in labels) == (seeds == 1)
 
 
 def test_equal_means_do_not_hide_each_other():

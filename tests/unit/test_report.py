@@ -29,6 +29,7 @@ def agreement(**more):
         "low": 0.125,
         "high": 0.375,
         "interval_over": "instances and seeds",
+        "interval_method": "moderated",
         "note": None,
         "by_construction": None,
     }
@@ -42,10 +43,15 @@ def agreement_table(*rows):
 def test_an_interval_is_over_what_it_says():
     table = agreement_table(agreement())
     assert table["rows"][0][-1] == "0.250 [0.125, 0.375]"
-    assert "interval over instances and seeds." in table["text"]
+    assert (
+        "interval over instances and seeds (Student's t; variance: moderated)."
+        in (table["text"])
+    )
     assert "†" not in table["text"]
-    one_seed = agreement_table(agreement(interval_over="instances"))
-    assert "interval over instances." in one_seed["text"]
+    one_seed = agreement_table(
+        agreement(interval_over="instances", interval_method="one_sample")
+    )
+    assert "over instances (Student's t; variance: one sample)." in one_seed["text"]
     mixed = agreement_table(
         agreement(), agreement(normalizer="sparsemax", interval_over="instances")
     )
@@ -58,11 +64,37 @@ def test_no_interval_is_shown_where_there_is_none_and_notes_are_told():
     table = agreement_table(row)
     assert table["rows"][0][-1] == "0.250 †"
     assert f"† {note}." in table["text"]
-    comparison = row | {"difference": 0.25, "p_corrected": np.nan}
-    table = report.difference_table(
-        pd.DataFrame([comparison]), ORDER, "softmax", "holm"
-    )
+    table = difference_table(row | difference(p=np.nan, seed_signs=None))
     assert table["rows"][0][-1] == "0.250 †" and note in table["text"]
+
+
+def difference(p, **more):
+    return {
+        "difference": 0.25,
+        "p": p,
+        "p_corrected": p,
+        "seed_signs": "++-",
+        "smallest_effect": 0.1,
+        "verdict": "different",
+        "family": "measure kendall_tau_b, subject attention",
+        "family_size": 18,
+    } | more
+
+
+def difference_table(*rows):
+    return report.difference_table(pd.DataFrame(rows), ORDER, "softmax", "holm")
+
+
+def test_a_difference_has_its_test_or_the_signs_of_its_seeds():
+    tested = agreement() | difference(p=0.02)
+    table = difference_table(tested)
+    assert table["rows"][0][-1] == "0.250 [0.125, 0.375], p = 0.020, different"
+    assert "measure kendall_tau_b, subject attention (18 comparisons)" in table["text"]
+    assert "surely smaller than 0.1" in table["text"] and "'holm'" in table["text"]
+    few = agreement() | difference(p=np.nan, seed_signs="+-", verdict=None)
+    table = difference_table(few)
+    assert table["rows"][0][-1] == "0.250 [0.125, 0.375], seeds +−"
+    assert "Too few seeds for a test" in table["text"]
 
 
 def test_what_agrees_by_construction_is_marked_and_told():

@@ -58,7 +58,7 @@ rule report_page:
         n_runs=len(RUNS),
         order=ORDER,
         notice=config["notice"],
-        statistics=statistics_slice("reference", "confidence", "correction", "families"),
+        statistics=statistics_slice("reference", "confidence", "correction"),
     message:
         "Writing the report"
     script:

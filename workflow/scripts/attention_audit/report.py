@@ -62,11 +62,37 @@ def _notes(rows: pd.DataFrame) -> str:
 
 
 def _over(rows: pd.DataFrame) -> str:
-    """What the intervals of ``rows`` are over."""
+    """What the intervals of ``rows`` are over, and by which method they came."""
     found = set(rows["interval_over"].dropna())
-    if len(found) > 1:
-        return "instances and, where there are several, seeds"
-    return found.pop() if found else "nothing: no cell has several instances"
+    if not found:
+        return "nothing: no cell has several instances"
+    methods = sorted(
+        name.replace("_", " ") for name in set(rows["interval_method"].dropna())
+    )
+    over = (
+        "instances and, where there are several, seeds"
+        if len(found) > 1
+        else found.pop()
+    )
+    return f"{over} (Student's t; variance: {', '.join(methods)})"
+
+
+def _families(rows: pd.DataFrame) -> str:
+    """Which comparisons are corrected together, and what the verdicts go by."""
+    tested = rows[rows["p"].notna()]
+    said = [
+        f"{family} ({size} comparisons)"
+        for family, size in dict.fromkeys(
+            zip(tested["family"], tested["family_size"], strict=True)
+        )
+    ]
+    if not said:
+        return "Too few seeds for a test: the sign of each stands instead of p."
+    smallest = ", ".join(f"{one:g}" for one in sorted(set(tested["smallest_effect"])))
+    return (
+        f"Families: {'; '.join(said)}. Equivalent is what is surely smaller than "
+        f"{smallest} (negligible where it differs from 0 as well)."
+    )
 
 
 def _wide(
@@ -141,7 +167,7 @@ def agreement_table(
     return {
         "title": "Agreement of attention with importance",
         "text": "Kendall's tau-b, mean over instances and seeds, with a "
-        f"{confidence:.0%} bootstrap interval over {_over(rows)}.{_notes(rows)}",
+        f"{confidence:.0%} interval over {_over(rows)}.{_notes(rows)}",
         "columns": columns,
         "rows": values,
         "names": len(CELL),
@@ -154,7 +180,11 @@ def difference_table(
     reference: str,
     correction: str,
 ) -> dict:
-    """Each normalizer's agreement less that of the reference normalizer."""
+    """Each normalizer's agreement less that of the reference normalizer.
+
+    A cell has its difference, interval, corrected p and verdict; the signs of its seeds
+    instead of the last two where these are too few for a test.
+    """
     rows = comparison[
         (comparison["measure"] == "kendall_tau_b")
         & (comparison["subject"] == "attention")
@@ -162,16 +192,20 @@ def difference_table(
 
     def text(row: pd.Series) -> str:
         p = row["p_corrected"]
-        test = "" if pd.isna(p) else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+        if pd.isna(p):
+            signs = row["seed_signs"]
+            test = "" if pd.isna(signs) else f", seeds {signs.replace('-', '−')}"
+        else:
+            test = f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}, {row['verdict']}"
         return _marked(row, _with_interval(row, "difference") + test)
 
     written = rows.apply(text, axis=1)
     columns, values = _wide(rows, "reference", order["methods"], order, written)
     return {
         "title": f"Agreement less that of {reference}",
-        "text": "Paired by instance, over seeds. The interval is over "
-        f"{_over(rows)}; p (Wilcoxon signed-rank, corrected by the method "
-        f"'{correction}') speaks of instances, given these seeds.{_notes(rows)}",
+        "text": "Paired by instance and seed. The interval is over "
+        f"{_over(rows)}, and p from the same model, corrected by the method "
+        f"'{correction}'. {_families(rows)}{_notes(rows)}",
         "columns": columns,
         "rows": values,
         "names": len(CELL),

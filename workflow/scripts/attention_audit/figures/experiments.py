@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attention_audit.figures.intervals import error_bars, intervals_key
 from attention_audit.figures.style import (
     Order,
     category_axis,
     category_size,
     dodge,
-    interval_errors,
     models,
     normalizers,
     panel_pages,
@@ -41,10 +41,10 @@ def series_by_normalizer(
     names = normalizers(rows, order)
     for i, (value, label) in enumerate(labels.items()):
         part = rows[rows[column] == value].set_index("normalizer").reindex(names)
-        axes.errorbar(
+        error_bars(
+            axes,
             np.arange(len(names)) + dodge(i, len(labels)),
-            part["mean"],
-            yerr=interval_errors(part),
+            part,
             linestyle="none",
             **looks[value],
             label=label,
@@ -88,6 +88,7 @@ def pages_by_measure(
         y_label=lambda line: measures[line[0]],
         share_y="row",
         size=category_size(normalizers(rows, order), len(labels)),
+        key=lambda axes: intervals_key(axes, rows),
     )
 
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
+from attention_audit.figures.intervals import error_bars, intervals_key
 from attention_audit.tables import atomic_path
 
 mpl.use("agg")
@@ -407,13 +408,14 @@ def _mark(
 
 
 def marks_key(rows: pd.DataFrame) -> Callable[[Axes], None]:
-    """What draws the entries of the legend for the `MARKS` of ``rows``."""
+    """What draws the entries of the legend for the `MARKS` and intervals of ``rows``."""
 
     def key(axes: Axes) -> None:
         for column, (fill, label) in MARKS.items():
             if column in rows and rows[column].notna().any():
                 # in the legend, error bars come behind lines
                 axes.errorbar([], [], fmt="o", color="0.35", **fill, label=label)
+        intervals_key(axes, rows)
 
     return key
 
@@ -433,15 +435,7 @@ def points_by_normalizer(
         part = rows[rows["model"] == model].set_index("normalizer").reindex(names)
         x = np.arange(len(names)) + dodge(i, len(looks), 0.3)
         style = {**style, "markersize": 5 if len(looks) <= 4 else 3.5}
-        axes.errorbar(
-            x,
-            part["mean"],
-            yerr=interval_errors(part),
-            linestyle="none",
-            **style,
-            label=model,
-            capsize=2,
-        )
+        error_bars(axes, x, part, linestyle="none", **style, label=model, capsize=2)
         _mark(axes, x, part, style)
     category_axis(axes, names)
 
@@ -472,12 +466,6 @@ def scores_by_normalizer(
         markerfacecolor="none",
         label=label,
     )
-
-
-def interval_errors(rows: pd.DataFrame) -> np.ndarray:
-    """Distances (2, rows) from the mean to the ends of its interval, as errorbar wants."""
-    # A percentile interval need not contain the mean; a bar cannot be negative.
-    return np.maximum([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0)
 
 
 # --- lines along sparsity ---------------------------------------------------------
@@ -522,16 +510,16 @@ def lines_by_sparsity(
         part = rows[rows[series] == name].sort_values(x)
         style = method_style(name, order)
         style["markersize"] = 5 if len(methods) <= 6 else 3.5
-        bars = axes.errorbar(
+        drawn = error_bars(
+            axes,
             part[x],
-            part["mean"],
-            yerr=interval_errors(part),
+            part,
             **style,
             linestyle="--" if name in order["hidden_methods"] else "-",
             label=name.replace("_", " "),
             capsize=2,
         )
-        drawn = [*bars.get_children(), *_mark(axes, part[x], part, style)]
+        drawn += _mark(axes, part[x], part, style)
         aside = ScaledTranslation(
             step * (i - (len(methods) - 1) / 2) / 72, 0, axes.figure.dpi_scale_trans
         )

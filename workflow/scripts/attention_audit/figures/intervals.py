@@ -1,0 +1,53 @@
+"""Means with their intervals, which look different where they leave the seeds out."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+# How the bar of an interval is drawn that is over instances alone, and what the legend
+# calls it.
+WITHOUT_SEEDS = {"linestyle": ":", "linewidth": 0.7}
+WITHOUT_SEEDS_LABEL = "dotted: over instances alone, given one seed"
+
+
+def without_seeds(rows: pd.DataFrame) -> np.ndarray:
+    """Which rows have an interval that is over instances alone."""
+    if "interval_over" not in rows:
+        return np.zeros(len(rows), dtype=bool)
+    return (rows["interval_over"] == "instances").to_numpy()
+
+
+def error_bars(
+    axes: Axes, x: np.ndarray | pd.Series, rows: pd.DataFrame, **style: Any
+) -> list[Artist]:
+    """Draw the means of ``rows`` at ``x`` with their intervals.
+
+    Those over instances alone are dotted and have no caps: they say nothing of what
+    another seed would give. ``style`` goes to `Axes.errorbar`.
+    """
+    alone = without_seeds(rows)
+    # an interval without width may miss its mean by rounding; a bar cannot be negative
+    errors = np.maximum([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0)
+    bars = axes.errorbar(x, rows["mean"], yerr=np.where(alone, np.nan, errors), **style)
+    drawn = list(bars.get_children())
+    if alone.any():
+        thin = axes.errorbar(
+            np.asarray(x)[alone],
+            rows["mean"][alone],
+            yerr=errors[:, alone],
+            fmt="none",
+            ecolor=style["color"],
+        )
+        for lines in thin[2]:
+            lines.set(**WITHOUT_SEEDS)
+        drawn += thin.get_children()
+    return drawn
+
+
+def intervals_key(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw the entry of the legend for intervals of ``rows`` without seeds."""
+    if without_seeds(rows).any():
+        axes.plot([], [], color="0.35", **WITHOUT_SEEDS, label=WITHOUT_SEEDS_LABEL)
