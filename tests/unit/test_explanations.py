@@ -127,6 +127,9 @@ def test_pairs_of_runs_by_hand(tmp_path):
     assert value(rows, "i0", "jsd", reference="other_seeds") == pytest.approx(np.log(2))
     assert value(rows, "i1", "jsd") == pytest.approx(0)
     assert value(rows, "i0", "tvd", subject="prediction") == pytest.approx(0.3)
+    # of all pairs of seeds it is 0 by arithmetic
+    assert "gain" not in set(rows["measure"])
+    rows = measured({"uniform": path})
     # right where the other is wrong, and the other way round
     assert [value(rows, i, "gain") for i in ("i0", "i1")] == [1, -1]
 

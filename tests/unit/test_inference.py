@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from attention_audit import families, inference, tables, task
+from attention_audit import families, inference, matrices, tables, task
 from attention_audit.errors import AuditError
 from attention_audit.estimates import Settings, compare, summarise
 from attention_audit.inference import Subjects
@@ -654,6 +654,71 @@ def test_another_normalizer_changes_no_other_row(tmp_path, grid):
             for name in ("p_corrected", "p_equivalence_corrected", "family_size"):
                 row.pop(name, None)
         assert kept == few
+
+
+def test_batches_change_no_row(tmp_path, grid, monkeypatch):
+    whole, cut = tmp_path / "whole.parquet", tmp_path / "cut.parquet"
+    inference.comparison_table(*grid, SETTINGS, {}, whole)
+    monkeypatch.setattr(matrices, "BATCH_ROWS", 5)
+    inference.comparison_table(*grid, SETTINGS, {}, cut)
+    assert rows(whole, "comparison") == rows(cut, "comparison")
+
+
+def test_sides_are_paired_by_name_and_not_by_place(tmp_path):
+    random = rng(12)
+    values = {f"i{k:02}": random.normal() for k in range(30)}
+    written = []
+    for seed in range(3):
+        order = list(values)
+        random.shuffle(order)
+        moved = {i: values[i] + 1 + seed / 100 for i in order}
+        # texts and seeds of one side alone
+        sides = {"softmax": values | {"i99": 5.0}, "entmax": {"i98": 9.0} | moved}
+        for normalizer, found in sides.items():
+            identity = run(normalizer, seed)
+            written.append((identity, write_measures(tmp_path, identity, found)))
+    lone = run("entmax", 7)
+    written.append((lone, write_measures(tmp_path, lone, values)))
+    path = tmp_path / "c.parquet"
+    inference.comparison_table(*zip(*written, strict=True), SETTINGS, {}, path)
+    (row,) = rows(path, "comparison")
+    assert row["difference"] == pytest.approx(1.01)
+    assert (row["n_instances"], row["n_seeds"]) == (30, 3)
+    assert row["seed_low"] == pytest.approx(1) and row["high"] < 1.1
+
+
+def test_pairs_of_seeds_are_known_by_their_reference(tmp_path):
+    random = rng(13)
+    seeds = range(4)
+    written = []
+    for normalizer in ("softmax", "entmax"):
+        distances = random.random((9, 4, 4))
+        distances = np.triu(distances, 1) + np.swapaxes(np.triu(distances, 1), 1, 2)
+        for seed in seeds:
+            identity = run(normalizer, seed)
+            path = tmp_path / f"{normalizer}{seed}.parquet"
+            columns = identity | {
+                "instance_id": [f"i{k}" for k in range(9)],
+                "measure": "jsd",
+                "subject": "attention",
+                "reference": "other_seeds",
+                "value": mean_over_pairs(distances)[:, seed],
+            }
+            tables.write_table(path, "measures", columns, {})
+            written.append((identity, path))
+    runs, paths = zip(*written, strict=True)
+    inference.summary_table(runs, paths, SETTINGS, {}, tmp_path / "s.parquet")
+    inference.comparison_table(runs, paths, SETTINGS, {}, tmp_path / "c.parquet")
+    found = [
+        r
+        for name in ("summary", "comparison")
+        for r in rows(tmp_path / f"{name[0]}.parquet", name)
+    ]
+    assert {r["interval_method"] for r in found} == {"jackknife"}
+    assert {r["interval_over"] for r in found} == {"instances and pairs of seeds"}
+    assert {r["n_seeds"] for r in found} == {4}
+    assert {r.get("sd_seeds") for r in found} == {None}
+    assert all("6 pairs" in r["note"] for r in found)
 
 
 def test_a_single_seed_has_no_spread_over_seeds(tmp_path):
