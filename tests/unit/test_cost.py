@@ -3,8 +3,18 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from attention_audit.cost import Benchmarks, Job, advice, by_stage, cost_of, duration
+from attention_audit.cost import (
+    Benchmarks,
+    Job,
+    Stage,
+    advice,
+    as_table,
+    by_stage,
+    cost_of,
+    duration,
+)
 
 HEADER = "s\tmax_rss\trule_name\twildcards\n"
 
@@ -74,14 +84,10 @@ def test_stages_add_up(tmp_path):
     benchmark(tmp_path, "a", 10, 300, dataset="a")
     jobs = [job(dataset="a"), job(dataset="a"), job("compare", "compare")]
     stages = by_stage(jobs, Benchmarks(tmp_path))
-    assert list(stages.index) == ["train", "compare"]
-    assert stages.loc["train", ["jobs", "measured", "seconds", "mb"]].tolist() == [
-        2,
-        1,
-        20,
-        300,
-    ]
-    assert stages.loc["compare", "measured"] == 0
+    assert list(stages) == ["train", "compare", "all"]
+    assert stages["train"] == Stage(jobs=2, measured=2, seconds=20, mb=300, disk_mb=10)
+    assert stages["compare"].measured == 0
+    assert stages["all"] == Stage(3, 2, 120, 2000, 15)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +98,20 @@ def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
 
 
-def test_slurm_is_for_what_one_node_cannot_do_soon(tmp_path):
+def test_slurm_is_for_what_one_node_cannot_do_soon():
     small = [job(group=g) for g in range(4)]
-    stages = by_stage(small, Benchmarks(tmp_path))
-    words = advice(small, stages, 2, slurm=True)
+    words = advice(small, 400, 2, slurm=True)
     assert words.startswith("4 SLURM jobs of 2 min each. One node is the better choice")
-    large = small * 200
-    stages = by_stage(large, Benchmarks(tmp_path))
-    assert "better choice" not in advice(large, stages, 2, slurm=True)
-    assert advice(large, stages, 2, slurm=False) == "About 11.1 h on 2 cores."
+    assert "better choice" not in advice(small, 400_000, 2, slurm=True)
+    # What takes no longer than to start it
+    many = [job(group=g) for g in range(4000)]
+    assert "better choice" in advice(many, 100_000, 2, slurm=True)
+    assert advice(small, 80_000, 2, slurm=False) == "About 11.1 h on 2 cores."
+
+
+def test_a_terminal_shows_every_stage(capsys):
+    stages = {"train": Stage(2, 1, 20, 300, 1500), "all": Stage(2, 1, 20, 300, 1500)}
+    Console(width=90).print(as_table(stages))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    row = ["│", "train", "│", "2", "│", "20", "s", "│", "300", "MB", "│", "1.5", "GB"]
+    assert [*row, "│", "50%", "│"] in lines

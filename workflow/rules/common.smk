@@ -30,7 +30,7 @@ from attention_audit.methods import (
     method_function,
 )
 from attention_audit.provenance import code_digest, file_digest, library_versions
-from attention_audit.rehearsal import is_due, rehearse
+from attention_audit.records import made_otherwise
 from attention_audit.sizes import TYPICAL, UNKNOWN, size_of
 from attention_audit.targets import check_target
 from attention_audit.unique_keys import check_arguments, check_files
