@@ -9,11 +9,13 @@ from attention_audit.cost import (
     Benchmarks,
     Job,
     Stage,
-    advice,
     as_table,
     by_stage,
     cost_of,
     duration,
+    on_cores,
+    on_slurm,
+    slurm_jobs,
 )
 
 HEADER = "s\tmax_rss\trule_name\twildcards\n"
@@ -98,15 +100,22 @@ def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
 
 
+def test_groups_are_sent_to_slurm_together():
+    runs = [job(group=("audit", str(i))) for i in range(5) for _ in range(3)]
+    alone = [job(group=("train", str(i))) for i in range(2)]
+    driver = [job(group=None)]
+    assert slurm_jobs(runs + alone + driver, {"audit": 4}) == 2 + 2
+
+
 def test_slurm_is_for_what_one_node_cannot_do_soon():
-    small = [job(group=g) for g in range(4)]
-    words = advice(small, 400, 2, slurm=True)
+    few = [job(group=("train", i)) for i in range(4)]
+    words = on_slurm(few, 400, {})
     assert words.startswith("4 SLURM jobs of 2 min each. One node is the better choice")
-    assert "better choice" not in advice(small, 400_000, 2, slurm=True)
-    # What takes no longer than to start it
-    many = [job(group=g) for g in range(4000)]
-    assert "better choice" in advice(many, 100_000, 2, slurm=True)
-    assert advice(small, 80_000, 2, slurm=False) == "About 11.1 h on 2 cores."
+    assert "better choice" not in on_slurm(few, 400_000, {})
+    # What takes no longer than to start it.
+    many = [job(group=("train", i)) for i in range(4000)]
+    assert "better choice" in on_slurm(many, 100_000, {})
+    assert on_cores(80_000, 2) == "About 11.1 h on 2 cores."
 
 
 def test_a_terminal_shows_every_stage(capsys):

@@ -7,9 +7,10 @@ those of the most similar jobs of its rule; else by the formula that stands with
 import ast
 import csv
 import logging
+import math
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from attention_audit.schemas import RUN_COLUMNS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +37,7 @@ class Job:
     """A planned job, with what its rule's formulas expect of it.
 
     ``seconds``: processor time; ``mb``: memory that it asks for; ``disk_mb``: size of its
-    outputs; ``group``: the SLURM job that it would be part of, None for one of the driver's.
+    outputs; ``group``: what it goes to SLURM with, a name first, None for one of the driver's.
     """
 
     rule: str
@@ -44,7 +47,7 @@ class Job:
     seconds: float
     mb: float
     disk_mb: float
-    group: Any = None
+    group: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,16 @@ def planned_jobs(workflow: Any, expected: Mapping[str, Expected]) -> list[Job]:
             )
         )
     return jobs
+
+
+def _group(job: Any) -> tuple:
+    """What of a plan goes to SLURM together: a group's jobs on one run, or one job.
+
+    A dry run forms no groups of its own.
+    """
+    if job.rule.group is None:
+        return job.rule.name, *job.wildcards_dict.values()
+    return job.rule.group, *(job.wildcards_dict.get(axis) for axis in RUN_COLUMNS)
 
 
 class Benchmarks:
@@ -218,16 +231,23 @@ def as_table(stages: Mapping[str, Stage]) -> "Table":
     return table
 
 
-def advice(jobs: Sequence[Job], seconds: float, cores: int, slurm: bool) -> str:
-    """How long that is, here or on SLURM, and where one node would do better."""
-    if not slurm:
-        return f"About {duration(seconds / cores)} on {cores} cores."
-    groups = {job.group for job in jobs} - {None}
-    words = (
-        f"{len(groups)} SLURM jobs of {duration(seconds / max(1, len(groups)))} each."
-    )
+def slurm_jobs(jobs: Iterable[Job], components: Mapping[str, int]) -> int:
+    """How many SLURM jobs a plan is, with so many ``components`` of a group in one."""
+    groups = Counter(group[0] for group in {job.group for job in jobs} - {None})
+    return sum(math.ceil(n / components.get(name, 1)) for name, n in groups.items())
+
+
+def on_cores(seconds: float, cores: int) -> str:
+    """How long a plan takes on one machine."""
+    return f"About {duration(seconds / cores)} on {cores} cores."
+
+
+def on_slurm(jobs: Sequence[Job], seconds: float, components: Mapping[str, int]) -> str:
+    """In how many SLURM jobs, and where one node would do better."""
+    number = slurm_jobs(jobs, components)
+    words = f"{number} SLURM jobs of {duration(seconds / max(1, number))} each."
     on_node = seconds / NODE_CORES
-    if on_node < NODE_HOURS * 3600 or seconds < SLURM_START * len(groups):
+    if on_node < NODE_HOURS * 3600 or seconds < SLURM_START * number:
         words += (
             f" One node is the better choice: {NODE_CORES} cores take about "
             f"{duration(on_node)}, and the start of each SLURM job some "
@@ -268,7 +288,12 @@ class Announcer(logging.Handler):
 
         stages = by_stage(self._jobs, Benchmarks(self._logs))
         seconds = stages["all"].seconds
-        words = advice(self._jobs, seconds, self._cores(), self._on_slurm())
+        components = self._workflow.group_settings.group_components
+        words = (
+            on_slurm(self._jobs, seconds, components)
+            if any("slurm" in word for word in self._arguments)
+            else on_cores(seconds, self._cores())
+        )
         console = Console(stderr=True, highlight=False)
         console.print(as_table(stages))
         console.print(words, soft_wrap=True)
@@ -278,6 +303,3 @@ class Announcer(logging.Handler):
         told = any(re.match("-c|-j|--cores|--jobs", word) for word in self._arguments)
         cores = self._workflow.resource_settings.cores if told else None
         return cores or os.cpu_count() or 1
-
-    def _on_slurm(self) -> bool:
-        return any("slurm" in word for word in self._arguments)
