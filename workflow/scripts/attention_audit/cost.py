@@ -95,7 +95,8 @@ def planned_jobs(workflow: Any, expected: Mapping[str, Expected]) -> list[Job]:
                 seconds=seconds(typical),
                 mb=job.resources.get("mem_mb", 0),
                 disk_mb=disk_mb(typical),
-                group=None if job.is_local else workflow.dag.get_job_group(job) or job,
+                # Jobs of the driver ask for nothing.
+                group=_group(job) if job.rule.name in expected else None,
             )
         )
     return jobs
