@@ -210,13 +210,7 @@ def as_table(stages: Mapping[str, Stage]) -> "Table":
 
     table = Table(title="What this plan costs", title_justify="left")
     table.add_column("stage")
-    for name in (
-        "jobs",
-        "processor time",
-        "memory of a job",
-        "disk",
-        "from benchmarks",
-    ):
+    for name in ("jobs", "processor time", "memory", "disk", "measured"):
         table.add_column(name, justify="right")
     for name, stage in stages.items():
         if name == "all":
