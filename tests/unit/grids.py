@@ -95,7 +95,11 @@ def tables_of(
     methods = order["methods"]
     summary = rows(
         [(m, "attention", None) for m in ("support_share", "sparsity", "dispersion")]
-        + [("kendall_tau_b", "attention", method) for method in methods]
+        + [
+            (measure, "attention", method)
+            for measure in ("kendall_tau_b", "tie_cap")
+            for method in methods
+        ]
         + [("dispersion", method, None) for method in methods]
         + [
             (measure, "hidden_states", "inputs")

@@ -3,8 +3,20 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from attention_audit.cost import Benchmarks, Job, advice, by_stage, cost_of, duration
+from attention_audit.cost import (
+    Benchmarks,
+    Job,
+    Stage,
+    as_table,
+    by_stage,
+    cost_of,
+    duration,
+    on_cores,
+    on_slurm,
+    slurm_jobs,
+)
 
 HEADER = "s\tmax_rss\trule_name\twildcards\n"
 
@@ -74,14 +86,10 @@ def test_stages_add_up(tmp_path):
     benchmark(tmp_path, "a", 10, 300, dataset="a")
     jobs = [job(dataset="a"), job(dataset="a"), job("compare", "compare")]
     stages = by_stage(jobs, Benchmarks(tmp_path))
-    assert list(stages.index) == ["train", "compare"]
-    assert stages.loc["train", ["jobs", "measured", "seconds", "mb"]].tolist() == [
-        2,
-        1,
-        20,
-        300,
-    ]
-    assert stages.loc["compare", "measured"] == 0
+    assert list(stages) == ["train", "compare", "all"]
+    assert stages["train"] == Stage(jobs=2, measured=2, seconds=20, mb=300, disk_mb=10)
+    assert stages["compare"].measured == 0
+    assert stages["all"] == Stage(3, 2, 120, 2000, 15)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +100,27 @@ def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
 
 
-def test_slurm_is_for_what_one_node_cannot_do_soon(tmp_path):
-    small = [job(group=g) for g in range(4)]
-    stages = by_stage(small, Benchmarks(tmp_path))
-    words = advice(small, stages, 2, slurm=True)
+def test_groups_are_sent_to_slurm_together():
+    runs = [job(group=("audit", str(i))) for i in range(5) for _ in range(3)]
+    alone = [job(group=("train", str(i))) for i in range(2)]
+    driver = [job(group=None)]
+    assert slurm_jobs(runs + alone + driver, {"audit": 4}) == 2 + 2
+
+
+def test_slurm_is_for_what_one_node_cannot_do_soon():
+    few = [job(group=("train", i)) for i in range(4)]
+    words = on_slurm(few, 400, {})
     assert words.startswith("4 SLURM jobs of 2 min each. One node is the better choice")
-    large = small * 200
-    stages = by_stage(large, Benchmarks(tmp_path))
-    assert "better choice" not in advice(large, stages, 2, slurm=True)
-    assert advice(large, stages, 2, slurm=False) == "About 11.1 h on 2 cores."
+    assert "better choice" not in on_slurm(few, 400_000, {})
+    # What takes no longer than to start it.
+    many = [job(group=("train", i)) for i in range(4000)]
+    assert "better choice" in on_slurm(many, 100_000, {})
+    assert on_cores(80_000, 2) == "About 11.1 h on 2 cores."
+
+
+def test_a_terminal_shows_every_stage(capsys):
+    stages = {"train": Stage(2, 1, 20, 300, 1500), "all": Stage(2, 1, 20, 300, 1500)}
+    Console(width=90).print(as_table(stages))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    row = ["│", "train", "│", "2", "│", "20", "s", "│", "300", "MB", "│", "1.5", "GB"]
+    assert [*row, "│", "50%", "│"] in lines

@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
@@ -20,124 +19,6 @@ RUN = {
     "normalizer": "softmax",
     "seed": 0,
 }
-
-
-def kendall_oracle(x, y, mask):
-    """One call of scipy an instance."""
-    results = [
-        scipy.stats.kendalltau(a[m], b[m], method="asymptotic")
-        for a, b, m in zip(x, y, mask, strict=True)
-    ]
-    return (
-        np.array([r.statistic for r in results]),
-        np.array([r.pvalue for r in results]),
-    )
-
-
-def random_batch(rng, batch, shortest, longest, levels, zeros):
-    """Ragged instances; values of ``levels`` kinds, a share of them zero."""
-    mask = np.zeros((batch, longest), dtype=bool)
-    for row, length in zip(
-        mask, rng.integers(shortest, longest + 1, batch), strict=True
-    ):
-        # anywhere in the row, not only at its start
-        row[rng.choice(longest, length, replace=False)] = True
-    x, y = rng.integers(0, levels, (2, batch, longest)).astype(np.float32) / 7 - 1
-    x[rng.random(x.shape) < zeros] = 0
-    return x, y, mask
-
-
-@pytest.mark.parametrize(
-    ("shortest", "longest"), [(3, 8), (3, 60), (150, 200), (254, 259), (400, 520)]
-)
-@pytest.mark.parametrize(("levels", "zeros"), [(10**6, 0.0), (10**6, 0.8), (4, 0.5)])
-def test_kendall_equals_scipy(shortest, longest, levels, zeros):
-    rng = np.random.default_rng([shortest, longest, levels])
-    batch = 60 if longest > 250 else 150
-    x, y, mask = random_batch(rng, batch, shortest, longest, levels, zeros)
-    tau, p = measures.kendall_tau_b(x, y, mask)
-    expected_tau, expected_p = kendall_oracle(x, y, mask)
-    np.testing.assert_allclose(tau, expected_tau, rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(p, expected_p, rtol=1e-9, atol=1e-300)
-
-
-def test_kendall_over_several_chunks_equals_scipy(monkeypatch):
-    monkeypatch.setattr(measures, "_CHUNK_ELEMENTS", 100)
-    x, y, mask = random_batch(np.random.default_rng(5), 80, 3, 30, 5, 0.5)
-    for ours, scipys in zip(
-        measures.kendall_tau_b(x, y, mask), kendall_oracle(x, y, mask), strict=True
-    ):
-        np.testing.assert_allclose(ours, scipys, rtol=1e-9, atol=1e-15)
-
-
-def test_kendall_of_a_long_input_equals_scipy():
-    # places no longer fit sixteen bits
-    x, y = np.random.default_rng(6).integers(0, 50_000, (2, 1, 70_000))
-    mask = np.ones(x.shape, dtype=bool)
-    tau, p = measures.kendall_tau_b(x, y, mask)
-    expected_tau, expected_p = kendall_oracle(x, y, mask)
-    np.testing.assert_allclose(tau, expected_tau, rtol=1e-12)
-    np.testing.assert_allclose(p, expected_p, rtol=1e-9)
-
-
-numbers = st.sampled_from([-np.inf, -2.0, -1e-45, -0.0, 0.0, 1e-45, 1.0, 3.5, np.inf])
-
-
-@given(st.lists(st.tuples(numbers, numbers), min_size=3, max_size=12))
-def test_kendall_orders_signs_zeros_subnormals_and_infinities(pairs):
-    x, y = np.array(pairs, dtype=np.float32).T[:, None, :]
-    mask = np.ones(x.shape, dtype=bool)
-    for ours, scipys in zip(
-        measures.kendall_tau_b(x, y, mask), kendall_oracle(x, y, mask), strict=True
-    ):
-        np.testing.assert_allclose(ours, scipys, rtol=1e-9, atol=1e-15)
-
-
-def test_kendall_ties_are_those_of_float32():
-    x = np.array([[1.0, 1.0 + 1e-12, 2.0]])
-    y = np.array([[1.0, 2.0, 3.0]])
-    mask = np.ones((1, 3), dtype=bool)
-    tau, _ = measures.kendall_tau_b(x, y, mask)
-    assert tau[0] == pytest.approx(2 / np.sqrt(2 * 3))
-
-
-def test_kendall_by_hand():
-    # pairs: 5 concordant, 1 discordant of 6, no ties
-    x = np.array([[1, 2, 3, 4], [5, 9, 0, 0]], dtype=np.float32)
-    y = np.array([[1, 3, 2, 4], [7, 6, 0, 0]], dtype=np.float32)
-    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=bool)
-    tau, p = measures.kendall_tau_b(x, y, mask)
-    assert tau[0] == pytest.approx(4 / 6)
-    # a single discordant pair: z = -1, where scipy divides by zero
-    assert tau[1] == -1
-    assert p[1] == pytest.approx(2 * scipy.stats.norm.sf(1))
-
-
-def test_kendall_is_undefined_without_variation_and_ignores_what_is_masked():
-    mask = np.array([[1, 1, 1, 0]] * 5, dtype=bool)
-    mask[0, 1:] = False
-    x = np.tile(np.float32([1, 2, 3, np.nan]), (5, 1))
-    y = np.tile(np.float32([3, 1, 2, np.nan]), (5, 1))
-    x[1, :3] = 0.25
-    y[2, :3] = 0.0
-    x[3, 1] = np.nan
-    tau, p = measures.kendall_tau_b(x, y, mask)
-    assert np.isnan(tau[:4]).all() and np.isnan(p[:4]).all()
-    assert tau[4] == pytest.approx(-1 / 3)
-
-
-def test_kendall_of_no_positions_and_of_no_instances():
-    for shape in [(3, 0), (0, 4), (2, 5)]:
-        tau, p = measures.kendall_tau_b(
-            np.ones(shape), np.ones(shape), np.zeros(shape, dtype=bool)
-        )
-        assert tau.shape == p.shape == shape[:1]
-        assert np.isnan(tau).all() and np.isnan(p).all()
-
-
-def test_shapes_must_agree():
-    with pytest.raises(ValueError, match=r"\(2, 3\)"):
-        measures.kendall_tau_b(np.ones((2, 3)), np.ones((2, 4)), np.ones((2, 4), bool))
 
 
 def test_entropy_support_and_dispersion_by_hand():

@@ -15,7 +15,7 @@ from attention_audit.attribution.weights import write_attention
 from attention_audit.audit import Batch
 from attention_audit.estimates import Settings
 from attention_audit.inference import summary_table
-from attention_audit.measures import kendall_tau_b, measure_run
+from attention_audit.measures import measure_run
 from attention_audit.normalizers import Fixed
 from attention_audit.outputs import (
     RESOLUTION,
@@ -24,6 +24,7 @@ from attention_audit.outputs import (
     class_probabilities,
     logit_size,
 )
+from attention_audit.ranks import kendall_tau_b
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, keyword_task, run
 

@@ -365,7 +365,7 @@ CHANGES = {
     ),
     # measures and attributions
     "a measure": (
-        function("measures.py", "kendall_tau_b"),
+        function("ranks.py", "rank_agreement"),
         {"measure": ALL} | OF_MEASURES,
     ),
     "a helper of some attributions": (
@@ -554,7 +554,7 @@ def test_a_mistake_in_the_config_removes_no_data(own_data, tmp_path, key, wrong,
 def test_without_the_default_profile_a_comment_counts_and_nothing_is_missed(done):
     bare = ("--workflow-profile", "none")
     assert planned(done, *bare) == {}
-    replace_in(done / PACKAGE / "measures.py", "_BLOCK = 64", "_BLOCK = 32")
+    replace_in(done / PACKAGE / "ranks.py", "_BLOCK = 64", "_BLOCK = 32")
     assert planned(done, *bare) == {"measure": ALL} | OF_MEASURES
     replace_in(
         done / "workflow/scripts/train_model.py", "import json\n", "import json  # so\n"

@@ -21,7 +21,7 @@ from tests.workflow import project
 
 RUN = "reviews/bilstm/additive/entmax15/seed1"
 MODEL = f"results/models/{RUN}"
-METHODS = ["hidden_leave_one_out", "input_gradient"]
+METHODS = ["input_gradient", "hidden_leave_one_out"]
 
 
 def audited(folder: Path, table: str, run: str = RUN) -> dict[str, dict]:

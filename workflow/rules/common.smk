@@ -20,7 +20,6 @@ from attention_audit.config import check_named, grid, validate
 from attention_audit.cost import Announcer
 from attention_audit.errors import AuditError
 from attention_audit.experiments import logs_of, results_of
-from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import figure_order, figures_of
 from attention_audit.methods import (
     EFFECTS,
@@ -30,9 +29,9 @@ from attention_audit.methods import (
     method_function,
 )
 from attention_audit.provenance import code_digest, file_digest, library_versions
-from attention_audit.rehearsal import is_due, rehearse
+from attention_audit.records import made_otherwise
 from attention_audit.sizes import TYPICAL, UNKNOWN, size_of
-from attention_audit.targets import check_target
+from attention_audit.targets import MEASURED, check_target
 from attention_audit.unique_keys import check_arguments, check_files
 
 # Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,

@@ -2,7 +2,7 @@
 
 EXPLAIN = f"{RESULTS}/explanations/{RUN}"
 # Those that measure the instances of one run of the grid.
-MEASURED = [name for name in EXPERIMENTS_ON if name in EXPERIMENTS]
+MEASURED_HERE = [name for name in EXPERIMENTS_ON if name in MEASURED]
 
 
 def experiment_settings(name, *but):
@@ -420,7 +420,7 @@ def tables_of(experiment):
 
 rule measure_explanations:
     input:
-        **{name: tables_of(name) for name in MEASURED},
+        **{name: tables_of(name) for name in MEASURED_HERE},
     output:
         measures=f"{EXPLAIN}/measures.parquet",
     log:

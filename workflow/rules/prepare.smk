@@ -124,13 +124,17 @@ def check_prepared(name):
 
     Snakemake would remove what was prepared of it, and then find the fault.
     """
-    dataset, card = config["datasets"][name], f"{RESULTS}/data/{name}/card.json"
+    dataset, card = config["datasets"][name], Path(RESULTS, "data", name, "card.json")
     own = SimpleNamespace(dataset=name)
-    if not is_due(card, {"dataset": dataset, "own_files": own_files_of(own)}):
+    of_the_user = {"dataset": dataset, "own_files": own_files_of(own)}
+    if not made_otherwise(card, of_the_user):
         return
     source = dataset["source"]
     documents = dict(source["files"]) if source["kind"] == "local" else {}
     documents |= zip(files_of(own), documents_of(own), strict=True)
+    # Few plans need it, and every reader of the rules would wait for it.
+    from attention_audit.rehearsal import rehearse
+
     try:
         rehearse(name, dataset, documents)
     except AuditError as error:

@@ -5,23 +5,26 @@ those of the most similar jobs of its rule; else by the formula that stands with
 """
 
 import ast
+import csv
 import logging
 import math
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from attention_audit.schemas import RUN_COLUMNS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # What a SLURM job takes to begin: Snakemake starts twice on its node, and the queue.
 SLURM_START = 30.0  # seconds
@@ -34,7 +37,7 @@ class Job:
     """A planned job, with what its rule's formulas expect of it.
 
     ``seconds``: processor time; ``mb``: memory that it asks for; ``disk_mb``: size of its
-    outputs; ``group``: the SLURM job that it would be part of, None for one of the driver's.
+    outputs; ``group``: what it goes to SLURM with, a name first, None for one of the driver's.
     """
 
     rule: str
@@ -44,7 +47,7 @@ class Job:
     seconds: float
     mb: float
     disk_mb: float
-    group: Any = None
+    group: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,21 @@ def planned_jobs(workflow: Any, expected: Mapping[str, Expected]) -> list[Job]:
                 seconds=seconds(typical),
                 mb=job.resources.get("mem_mb", 0),
                 disk_mb=disk_mb(typical),
-                group=None if job.is_local else workflow.dag.get_job_group(job) or job,
+                # Jobs of the driver ask for nothing.
+                group=_group(job) if job.rule.name in expected else None,
             )
         )
     return jobs
+
+
+def _group(job: Any) -> tuple:
+    """What of a plan goes to SLURM together: a group's jobs on one run, or one job.
+
+    A dry run forms no groups of its own.
+    """
+    if job.rule.group is None:
+        return job.rule.name, *job.wildcards_dict.values()
+    return job.rule.group, *(job.wildcards_dict.get(axis) for axis in RUN_COLUMNS)
 
 
 class Benchmarks:
@@ -115,23 +129,24 @@ class Benchmarks:
             return None
         _, seconds, used = zip(*best, strict=True)
         # Memory is sampled, and of the shortest jobs never.
-        mb = max((mb for mb in used if not math.isnan(mb)), default=job.mb)
+        mb = max((mb for mb in used if mb is not None), default=job.mb)
         return Cost(fmean(seconds), mb, _size(job.outputs) or job.disk_mb, True)
 
     @cached_property
-    def _by_rule(self) -> dict[str, list[tuple[dict[str, str], float, float]]]:
+    def _by_rule(self) -> dict[str, list[tuple[dict[str, str], float, float | None]]]:
         rules = defaultdict(list)
         for path in sorted(self._logs.rglob("*.tsv")):
             if "experiments" in path.relative_to(self._logs).parts:
                 continue
-            row = pd.read_csv(path, sep="\t").iloc[0]
+            with path.open(encoding="utf-8", newline="") as file:
+                row = next(csv.DictReader(file, delimiter="\t"), {})
             # Benchmarks of another profile say less.
-            if not {"s", "max_rss", "rule_name", "wildcards"} <= set(row.index):
+            if not {"s", "max_rss", "rule_name", "wildcards"} <= row.keys():
                 continue
-            wildcards = row["wildcards"] if isinstance(row["wildcards"], str) else "{}"
+            wildcards = ast.literal_eval(row["wildcards"] or "{}")
+            mb = None if row["max_rss"] in ("-", "NA", "") else float(row["max_rss"])
             # Not the processor time that Snakemake samples: too seldom for short jobs.
-            figures = float(row["s"]), pd.to_numeric(row["max_rss"], errors="coerce")
-            rules[row["rule_name"]].append((ast.literal_eval(wildcards), *figures))
+            rules[row["rule_name"]].append((wildcards, float(row["s"]), mb))
         return rules
 
 
@@ -146,22 +161,33 @@ def cost_of(job: Job, benchmarks: Benchmarks) -> Cost:
     return benchmarks.of(job) or formula
 
 
-def by_stage(jobs: Iterable[Job], benchmarks: Benchmarks) -> pd.DataFrame:
-    """A row a stage: jobs, measured (share), seconds, mb of the largest job, disk_mb."""
-    rows = pd.DataFrame(
-        [
-            {"stage": job.stage, "jobs": 1, **vars(cost_of(job, benchmarks))}
-            for job in jobs
-        ],
-        columns=["stage", "jobs", "seconds", "mb", "disk_mb", "measured"],
-    )
-    return rows.groupby("stage", sort=False).agg(
-        jobs=("jobs", "sum"),
-        measured=("measured", "mean"),
-        seconds=("seconds", "sum"),
-        mb=("mb", "max"),
-        disk_mb=("disk_mb", "sum"),
-    )
+@dataclass
+class Stage:
+    """Sums over the jobs of a stage; ``mb`` is that of the largest, ``measured`` a count."""
+
+    jobs: int = 0
+    measured: int = 0
+    seconds: float = 0.0
+    mb: float = 0.0
+    disk_mb: float = 0.0
+
+    def add(self, cost: Cost) -> None:
+        self.jobs += 1
+        self.measured += cost.measured
+        self.seconds += cost.seconds
+        self.mb = max(self.mb, cost.mb)
+        self.disk_mb += cost.disk_mb
+
+
+def by_stage(jobs: Iterable[Job], benchmarks: Benchmarks) -> dict[str, Stage]:
+    """What each stage takes, and under "all" what all of them take."""
+    stages: dict[str, Stage] = defaultdict(Stage)
+    whole = Stage()
+    for job in jobs:
+        cost = cost_of(job, benchmarks)
+        stages[job.stage].add(cost)
+        whole.add(cost)
+    return {**stages, "all": whole}
 
 
 def duration(seconds: float) -> str:
@@ -177,40 +203,46 @@ def size(mb: float) -> str:
     return f"{mb:.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
 
 
-def as_table(stages: pd.DataFrame) -> Table:
+def as_table(stages: Mapping[str, Stage]) -> "Table":
     """The stages and their sum, for a terminal."""
+    # Snakemake reads the rules for every job; few of them print.
+    from rich.table import Table
+
     table = Table(title="What this plan costs", title_justify="left")
     table.add_column("stage")
-    for name in ("jobs", "processor time", "memory of a job", "disk", "known from"):
+    for name in ("jobs", "processor time", "memory", "disk", "measured"):
         table.add_column(name, justify="right")
-    sums = {"jobs": "sum", "seconds": "sum", "mb": "max", "disk_mb": "sum"}
-    whole = stages.agg(sums)
-    weights = stages["measured"] * stages["jobs"]
-    whole["measured"] = weights.sum() / whole["jobs"]
-    for name, row in [*stages.iterrows(), ("all", whole)]:
+    for name, stage in stages.items():
+        if name == "all":
+            table.add_section()
         table.add_row(
-            str(name),
-            f"{row['jobs']:.0f}",
-            duration(row["seconds"]),
-            size(row["mb"]),
-            size(row["disk_mb"]),
-            f"{row['measured']:.0%} benchmarks",
-            end_section=name == stages.index[-1],
+            name,
+            str(stage.jobs),
+            duration(stage.seconds),
+            size(stage.mb),
+            size(stage.disk_mb),
+            f"{stage.measured / max(1, stage.jobs):.0%}",
         )
     return table
 
 
-def advice(jobs: Sequence[Job], stages: pd.DataFrame, cores: int, slurm: bool) -> str:
-    """How long that is, here or on SLURM, and where one node would do better."""
-    seconds = stages["seconds"].sum()
-    if not slurm:
-        return f"About {duration(seconds / max(1, cores))} on {cores} cores."
-    groups = {job.group for job in jobs} - {None}
-    words = (
-        f"{len(groups)} SLURM jobs of {duration(seconds / max(1, len(groups)))} each."
-    )
+def slurm_jobs(jobs: Iterable[Job], components: Mapping[str, int]) -> int:
+    """How many SLURM jobs a plan is, with so many ``components`` of a group in one."""
+    groups = Counter(group[0] for group in {job.group for job in jobs} - {None})
+    return sum(math.ceil(n / components.get(name, 1)) for name, n in groups.items())
+
+
+def on_cores(seconds: float, cores: int) -> str:
+    """How long a plan takes on one machine."""
+    return f"About {duration(seconds / cores)} on {cores} cores."
+
+
+def on_slurm(jobs: Sequence[Job], seconds: float, components: Mapping[str, int]) -> str:
+    """In how many SLURM jobs, and where one node would do better."""
+    number = slurm_jobs(jobs, components)
+    words = f"{number} SLURM jobs of {duration(seconds / max(1, number))} each."
     on_node = seconds / NODE_CORES
-    if on_node < NODE_HOURS * 3600 or seconds < SLURM_START * len(groups):
+    if on_node < NODE_HOURS * 3600 or seconds < SLURM_START * number:
         words += (
             f" One node is the better choice: {NODE_CORES} cores take about "
             f"{duration(on_node)}, and the start of each SLURM job some "
@@ -247,8 +279,16 @@ class Announcer(logging.Handler):
             quiet = self._workflow.output_settings.quiet
             if quiet != {Quietness.RULES, Quietness.PROGRESS}:
                 return
+        from rich.console import Console
+
         stages = by_stage(self._jobs, Benchmarks(self._logs))
-        words = advice(self._jobs, stages, self._cores(), self._on_slurm())
+        seconds = stages["all"].seconds
+        components = self._workflow.group_settings.group_components
+        words = (
+            on_slurm(self._jobs, seconds, components)
+            if any("slurm" in word for word in self._arguments)
+            else on_cores(seconds, self._cores())
+        )
         console = Console(stderr=True, highlight=False)
         console.print(as_table(stages))
         console.print(words, soft_wrap=True)
@@ -258,6 +298,3 @@ class Announcer(logging.Handler):
         told = any(re.match("-c|-j|--cores|--jobs", word) for word in self._arguments)
         cores = self._workflow.resource_settings.cores if told else None
         return cores or os.cpu_count() or 1
-
-    def _on_slurm(self) -> bool:
-        return any("slurm" in word for word in self._arguments)

@@ -86,7 +86,16 @@ def _noted(row: dict, *cells: Mapping[str, str]) -> dict:
 
 
 # Measures of how far two rankings agree.
-_AGREEMENT = ("kendall_tau_b", "kendall_p", "kendall_significant")
+_AGREEMENT = (
+    "kendall_tau_b",
+    "kendall_p",
+    "kendall_significant",
+    "gamma",
+    "weighted_tau",
+    "top_tau_b",
+    "support_precision",
+    "support_average_precision",
+)
 # Those of what of a hidden state comes from where.
 _OF_INFLUENCE = (
     "coindexed_rank",

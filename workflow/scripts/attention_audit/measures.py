@@ -13,7 +13,6 @@ share out, and they are undefined. `mass` and `null` tell such instances apart.
 Support, sparsity and ranks do not depend on the total.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
@@ -29,20 +28,19 @@ from attention_audit import tables
 from attention_audit.distributions import (
     Floats,
     Mask,
-    check_shapes,
     dispersion,
     entropy,
     support_size,
 )
 from attention_audit.errors import AuditError
+from attention_audit.ranks import (
+    average_precision,
+    precision_at_support,
+    rank_agreement,
+    top_tau_b,
+    weighted_tau,
+)
 from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
-
-# Elements of a padded batch that Kendall's tau works on at once: temporaries then
-# stay within a megabyte, which is also where they are fastest.
-_CHUNK_ELEMENTS = 2**15
-
-# Up to this length, comparing all pairs beats sorting; see benchmarks/kendall.py.
-_BLOCK = 64
 
 
 class Measure(TypedDict):
@@ -167,6 +165,57 @@ MEASURES: dict[str, Measure] = {
         "formula": "1 where kendall_p < 0.05, else 0; in the statistics alone",
         "undefined": "as tau-b",
     },
+    "tie_cap": {
+        "label": "largest tau-b that the ties of attention leave",
+        "unit": "correlation",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "√(1 - T_p / N): tau-b with an importance that has no ties",
+        "undefined": "as tau-b",
+    },
+    "gamma": {
+        "label": "Goodman and Kruskal's gamma",
+        "unit": "correlation",
+        "low": -1.0,
+        "high": 1.0,
+        "formula": "(P - Q) / (P + Q): of the pairs that neither ties",
+        "undefined": "as tau-b, or each pair is tied in one",
+    },
+    "weighted_tau": {
+        "label": "weighted tau",
+        "unit": "correlation",
+        "low": -1.0,
+        "high": 1.0,
+        "formula": "tau in which a pair weighs 1/(r + 1) + 1/(s + 1), by the ranks r, s of "
+        "its positions from 0, mean over ranks by either (Vigna 2015)",
+        "undefined": "as tau-b",
+    },
+    "top_tau_b": {
+        "label": "tau-b over the top",
+        "unit": "correlation",
+        "low": -1.0,
+        "high": 1.0,
+        "formula": "tau-b over the positions among the k largest of either, k the support; "
+        "for k = n it is tau-b",
+        "undefined": "as tau-b, among these",
+    },
+    "support_precision": {
+        "label": "precision at the support",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "share of the k most important positions that have weight, k the support; "
+        "ties for the last place by chance",
+        "undefined": "all positions have weight, or none",
+    },
+    "support_average_precision": {
+        "label": "average precision of the support",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "Σ (R_k - R_{k-1}) P_k of finding the support by importance",
+        "undefined": "all positions have weight, or none",
+    },
     "influence_dispersion": {
         "label": "Dispersion of influence",
         "unit": "share",
@@ -280,192 +329,6 @@ MEASURES: dict[str, Measure] = {
         "undefined": "",
     },
 }
-
-
-# --- rank agreement -------------------------------------------------------------
-
-
-def _ordered_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
-    """Unsigned integers in the order of the floats, equal where those are equal."""
-    # Adding zero turns -0.0 into 0.0, which equals it but has other bits.
-    bits = (values + np.float32(0)).view(np.uint32)
-    # Negative numbers have all bits flipped, the others the sign alone.
-    flips = (bits.view(np.int32) >> 31).view(np.uint32)
-    flips |= np.uint32(1 << 31)
-    bits ^= flips
-    return bits
-
-
-def _tie_sums(equal: Mask) -> tuple[Floats, Floats]:
-    """Sums of t(t-1)/2 and t(t-1)(t-2) over the groups of t equals in sorted rows.
-
-    ``equal`` is ``(B, n - 1)``: whether an element equals its right neighbour.
-    """
-    batch, n = equal.shape[0], equal.shape[1] + 1
-    # With a False at both ends of each row, a run of equals starts and stops where
-    # the flag changes; there are few groups, so the changes are few.
-    flags = np.zeros((batch, n + 1), dtype=bool)
-    flags[:, 1:n] = equal
-    changes = np.flatnonzero(flags[:, 1:] != flags[:, :-1])
-    starts, stops = changes[::2], changes[1::2]
-    t = (stops - starts + 1).astype(np.float64)
-    rows = starts // n
-    pairs = np.bincount(rows, t * (t - 1) / 2, minlength=batch)
-    triples = np.bincount(rows, t * (t - 1) * (t - 2), minlength=batch)
-    return pairs, triples
-
-
-def _inversions(permutations: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
-    """Number of pairs out of order in each row of ``(B, n)`` permutations.
-
-    Merge sort from blocks of at most 64: pairs within a block are all compared,
-    pairs across the halves of a larger one are counted from the order that merging
-    them gives. A left element stands behind as many right ones as precede it there,
-    so the places of the left elements, less their places among themselves, sum to
-    the inversions.
-    """
-    batch, n = permutations.shape
-    levels = 0
-    while -(-n >> levels) > _BLOCK:
-        levels += 1
-    width = -(-n >> levels)
-    padded = width << levels
-    # An element carries, below its value, the number of the block it starts in.
-    bits, dtype = (16, np.uint32) if padded <= 2**16 else (32, np.uint64)
-    key = np.empty((batch, padded), dtype=dtype)
-    key[:, :n] = permutations
-    key[:, n:] = np.arange(n, padded)
-    total = _pairwise_inversions(key.reshape(-1, width)).reshape(batch, -1).sum(axis=1)
-    key <<= dtype(bits)
-    key |= np.repeat(np.arange(1 << levels, dtype=dtype), width)
-    for level in range(levels):
-        half = width << level
-        key = key.reshape(batch, -1, 2 * half)
-        key.sort(axis=-1)
-        left = (key & dtype(1 << level)) == 0
-        places = left.astype(np.float64) @ np.arange(2 * half, dtype=np.float64)
-        total += (places - half * (half - 1) / 2).sum(axis=1).astype(np.int64)
-    return total
-
-
-def _pairwise_inversions(rows: npt.NDArray[np.unsignedinteger]) -> npt.NDArray:
-    """Inversions of each row, at most `_BLOCK` long, by comparing all pairs."""
-    largest = rows.max(initial=0)
-    columns = np.ascontiguousarray(rows.astype(np.min_scalar_type(largest)).T)
-    greater = np.empty(columns.shape, dtype=bool)
-    greater_bytes = greater.view(np.uint8)
-    # A byte holds the at most 63 elements that precede one and exceed it.
-    count = np.zeros(columns.shape, dtype=np.uint8)
-    for i in range(len(columns) - 1):
-        later = slice(i + 1, None)
-        np.greater(columns[i], columns[later], out=greater[later])
-        count[later] += greater_bytes[later]
-    return count.sum(axis=0, dtype=np.int64)
-
-
-def _concordance(
-    x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], mask: Mask
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Concordant less discordant pairs, then pairs and triples tied in x and in y.
-
-    Knight's method (1966), a batch at a time: order by (x, y) and count the
-    inversions of y. Two plain sorts of 64-bit integers do it, because each carries
-    its payload in the lower half: the first sorts x with y, the second sorts that
-    y with its place in the first order. The places, read in the second order, form
-    the inverse of the permutation wanted, which has equally many inversions.
-    """
-    n = x.shape[1]
-    lengths = mask.sum(axis=1)
-    half, upper = np.uint64(32), np.uint64(2**32)
-    places = np.arange(n, dtype=np.uint64)
-
-    key = _ordered_bits(x).astype(np.uint64)
-    key <<= half
-    key |= _ordered_bits(y)
-    # Masked positions sort last: no number has these bits, only a NaN.
-    np.putmask(key, ~mask, np.uint64(2**64 - 1))
-    key.sort(axis=1)
-    exists = np.arange(1, n, dtype=np.int32) < lengths[:, None].astype(np.int32)
-    change = key[:, 1:] ^ key[:, :-1]
-    x_pairs, x_triples = _tie_sums((change < upper) & exists)
-    both_pairs, _ = _tie_sums((change == 0) & exists)
-
-    # The shift drops x, which has done its work.
-    key <<= half
-    key |= places
-    key.sort(axis=1)
-    change = key[:, 1:] ^ key[:, :-1]
-    y_pairs, y_triples = _tie_sums((change < upper) & exists)
-
-    # Truncation to 32 bits leaves the place.
-    discordant = _inversions(key.astype(np.uint32))
-
-    total = lengths * (lengths - 1) / 2
-    difference = total - x_pairs - y_pairs + both_pairs - 2 * discordant
-    return difference, x_pairs, x_triples, y_pairs, y_triples
-
-
-def kendall_tau_b(
-    x: npt.ArrayLike, y: npt.ArrayLike, mask: Mask
-) -> tuple[Floats, Floats]:
-    """Kendall's tau-b and its two-sided p value, for each instance of a batch.
-
-    With P concordant and Q discordant of the N = n(n-1)/2 pairs, T_x and T_y pairs
-    tied in x and in y, tau_b = (P - Q) / sqrt((N - T_x)(N - T_y)) (Kendall 1945).
-    The p value treats P - Q as normal with the variance that ties leave (Kendall,
-    Rank Correlation Methods, 1970); it equals that of
-    ``scipy.stats.kendalltau(method="asymptotic")``.
-
-    Args:
-        x, y: ``(B, n)``; compared as float32, and tied exactly where equal as such.
-        mask: ``(B, n)`` bool.
-
-    Returns:
-        tau in [-1, 1] and p in [0, 1], each ``(B,)`` float64. Both are NaN where
-        fewer than two positions exist, where x or y is constant, and where either
-        holds a NaN.
-    """
-    x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
-    check_shapes(mask, x, y)
-    batch = len(mask)
-    parts = np.zeros((5, batch))
-    lengths = mask.sum(axis=1)
-    # Longest first, so that instances of like length share a chunk and little time
-    # goes to padding.
-    order = np.argsort(-lengths, kind="stable")
-    first = 0
-    while first < batch and lengths[order[first]] > 0:
-        rows = order[first : first + max(1, _CHUNK_ELEMENTS // lengths[order[first]])]
-        width = slice(0, np.flatnonzero(mask[rows].any(axis=0))[-1] + 1)
-        parts[:, rows] = _concordance(x[rows, width], y[rows, width], mask[rows, width])
-        first += len(rows)
-    difference, x_pairs, x_triples, y_pairs, y_triples = parts
-
-    m = lengths * (lengths - 1.0)
-    # t(t-1)(2t+5) = 2 t(t-1)(t-2) + 18 t(t-1)/2
-    x_spread, y_spread = (
-        2 * triples + 18 * pairs
-        for triples, pairs in ((x_triples, x_pairs), (y_triples, y_pairs))
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tau = difference / np.sqrt(m / 2 - x_pairs) / np.sqrt(m / 2 - y_pairs)
-        variance = (m * (2 * lengths + 5) - x_spread - y_spread) / 18
-        variance += 2 * x_pairs * y_pairs / m
-        # two positions form no triple
-        variance += x_triples * y_triples / (9 * m * np.maximum(lengths - 2, 1))
-        # One number an instance; scipy's would take longer to import than to compute.
-        erfc = np.vectorize(math.erfc, otypes=[np.float64])
-        p = erfc(np.abs(difference) / np.sqrt(2 * variance))
-    undefined = (
-        (lengths < 2)
-        | (x_pairs == m / 2)
-        | (y_pairs == m / 2)
-        | (mask & (np.isnan(x) | np.isnan(y))).any(axis=1)
-    )
-    return (
-        np.where(undefined, np.nan, np.clip(tau, -1, 1)),
-        np.where(undefined, np.nan, p),
-    )
 
 
 # --- one run --------------------------------------------------------------------
@@ -606,11 +469,33 @@ def _attention_blocks(
                 classes if effects[method] == "sum" else 1
             )
             yield "largest_effect", method, None, most
-    ranked = {"attention": attention, **importances}
-    for subject, reference in combinations(ranked, 2):
-        tau, p = kendall_tau_b(ranked[subject].values, ranked[reference].values, mask)
-        yield "kendall_tau_b", subject, reference, tau
-        yield "kendall_p", subject, reference, p
+    for method, importance in importances.items():
+        yield from _agreement_blocks(weights, method, importance.values, mask)
+    for subject, reference in combinations(importances, 2):
+        found = rank_agreement(
+            importances[subject].values, importances[reference].values, mask
+        )
+        yield "kendall_tau_b", subject, reference, found.tau_b
+        yield "kendall_p", subject, reference, found.p
+
+
+def _agreement_blocks(
+    attention: Floats, method: str, importance: Floats, mask: Mask
+) -> Iterator[_Block]:
+    """Agreement of attention with one importance, by measures that ties fool and not."""
+    found = rank_agreement(attention, importance, mask)
+    support = support_size(attention, mask)
+    for name, values in {
+        "kendall_tau_b": found.tau_b,
+        "kendall_p": found.p,
+        "tie_cap": found.cap,
+        "gamma": found.gamma,
+        "weighted_tau": weighted_tau(attention, importance, mask),
+        "top_tau_b": top_tau_b(attention, importance, mask, support),
+        "support_precision": precision_at_support(attention, importance, mask),
+        "support_average_precision": average_precision(attention, importance, mask),
+    }.items():
+        yield name, "attention", method, values
 
 
 def _mean_over_hidden_states(values: Floats, mask: Mask) -> Floats:

@@ -65,6 +65,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def made_otherwise(path: Path, params: Mapping[str, Any]) -> bool:
+    """Whether a result is there and was made with other values of these ``params``."""
+    record = read_record(path)
+    if record is None:
+        return False
+    # as a record has them
+    wanted = json.loads(json.dumps(params))
+    return any(record["params"].get(key) != wanted[key] for key in wanted)
+
+
 def is_whole(path: Path) -> bool:
     """Whether a table, a model or a JSON file is what was written, by its checksums."""
     try:

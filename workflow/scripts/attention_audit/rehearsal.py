@@ -5,28 +5,13 @@ that is misspelt, the data set is gone, and once the name is mended all that was
 is made again.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attention_audit.records import read_record
 from attention_audit.sources import read_documents
 from attention_audit.text import prepare_dataset
-
-# What a user changes of a data set, among the params of its rule.
-OF_THE_USER = ("dataset", "own_files")
-
-
-def is_due(card: str | Path, params: Mapping[str, Any]) -> bool:
-    """Whether a prepared data set was made by other settings or files than ``params``."""
-    record = read_record(Path(card))
-    if record is None:
-        return False
-    # as a record has them
-    wanted = json.loads(json.dumps({key: params[key] for key in OF_THE_USER}))
-    return any(record["params"].get(key) != wanted[key] for key in OF_THE_USER)
 
 
 def rehearse(

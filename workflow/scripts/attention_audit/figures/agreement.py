@@ -15,20 +15,34 @@ def draw(
     """Kendall tau-b with input and with hidden-state importance, by sparsity."""
     agreement = measured(tables["summary"], "kendall_tau_b", "attention")
     sparsity = measured(tables["summary"], "sparsity", "attention")
+    cap = measured(tables["summary"], "tie_cap", "attention")
     keys = ["dataset", "encoder", "scorer", "normalizer"]
     rows = agreement.merge(
         sparsity[[*keys, "mean"]].rename(columns={"mean": "sparsity"}), on=keys
+    ).merge(
+        cap[[*keys, "reference", "mean"]].rename(columns={"mean": "tie_cap"}),
+        on=[*keys, "reference"],
+        how="left",
     )
 
-    def zero(axes: Axes) -> None:
+    def zero_and_cap(axes: Axes, part: pd.DataFrame) -> None:
         axes.axhline(0, color="black", linewidth=0.6)
+        # It is the same for all methods, but for texts in which one is undefined.
+        highest = part.groupby("sparsity")["tie_cap"].mean()
+        axes.plot(
+            highest.index,
+            highest,
+            color="0.45",
+            linestyle=":",
+            label="most that ties leave",
+        )
 
     pages = pages_by_sparsity(
         rows,
         order,
         "sparsity",
         "reference",
-        zero,
+        zero_and_cap,
         x_label="sparsity: share of zero weights",
         y_label="Kendall's τ-b with attention",
     )

@@ -21,7 +21,7 @@ def draw(
         on=keys,
     )
 
-    def diagonal(axes: Axes) -> None:
+    def diagonal(axes: Axes, _: pd.DataFrame) -> None:
         axes.axline((0, 0), slope=1, color="grey", linewidth=0.8, linestyle=":")
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)

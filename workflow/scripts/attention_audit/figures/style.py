@@ -535,19 +535,19 @@ def pages_by_sparsity(
     order: Order,
     x: str,
     series: str,
-    behind: Callable[[Axes], None],
+    behind: Callable[[Axes, pd.DataFrame], None],
     *,
     x_label: str,
     y_label: str,
 ) -> Iterator[Figure]:
     """`lines_by_sparsity`, a row of panels a model and a column a dataset.
 
-    ``behind`` draws what each panel has behind its lines.
+    ``behind`` draws what each panel has behind its lines, from the panel's rows.
     """
 
     def fill(axes: Axes, model: str, dataset: str) -> None:
-        behind(axes)
         part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
+        behind(axes, part)
         lines_by_sparsity(axes, part, x, series, order)
 
     return panel_pages(
