@@ -151,10 +151,9 @@ def test_precision_costs_no_more_than_rounding(settings, dtype):
     weights = apply(settings, scores, mask)
     exact = apply(settings, scores.double(), mask)
     assert weights.dtype == dtype
-    # Above alpha = 2 weights change without bound near the threshold.
-    loose = settings.get("alpha") == 3.0 and dtype == torch.float32
-    atol = 1e-3 if loose else 2 * torch.finfo(dtype).eps
-    torch.testing.assert_close(weights.double(), exact, atol=atol, rtol=4e-3)
+    torch.testing.assert_close(
+        weights.double(), exact, atol=2 * torch.finfo(dtype).eps, rtol=4e-3
+    )
 
 
 @pytest.mark.parametrize(
