@@ -13,6 +13,7 @@ from attention_audit.audit import Batch
 from attention_audit.interventions.adversarial import (
     SearchSettings,
     candidate_distributions,
+    enumerate_small,
     search,
     starting_noise,
     write_adversarial,
@@ -267,6 +268,92 @@ def test_search_of_a_batch_equals_that_of_each_instance(kind):
             alone.weights, together.weights[row, :n], rtol=1e-4, atol=1e-6
         )
         assert (together.weights[b] > 0).sum() <= support[b]
+
+
+def best_of_a_fine_grid(readout, hidden, weights, tolerance, steps=4001):
+    """The largest divergence over weights on two positions, looked for one by one."""
+    own = readout.logits(hidden, weights[None]).softmax(-1)
+    best = 0.0
+    for i, j in itertools.combinations(range(len(weights)), 2):
+        rows = torch.zeros(steps, len(weights), dtype=torch.float64)
+        rows[:, i] = torch.linspace(0, 1, steps, dtype=torch.float64)
+        rows[:, j] = 1 - rows[:, i]
+        rows = rows * weights.sum()
+        moved = (readout.logits(hidden, rows).softmax(-1) - own).abs().sum(-1)
+        for row in rows[moved <= tolerance]:
+            best = max(best, jensenshannon(row, weights) ** 2)
+    return best
+
+
+@pytest.mark.parametrize("kind", ["sparsemax", "rela"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("slope", [1.0, 30.0])
+def test_enumeration_finds_what_a_fine_grid_finds(kind, n_classes, slope):
+    model = tiny_model(n_classes=n_classes, kind=kind)
+    with torch.no_grad():
+        model.output.weight.mul_(slope)  # the same output in narrow places
+    readout = Readout(model)
+    found = 0
+    for seed in range(6):
+        hidden = torch.randn(
+            6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        )
+        weights = torch.tensor([0.7, 0.0, 0.3, 0.0, 0.0, 0.0], dtype=torch.float64)
+        got = enumerate_small(readout, hidden, weights, 2, 0.05)
+        expected = best_of_a_fine_grid(readout, hidden, weights, 0.05)
+        assert got.divergence >= expected - 1e-6
+        assert got.output_difference <= 0.05 + 1e-9
+        if got.divergence > 0:
+            found += 1
+            assert got.divergence.item() == pytest.approx(
+                jensenshannon(got.weights, weights) ** 2
+            )
+            moved = readout.logits(hidden, got.weights[None]).softmax(-1)
+            own = readout.logits(hidden, weights[None]).softmax(-1)
+            assert (moved - own).abs().sum().item() == pytest.approx(
+                got.output_difference.item(), abs=1e-12
+            )
+    assert found >= 4
+
+
+def test_one_position_is_compared_with_every_other():
+    hidden = hidden_states([3.0, 0.0], [-3.0, 0.0], [3.001, 0.0], [2.9, 0.0])
+    weights = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    got = enumerate_small(linear_readout(), hidden, weights, 1, 0.01)
+    assert got.weights.tolist() == [0.0, 0.0, 1.0, 0.0] or got.weights[3] == 1
+    assert got.divergence.item() == pytest.approx(np.log(2))
+    none = enumerate_small(linear_readout(), hidden[:2], weights[:2], 1, 0.01)
+    assert none.divergence == 0 and torch.equal(none.weights, weights[:2])
+
+
+def test_what_exists_on_few_positions_is_found(tmp_path):
+    model = tiny_model("bilstm", kind="sparsegen", lam=0.99)
+    batches = [batch_of((9, 8, 7, 6, 5, 4), seed) for seed in range(3)]
+    settings = SearchSettings(steps=20, tolerance=0.005)
+    with open_table(tmp_path / "a.parquet", "adversarial", {}) as table:
+        write_adversarial(table, model, iter(batches), RUN, settings)
+    rows = read_table(tmp_path / "a.parquet", "adversarial").to_pandas()
+    none, kept = (
+        rows[rows["constraint"] == c].set_index("instance_id")
+        for c in ("none", "support")
+    )
+    # what is found under a constraint is found without it
+    assert (none["divergence"] >= kept["divergence"]).all()
+    assert (kept["support"] <= 4).all() and kept["found"].any()
+    readout = Readout(model)
+    for batch in batches:
+        output = model(batch.token_ids, batch.mask)
+        for b, name in enumerate(batch.instance_ids):
+            n = int(batch.lengths[b])
+            hidden = output.hidden[b, :n].detach()
+            weights = output.attention[b, :n].detach()
+            own = readout.logits(hidden, weights[None]).softmax(-1)
+            alone = readout.logits(hidden, torch.eye(n, dtype=torch.float64))
+            same = (alone.softmax(-1) - own).abs().sum(-1) <= settings.tolerance
+            if (same & (weights == 0)).any():
+                assert kept.loc[name, "divergence"] == pytest.approx(
+                    np.log(2), abs=1e-5
+                )
 
 
 def test_adversarial_table_holds_both_constraints(tmp_path):

@@ -442,7 +442,7 @@ COLUMNS: dict[str, str] = {
     "permutation.difference": "median change of the output; null where nothing moves",
     "adversarial.constraint": "none, or support: no larger than the model's own",
     "adversarial.found": "whether other weights with the same output were found",
-    "adversarial.divergence": "the largest found, in nats; null without any weight",
+    "adversarial.divergence": "the largest found, in nats; by enumeration where the support is small; null without any weight",
     "adversarial.output_difference": "of the class probabilities, summed",
     "adversarial.attention": "the farthest weights, or the model's own",
     "flips.order": "of removal: attention, attention_gradient or random",
