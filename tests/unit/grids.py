@@ -107,7 +107,12 @@ def tables_of(
         [("permutation_difference", "attention", kind) for kind in kinds]
         + [
             (measure, subject, None)
-            for measure in ("flip_share", "flip_support_share")
+            for measure in ("flip_never", "flip_share", "flip_support_share")
+            for subject in ("attention", "attention_gradient", "random")
+        ]
+        + [
+            ("decision_stands", subject, f"without_{share}")
+            for share in (0.1, 0.25, 0.5, 0.75, 0.9)
             for subject in ("attention", "attention_gradient", "random")
         ]
         + [

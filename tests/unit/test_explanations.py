@@ -71,11 +71,14 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
     flips, erasure = tmp_path / "flips.parquet", tmp_path / "erasure.parquet"
     columns = {
         **RUN,
-        "instance_id": ["a", "b"],
-        "length": [10, 4],
-        "support": [5, 1],
-        "order": "attention",
-        "removed": [2.0, None],
+        # flips without 2 of 5 weights; without all but the last; never; has one weight
+        "instance_id": ["a", "last", "never", "b", "r", "r", "r"],
+        "length": [10, 10, 10, 4, 8, 8, 8],
+        "support": [5, 5, 5, 1, 4, 4, 4],
+        "order": ["attention"] * 4 + ["random"] * 3,
+        "draw": [0, 0, 0, 0, 0, 1, 2],
+        "removed": [2, 4, None, None, 1, 3, None],
+        "never": [False, False, True, None, False, False, True],
     }
     write_table(flips, "flips", columns, {})
     columns = {
@@ -90,7 +93,27 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
     rows = measured({"flips": flips, "erasure": erasure})
     assert value(rows, "a", "flip_share", subject="attention") == 0.2
     assert value(rows, "a", "flip_support_share") == 0.4
-    assert np.isnan(value(rows, "b", "flip_share"))
+    assert value(rows, "last", "flip_support_share") == 0.8
+    for instance in ("never", "b"):
+        assert np.isnan(value(rows, instance, "flip_share"))
+        assert np.isnan(value(rows, instance, "flip_support_share"))
+    nevers = [value(rows, i, "flip_never") for i in ("a", "last", "never", "b")]
+    np.testing.assert_equal(nevers, [0, 0, 1, np.nan])
+    # of random orders: a third never, the others without 1 and 3 of 4
+    assert value(rows, "r", "flip_never", subject="random") == pytest.approx(1 / 3)
+    assert value(rows, "r", "flip_support_share") == pytest.approx((1 / 4 + 3 / 4) / 2)
+    curves = {
+        i: [
+            value(rows, i, "decision_stands", reference=f"without_{share}")
+            for share in (0.1, 0.25, 0.5, 0.75, 0.9)
+        ]
+        for i in ("a", "last", "never", "b", "r")
+    }
+    np.testing.assert_equal(curves["a"], [1, 1, 0, 0, 0])
+    np.testing.assert_equal(curves["last"], [1, 1, 1, 1, 0])
+    np.testing.assert_equal(curves["never"], [1, 1, 1, 1, 1])
+    np.testing.assert_equal(curves["b"], [np.nan] * 5)
+    np.testing.assert_allclose(curves["r"], [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3])
     assert value(rows, "a", "comprehensiveness", subject="random") == pytest.approx(0.2)
     assert value(rows, "a", "sufficiency") == pytest.approx(0.2)
 

@@ -388,7 +388,7 @@ def test_removals_until_the_decision_flips_by_hand():
     orders = [np.array(o) for o in ([0, 1, 2, 3], [1, 2, 0, 3], [3, 0, 1, 2])]
     # 4 against 3; without 2: 2 against 3. Without 1 and 1: 2 against 3. The last
     # order removes what speaks against and never flips.
-    assert removals_to_flip(linear_readout(), hidden, weights, orders) == [1, 2, 4]
+    assert removals_to_flip(linear_readout(), hidden, weights, orders) == [1, 2, None]
 
 
 def test_attention_gradient_equals_finite_differences():
@@ -429,18 +429,24 @@ def test_attention_gradient_of_a_certain_prediction_keeps_its_order():
     torch.testing.assert_close(got.double(), expected, rtol=1e-3, atol=0)
 
 
-def test_flips_table_leaves_single_weights_out(tmp_path):
-    model = tiny_model(kind="sparsegen", lam=0.99)
-    batch = batch_of((7, 5, 1))
+def test_flips_table_tells_never_from_the_last_weight_and_from_nothing_to_remove(
+    tmp_path,
+):
+    model = tiny_model(kind="sparsegen", lam=0.9)
+    batch = batch_of((9, 7, 5, 1))
     with open_table(tmp_path / "f.parquet", "flips", {}) as table:
         write_flips(table, model, iter([batch]), RUN, 3)
     rows = read_table(tmp_path / "f.parquet", "flips").to_pandas()
-    assert len(rows) == 9
+    assert len(rows) == 4 * 5
+    assert rows["draw"].tolist() == [0, 0, 0, 1, 2] * 4
     single = rows["support"] < 2
-    assert single.any()
-    assert (rows["removed"].isna() == single).all()
-    assert (rows["removed"].dropna() >= 1).all()
-    assert (rows["removed"] <= rows["support"])[~single].all()
+    assert single.any() and not single.all()
+    assert (rows["never"].isna() == single).all()
+    # a decision flips with weights left, or never
+    assert (rows["removed"].isna() == (single | (rows["never"] == True))).all()  # noqa: E712
+    flipped = rows.dropna(subset=["removed"])
+    assert (flipped["removed"] >= 1).all()
+    assert (flipped["removed"] < flipped["support"]).all()
 
 
 # --- erasure ----------------------------------------------------------------------

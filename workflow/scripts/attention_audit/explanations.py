@@ -42,10 +42,30 @@ def _adversarial(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield _measure(rows, "adversarial_found", found, reference=constraint)
 
 
+# Shares of the support at which the survival curve of a decision is looked at.
+SURVIVAL_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
 def _flips(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    removed, order = rows["removed"], rows["order"]
-    yield _measure(rows, "flip_share", removed / rows["length"], order)
-    yield _measure(rows, "flip_support_share", removed / rows["support"], order)
+    known = rows["never"].notna()
+    never = rows["never"].astype(float)
+    removed = rows["removed"].astype(float)
+    values = {
+        ("flip_never", None): never,
+        ("flip_share", None): removed / rows["length"],
+        ("flip_support_share", None): removed / rows["support"],
+    }
+    for share in SURVIVAL_SHARES:
+        # 0.1 * 20 must count as 2 weights, not as 1 and a rounding error.
+        gone = np.floor(share * rows["support"] + 1e-9)
+        stands = (removed.isna() | (removed > gone)).astype(float).where(known)
+        values["decision_stands", f"without_{share:g}"] = stands
+    keys = ["instance_id", "order"]
+    for (measure, reference), value in values.items():
+        # over the draws of an order, and for shares over those that flip
+        mean = value.groupby([rows[key] for key in keys], sort=False).mean()
+        mean = mean.rename("value").reset_index()
+        yield _measure(mean, measure, mean["value"], mean["order"], reference)
 
 
 def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -152,8 +152,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("length", pa.int32()),
         ("support", pa.int32()),
         ("order", pa.string()),
-        # weights removed when the decision flips; the whole support where it stands
-        ("removed", pa.float64(), _NULLABLE),
+        # of a random order, from 0
+        ("draw", pa.int32()),
+        # weights removed when the decision flips; null where it never does, and where
+        # fewer than two positions have weight
+        ("removed", pa.int32(), _NULLABLE),
+        ("never", pa.bool_(), _NULLABLE),
     ),
     "erasure": _schema(
         ("instance_id", pa.string()),
@@ -330,7 +334,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "heads": ("attributions/{run}/heads", "a text, layer and head"),
     "permutation": ("explanations/{run}/permutation", "a text and kind of shuffle"),
     "adversarial": ("explanations/{run}/adversarial", "a text and constraint"),
-    "flips": ("explanations/{run}/flips", "a text and order of removal"),
+    "flips": ("explanations/{run}/flips", "a text, order of removal and draw"),
     "erasure": ("explanations/{run}/erasure", "a text and ranking"),
     "pairs": (
         "explanations/{run}/seed_variance and explanations/{run}/uniform",
@@ -446,7 +450,9 @@ COLUMNS: dict[str, str] = {
     "adversarial.output_difference": "of the class probabilities, summed",
     "adversarial.attention": "the farthest weights, or the model's own",
     "flips.order": "of removal: attention, attention_gradient or random",
-    "flips.removed": "weights until the decision flips; the support where it stands",
+    "flips.draw": "of a random order, from 0; 0 for the others",
+    "flips.removed": "weights until the decision flips; null where it never does",
+    "flips.never": "whether the decision stands as long as any weight is left; null where fewer than two positions have weight",
     "erasure.subject": "what ranks the tokens: attention, a method, random",
     "erasure.comprehensiveness": "a value a share of tokens",
     "erasure.sufficiency": "a value a share of tokens",
