@@ -101,7 +101,8 @@ def tables_of(
             for measure in ("coindexed_share", "coindexed_top", "influence_dispersion")
         ]
     )
-    trained = [f"trained_{d}_{w}" for d in ("jsd", "kl") for w in ("0", "0.1", "1e-05")]
+    divergences = ("jsd", "kl_adversary_run", "kl_run_adversary")
+    trained = [f"trained_{d}_{w}" for d in divergences for w in ("0", "0.1", "1e-05")]
     kinds = [f"shuffled_{kind}" for kind in ("all", "support", "border")]
     explanation_summary = rows(
         [("permutation_difference", "attention", kind) for kind in kinds]

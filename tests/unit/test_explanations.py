@@ -8,21 +8,25 @@ import pytest
 import torch
 from scipy.special import rel_entr
 
+from attention_audit.audit import Batch
 from attention_audit.batches import Examples
 from attention_audit.errors import AuditError
 from attention_audit.explanations import measure_explanations, point_rows
 from attention_audit.interventions.adversaries import (
+    DIVERGENCES,
     jsd,
     kl,
+    paper_weight,
     total_variation,
     train_adversary,
+    write_adversary,
 )
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.interventions.guided import train_guided
 from attention_audit.interventions.pairs import write_pairs
 from attention_audit.model import Classifier
 from attention_audit.tables import open_table, read_table, write_table
-from tests.unit.models import VOCABULARY, tiny_model
+from tests.unit.models import VOCABULARY, tiny_batch, tiny_model
 
 RUN = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
 CPU = torch.device("cpu")
@@ -204,6 +208,46 @@ def test_divergences_against_scipy():
     assert kl(sparse, other) == torch.inf
     assert jsd(sparse, other) == pytest.approx(0.5 * np.log(2))
     assert kl(sparse, torch.full((3,), 1 / 3)).item() == pytest.approx(np.log(1.5))
+
+
+def test_both_directions_of_kl_are_called_by_their_names(tmp_path):
+    run = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+    adversary = torch.tensor([[0.9, 0.1]], dtype=torch.float64)
+    expected = {
+        # of the first from the second, by hand
+        "kl_run_adversary": 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1),
+        "kl_adversary_run": 0.9 * np.log(0.9 / 0.5) + 0.1 * np.log(0.1 / 0.5),
+    }
+    for name, divergence in expected.items():
+        assert DIVERGENCES[name](run, adversary).item() == pytest.approx(divergence)
+    # the call in the authors' code: KLDivLoss(base.log(), adversary)
+    theirs = torch.nn.functional.kl_div(run.log(), adversary, reduction="sum")
+    assert theirs.item() == pytest.approx(expected["kl_adversary_run"])
+
+    base = tiny_model("average")
+    other = tiny_model("average")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.5 * torch.randn_like(parameter))
+    ids, mask = tiny_batch((5, 3))
+    batch = Batch(["a", "b"], [0, 1], np.array([5, 3]), ids, mask)
+    with open_table(tmp_path / "a.parquet", "adversaries", {}) as table:
+        write_adversary(table, base, other, iter([batch]), RUN, 0.4, "jsd")
+    rows = read_table(tmp_path / "a.parquet", "adversaries").to_pandas()
+    p, q = (m(ids, mask).attention.detach().numpy() for m in (base, other))
+    np.testing.assert_allclose(rows["kl_run_adversary"], rel_entr(p, q).sum(-1))
+    np.testing.assert_allclose(rows["kl_adversary_run"], rel_entr(q, p).sum(-1))
+    measures = measured({"adversarial_training": tmp_path / "a.parquet"})
+    for name in expected:
+        assert value(measures, "a", name) == rows[name][0]
+        assert (
+            measures[measures["measure"] == name]["reference"]
+            .eq("trained_jsd_0.4")
+            .all()
+        )
+    # |change of one probability| / 2 there, twice that here
+    assert (rows["paper_weight"] == 0.2).all()
+    assert paper_weight(0.4, 3) is None
 
 
 def test_a_heavier_divergence_moves_attention_away():

@@ -87,7 +87,8 @@ def _adversaries(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     weight = rows["weight"].map("{:g}".format)
     reference = "trained_" + rows["trained_on"] + "_" + weight
     yield _measure(rows, "jsd", rows["jsd"], reference=reference)
-    yield _measure(rows, "kl", rows["kl"], reference=reference)
+    for direction in ("kl_run_adversary", "kl_adversary_run"):
+        yield _measure(rows, direction, rows[direction], reference=reference)
     yield _measure(rows, "tvd", rows["tvd"], "prediction", reference)
 
 

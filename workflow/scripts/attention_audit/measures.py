@@ -223,13 +223,21 @@ MEASURES: dict[str, Measure] = {
         "formula": "KL(p̄ ‖ m)/2 + KL(q̄ ‖ m)/2 with m = (p̄ + q̄)/2; at most ln 2",
         "undefined": "either is all 0",
     },
-    "kl": {
-        "label": "Kullback-Leibler divergence",
+    "kl_run_adversary": {
+        "label": "KL(run ‖ adversary)",
         "unit": "nats",
         "low": 0,
         "high": None,
-        "formula": "Σ_t p̄_t ln(p̄_t / q̄_t), of the run from an adversary",
+        "formula": "Σ_t p̄_t ln(p̄_t / q̄_t), p of the run and q of an adversary",
         "undefined": "infinite, for zeros of q under weight of p",
+    },
+    "kl_adversary_run": {
+        "label": "KL(adversary ‖ run)",
+        "unit": "nats",
+        "low": 0,
+        "high": None,
+        "formula": "Σ_t q̄_t ln(q̄_t / p̄_t), the direction of Wiegreffe & Pinter 2019",
+        "undefined": "infinite, for zeros of p under weight of q",
     },
     "tvd": {
         "label": "Total variation distance",

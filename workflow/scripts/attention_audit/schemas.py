@@ -182,13 +182,15 @@ SCHEMAS: dict[str, pa.Schema] = {
     "adversaries": _schema(
         # of the divergence in the loss: lambda
         ("weight", pa.float64()),
+        ("paper_weight", pa.float64(), _NULLABLE),
         ("trained_on", pa.string()),
         ("instance_id", pa.string()),
         ("correct", pa.bool_()),
         ("tvd", pa.float64()),
         ("jsd", pa.float64()),
         # null where infinite
-        ("kl", pa.float64(), _NULLABLE),
+        ("kl_run_adversary", pa.float64(), _NULLABLE),
+        ("kl_adversary_run", pa.float64(), _NULLABLE),
     ),
     # scores of models without context that were given weights
     "diagnostics": _schema(
@@ -459,9 +461,11 @@ COLUMNS: dict[str, str] = {
     "pairs.other_normalizer": "that of the other run",
     "pairs.other_seed": "that of the other run",
     "pairs.gain": "1 where this run alone is right, -1 where the other is, else 0",
-    "adversaries.trained_on": "the divergence in the loss: jsd or kl",
+    "adversaries.paper_weight": "lambda on the scale of Wiegreffe & Pinter 2019, half of ours; null with more than two classes",
+    "adversaries.trained_on": "the divergence in the loss: jsd, kl_run_adversary or kl_adversary_run",
     "adversaries.correct": "whether the adversary predicts the label",
-    "adversaries.kl": "Kullback-Leibler divergence; null where infinite",
+    "adversaries.kl_run_adversary": "KL(run ‖ adversary), of the run's attention from the adversary's; null where infinite",
+    "adversaries.kl_adversary_run": "KL(adversary ‖ run), of the adversary's attention from the run's, the paper's; null where infinite",
     "agreement_examples.extreme": "worst, where they agree least, or best",
     "agreement_examples.rank": "place there, from 1",
     "agreement_examples.mean": "Kendall's tau-b over seeds, by which the text is chosen",
