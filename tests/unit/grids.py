@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from attention_audit.figures.catalogue import slots
+from attention_audit.interventions.permutation import KINDS
 
 EXPERIMENT_REFERENCES = ("other_seeds", "uniform")
 
@@ -103,7 +104,7 @@ def tables_of(
     )
     divergences = ("jsd", "kl_adversary_run", "kl_run_adversary")
     trained = [f"trained_{d}_{w}" for d in divergences for w in ("0", "0.1", "1e-05")]
-    kinds = [f"shuffled_{kind}" for kind in ("all", "support", "border")]
+    kinds = [f"shuffled_{kind}" for kind in KINDS]
     explanation_summary = rows(
         [("permutation_difference", "attention", kind) for kind in kinds]
         + [

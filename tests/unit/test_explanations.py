@@ -122,6 +122,28 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
     assert value(rows, "a", "sufficiency") == pytest.approx(0.2)
 
 
+def test_shuffles_of_equal_mass_are_set_against_each_other(tmp_path):
+    kinds = ["all", "support", "border", "null_support", "null_border"]
+    columns = {
+        **RUN,
+        "instance_id": ["a"] * 5 + ["dense"] * 5,
+        "length": 9,
+        "support": [4] * 5 + [9] * 5,
+        "kind": kinds * 2,
+        "difference": [0.2, 0.1, 0.3, 0.2, 0.2, 0.4, None, None, None, None],
+        "moved_mass": [0.7, 0.4, 0.4, 0.4, 0.4, 0.6, None, None, None, None],
+    }
+    write_table(tmp_path / "p.parquet", "permutation", columns, {})
+    rows = measured({"permutation": tmp_path / "p.parquet"})
+    within = {
+        reference: value(rows, "a", "permutation_within", reference=reference)
+        for reference in ("shuffled", "shuffled_null")
+    }
+    assert within == pytest.approx({"shuffled": 0.25, "shuffled_null": 0.5})
+    assert np.isnan(value(rows, "dense", "permutation_within", reference="shuffled"))
+    assert value(rows, "a", "permutation_mass", reference="shuffled_border") == 0.4
+
+
 def test_a_table_of_another_run_is_refused(tmp_path):
     path = tmp_path / "p.parquet"
     columns = {
@@ -132,6 +154,7 @@ def test_a_table_of_another_run_is_refused(tmp_path):
         "support": 3,
         "kind": "all",
         "difference": [0.1],
+        "moved_mass": [0.5],
     }
     write_table(path, "permutation", columns, {})
     with pytest.raises(AuditError, match="another run"):

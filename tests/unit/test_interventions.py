@@ -30,8 +30,10 @@ from attention_audit.interventions.flips import (
     write_flips,
 )
 from attention_audit.interventions.permutation import (
-    KINDS,
-    permutation_difference,
+    deranged,
+    matched,
+    moved_mass,
+    permutation_differences,
     shuffled,
     write_permutation,
 )
@@ -81,45 +83,52 @@ def hidden_states(*rows) -> torch.Tensor:
 # --- permutation ------------------------------------------------------------------
 
 
-@given(
-    st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), min_size=1, max_size=8),
-    st.sampled_from(KINDS),
-)
-def test_shuffles_move_weights_and_change_none(weights, kind):
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), min_size=1, max_size=8))
+def test_matched_moves_are_of_equal_mass_and_of_their_kind(weights):
     weights = np.array(weights)
-    moved = shuffled(weights, kind, 20, np.random.default_rng(0))
-    if moved is None:
-        on = int((weights > 0).sum())
-        assert (
-            on == 0
-            or (kind == "support" and on < 2)
-            or (kind == "border" and on == len(weights))
-            or len(weights) < 2
-        )
-        return
-    np.testing.assert_array_equal(
-        np.sort(moved, axis=1), np.sort(np.tile(weights, (20, 1)), axis=1)
-    )
     on = weights > 0
-    if kind == "support":
-        assert ((moved > 0) == on).all()
-    if kind == "border":
-        traded = min(on.sum(), (~on).sum())
-        assert ((moved[:, ~on] > 0).sum(1) == traded).all()
-        # whoever did not trade keeps its weight
-        stayed = moved[:, on] > 0
-        np.testing.assert_array_equal(
-            moved[:, on][stayed], np.tile(weights[on], (20, 1))[stayed]
-        )
+    pair = matched(weights, 20, np.random.default_rng(0))
+    if pair is None:
+        equal = len(set(weights[on])) < 2
+        assert on.sum() < 2 or on.all() or equal
+        return
+    within, across = pair
+    masses = [moved_mass(weights, moved) for moved in pair]
+    np.testing.assert_allclose(masses[0], masses[1], atol=1e-12)
+    for moved in pair:
+        assert (moved >= -1e-15).all()
+        np.testing.assert_allclose(moved.sum(1), weights.sum())
+    assert (within[:, ~on] == 0).all()
+    # across: what the zeros get, the support gives, and no other weight changes
+    np.testing.assert_allclose(
+        across[:, ~on].sum(1), (weights[on] - across[:, on]).sum(1), atol=1e-12
+    )
+    assert (across[:, on] <= weights[on] + 1e-15).all()
+
+
+def test_a_derangement_leaves_nothing_and_is_as_likely_as_any_other():
+    orders = deranged(4, 9000, np.random.default_rng(0))
+    assert (orders != np.arange(4)).all()
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    # 9 derangements of 4, 1000 each with a standard deviation of 30
+    assert len(counts) == 9 and np.abs(counts - 1000).max() < 120
+    assert (deranged(2, 5, np.random.default_rng(0)) == [1, 0]).all()
 
 
 def test_every_shuffle_is_as_likely_as_any_other():
     weights = np.array([0.5, 0.3, 0.2])
-    moved = shuffled(weights, "all", 6000, np.random.default_rng(0))
+    moved = shuffled(weights, 6000, np.random.default_rng(0))
     _, counts = np.unique(moved, axis=0, return_counts=True)
     assert len(counts) == 6
     # 1000 expected each, standard deviation 29
     assert np.abs(counts - 1000).max() < 120
+    assert shuffled(np.array([1.0]), 5, np.random.default_rng(0)) is None
+    assert shuffled(np.zeros(3), 5, np.random.default_rng(0)) is None
+
+
+def differences(readout, hidden, weights, draws, seed=0):
+    rngs = {kind: np.random.default_rng(seed) for kind in ("all", "matched")}
+    return permutation_differences(readout, hidden, weights, draws, rngs)
 
 
 def test_permutation_difference_is_the_median_over_all_permutations():
@@ -132,10 +141,38 @@ def test_permutation_difference_is_the_median_over_all_permutations():
     ]
     # Six equally likely values: a sample's median lies between the middle two.
     low, high = sorted(exact)[2:4]
-    got = permutation_difference(
-        linear_readout(), hidden, weights, "all", 2000, np.random.default_rng(0)
-    )
+    got, _ = differences(linear_readout(), hidden, weights, 2000)["all"]
     assert low - 1e-12 <= got <= high + 1e-12
+
+
+def test_the_swap_of_two_weights_by_hand():
+    # 0.6 and 0.4 swap: 0.2 moves. Across, a third of 0.6 and of 0.4 to the zeros does.
+    hidden = hidden_states([1.0, 0.0], [0.0, 1.0], [3.0, 0.0], [3.0, 0.0])
+    weights = torch.tensor([0.6, 0.4, 0.0, 0.0], dtype=torch.float64)
+    found = differences(linear_readout(), hidden, weights, 40)
+    own = torch.tensor([0.6, 0.4]).double().softmax(-1)
+    swapped = torch.tensor([0.4, 0.6]).double().softmax(-1)
+    across = torch.tensor([0.6 * 0.8 + 3 * 0.2, 0.4 * 0.8]).double().softmax(-1)
+    assert found["support"] == pytest.approx(((swapped - own).abs().mean().item(), 0.2))
+    assert found["border"] == pytest.approx(((across - own).abs().mean().item(), 0.2))
+
+
+def test_where_weights_say_nothing_the_moves_are_those_of_the_null():
+    """Hidden states that do not depend on where weights stand, many texts."""
+    rng = np.random.default_rng(0)
+    readout, found = linear_readout(), []
+    for text in range(300):
+        hidden = torch.from_numpy(rng.normal(size=(12, 2)))
+        weights = torch.zeros(12, dtype=torch.float64)
+        support = rng.choice(12, 4, replace=False)
+        weights[support] = torch.from_numpy(rng.dirichlet(np.ones(4)))
+        found.append(differences(readout, hidden, weights, 50, text))
+    means = {k: np.mean([f[k][0] for f in found]) for k in found[0]}
+    for kind in ("support", "border"):
+        assert means[kind] == pytest.approx(means[f"null_{kind}"], rel=0.08)
+        assert np.mean([f[kind][1] for f in found]) == pytest.approx(
+            np.mean([f["border"][1] for f in found])
+        )
 
 
 def test_permutations_do_not_depend_on_batching(tmp_path):
@@ -170,7 +207,8 @@ def test_shuffles_that_change_no_weight_move_nothing(tmp_path):
     with open_table(tmp_path / "p.parquet", "permutation", {}) as table:
         write_permutation(table, model, iter([batch_of((11, 7, 3))]), RUN, 30)
     rows = read_table(tmp_path / "p.parquet", "permutation").to_pandas()
-    assert (rows[rows["kind"] != "border"]["difference"] == 0).all()
+    assert (rows[rows["kind"] == "all"]["difference"] == 0).all()
+    assert rows[rows["kind"] != "all"]["difference"].isna().all()
 
 
 # --- adversarial attention --------------------------------------------------------

@@ -207,6 +207,22 @@ MEASURES: dict[str, Measure] = {
         "formula": "median over shuffles of mean_k |y_k(shuffled) - y_k|",
         "undefined": "nothing can change places",
     },
+    "permutation_mass": {
+        "label": "Weight that a shuffle moves",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "mean over shuffles of Σ_t |p'_t - p_t| / 2Σ_t p_t; the same within the support and across its border",
+        "undefined": "nothing can change places",
+    },
+    "permutation_within": {
+        "label": "Part of shuffles within the support",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "d_support / (d_support + d_border), d the permutation_difference at equal mass; to be held against its value for weights placed at random (shuffled_null)",
+        "undefined": "no border, fewer than two weights or only equal ones, or no change at all",
+    },
     "adversarial_found": {
         "label": "Adversary found",
         "unit": "share",

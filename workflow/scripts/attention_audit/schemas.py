@@ -135,6 +135,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         # which positions exchange their weights
         ("kind", pa.string()),
         ("difference", pa.float64(), _NULLABLE),
+        ("moved_mass", pa.float64(), _NULLABLE),
     ),
     "adversarial": _schema(
         ("instance_id", pa.string()),
@@ -415,7 +416,7 @@ COLUMNS: dict[str, str] = {
     "weight": "of the divergence in the loss, lambda",
     "tvd": "total variation distance of the outputs",
     "jsd": "Jensen-Shannon divergence of the attention; null without any weight",
-    "kind": "which positions exchange their weights: all, support, border",
+    "kind": "what changes place: all weights; those of the support among each other, or with zeros (border), at equal mass; null_support and null_border, the same of weights placed at random",
     "difference": "of the means, the normalizer less the reference one",
     "documents.split": "ours: train, dev, test, or all for what is in none yet",
     "documents.text": "the text; null where the source has none",
@@ -445,6 +446,7 @@ COLUMNS: dict[str, str] = {
     "heads.null": "share of queries without any weight",
     "heads.entropy": "mean over queries, in nats; null without any weight",
     "heads.divergence": "mean KL divergence, in nats, from the mean of the heads",
+    "permutation.moved_mass": "share of the weight that stands elsewhere, mean over draws",
     "permutation.difference": "median change of the output; null where nothing moves",
     "adversarial.constraint": "none, or support: no larger than the model's own",
     "adversarial.found": "whether other weights with the same output were found",
