@@ -137,10 +137,12 @@ def test_shuffles_of_equal_mass_are_set_against_each_other(tmp_path):
     rows = measured({"permutation": tmp_path / "p.parquet"})
     within = {
         reference: value(rows, "a", "permutation_within", reference=reference)
-        for reference in ("shuffled", "shuffled_null")
+        for reference in ("shuffled_matched", "shuffled_null")
     }
-    assert within == pytest.approx({"shuffled": 0.25, "shuffled_null": 0.5})
-    assert np.isnan(value(rows, "dense", "permutation_within", reference="shuffled"))
+    assert within == pytest.approx({"shuffled_matched": 0.25, "shuffled_null": 0.5})
+    assert np.isnan(
+        value(rows, "dense", "permutation_within", reference="shuffled_matched")
+    )
     assert value(rows, "a", "permutation_mass", reference="shuffled_border") == 0.4
 
 

@@ -34,7 +34,7 @@ def _permutation(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield _measure(rows, "permutation_mass", rows["moved_mass"], reference=kind)
     wide = rows.pivot(index="instance_id", columns="kind", values="difference")
     wide = wide.reindex(rows["instance_id"].unique())
-    for prefix, reference in (("", "shuffled"), ("null_", "shuffled_null")):
+    for prefix, reference in (("", "shuffled_matched"), ("null_", "shuffled_null")):
         within, across = wide[f"{prefix}support"], wide[f"{prefix}border"]
         share = (within / (within + across)).reset_index(name="value")
         yield _measure(share, "permutation_within", share["value"], reference=reference)
