@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from attention_audit.figures.catalogue import slots
+from attention_audit.interventions.permutation import KINDS
 
 EXPERIMENT_REFERENCES = ("other_seeds", "uniform")
 
@@ -106,13 +107,19 @@ def tables_of(
             for measure in ("coindexed_share", "coindexed_top", "influence_dispersion")
         ]
     )
-    trained = [f"trained_{d}_{w}" for d in ("jsd", "kl") for w in ("0", "0.1", "1e-05")]
-    kinds = [f"shuffled_{kind}" for kind in ("all", "support", "border")]
+    divergences = ("jsd", "kl_adversary_run", "kl_run_adversary")
+    trained = [f"trained_{d}_{w}" for d in divergences for w in ("0", "0.1", "1e-05")]
+    kinds = [f"shuffled_{kind}" for kind in KINDS]
     explanation_summary = rows(
         [("permutation_difference", "attention", kind) for kind in kinds]
         + [
             (measure, subject, None)
-            for measure in ("flip_share", "flip_support_share")
+            for measure in ("flip_never", "flip_share", "flip_support_share")
+            for subject in ("attention", "attention_gradient", "random")
+        ]
+        + [
+            ("decision_stands", subject, f"without_{share}")
+            for share in (0.1, 0.25, 0.5, 0.75, 0.9)
             for subject in ("attention", "attention_gradient", "random")
         ]
         + [

@@ -209,7 +209,8 @@ def test_small_configuration_is_completed_in_the_right_branches():
         "lowercase": True,
         "replace_digits": True,
         "strip_markup": True,
-        "split": {"dev": 0.1, "test": 0.1},
+        "split": {"dev": 0.1, "test": 0.1, "parts": False},
+        "note": None,
     }
     assert done["grid"] == {
         "datasets": ["mine"],

@@ -8,21 +8,25 @@ import pytest
 import torch
 from scipy.special import rel_entr
 
+from attention_audit.audit import Batch
 from attention_audit.batches import Examples
 from attention_audit.errors import AuditError
 from attention_audit.explanations import measure_explanations, point_rows
 from attention_audit.interventions.adversaries import (
+    DIVERGENCES,
     jsd,
     kl,
+    paper_weight,
     total_variation,
     train_adversary,
+    write_adversary,
 )
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.interventions.guided import train_guided
 from attention_audit.interventions.pairs import write_pairs
 from attention_audit.model import Classifier
 from attention_audit.tables import open_table, read_table, write_table
-from tests.unit.models import VOCABULARY, tiny_model
+from tests.unit.models import VOCABULARY, tiny_batch, tiny_model
 
 RUN = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
 CPU = torch.device("cpu")
@@ -71,11 +75,14 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
     flips, erasure = tmp_path / "flips.parquet", tmp_path / "erasure.parquet"
     columns = {
         **RUN,
-        "instance_id": ["a", "b"],
-        "length": [10, 4],
-        "support": [5, 1],
-        "order": "attention",
-        "removed": [2.0, None],
+        # flips without 2 of 5 weights; without all but the last; never; has one weight
+        "instance_id": ["a", "last", "never", "b", "r", "r", "r"],
+        "length": [10, 10, 10, 4, 8, 8, 8],
+        "support": [5, 5, 5, 1, 4, 4, 4],
+        "order": ["attention"] * 4 + ["random"] * 3,
+        "draw": [0, 0, 0, 0, 0, 1, 2],
+        "removed": [2, 4, None, None, 1, 3, None],
+        "never": [False, False, True, None, False, False, True],
     }
     write_table(flips, "flips", columns, {})
     columns = {
@@ -90,9 +97,53 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
     rows = measured({"flips": flips, "erasure": erasure})
     assert value(rows, "a", "flip_share", subject="attention") == 0.2
     assert value(rows, "a", "flip_support_share") == 0.4
-    assert np.isnan(value(rows, "b", "flip_share"))
+    assert value(rows, "last", "flip_support_share") == 0.8
+    for instance in ("never", "b"):
+        assert np.isnan(value(rows, instance, "flip_share"))
+        assert np.isnan(value(rows, instance, "flip_support_share"))
+    nevers = [value(rows, i, "flip_never") for i in ("a", "last", "never", "b")]
+    np.testing.assert_equal(nevers, [0, 0, 1, np.nan])
+    # of random orders: a third never, the others without 1 and 3 of 4
+    assert value(rows, "r", "flip_never", subject="random") == pytest.approx(1 / 3)
+    assert value(rows, "r", "flip_support_share") == pytest.approx((1 / 4 + 3 / 4) / 2)
+    curves = {
+        i: [
+            value(rows, i, "decision_stands", reference=f"without_{share}")
+            for share in (0.1, 0.25, 0.5, 0.75, 0.9)
+        ]
+        for i in ("a", "last", "never", "b", "r")
+    }
+    np.testing.assert_equal(curves["a"], [1, 1, 0, 0, 0])
+    np.testing.assert_equal(curves["last"], [1, 1, 1, 1, 0])
+    np.testing.assert_equal(curves["never"], [1, 1, 1, 1, 1])
+    np.testing.assert_equal(curves["b"], [np.nan] * 5)
+    np.testing.assert_allclose(curves["r"], [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3])
     assert value(rows, "a", "comprehensiveness", subject="random") == pytest.approx(0.2)
     assert value(rows, "a", "sufficiency") == pytest.approx(0.2)
+
+
+def test_shuffles_of_equal_mass_are_set_against_each_other(tmp_path):
+    kinds = ["all", "support", "border", "null_support", "null_border"]
+    columns = {
+        **RUN,
+        "instance_id": ["a"] * 5 + ["dense"] * 5,
+        "length": 9,
+        "support": [4] * 5 + [9] * 5,
+        "kind": kinds * 2,
+        "difference": [0.2, 0.1, 0.3, 0.2, 0.2, 0.4, None, None, None, None],
+        "moved_mass": [0.7, 0.4, 0.4, 0.4, 0.4, 0.6, None, None, None, None],
+    }
+    write_table(tmp_path / "p.parquet", "permutation", columns, {})
+    rows = measured({"permutation": tmp_path / "p.parquet"})
+    within = {
+        reference: value(rows, "a", "permutation_within", reference=reference)
+        for reference in ("shuffled_matched", "shuffled_null")
+    }
+    assert within == pytest.approx({"shuffled_matched": 0.25, "shuffled_null": 0.5})
+    assert np.isnan(
+        value(rows, "dense", "permutation_within", reference="shuffled_matched")
+    )
+    assert value(rows, "a", "permutation_mass", reference="shuffled_border") == 0.4
 
 
 def test_a_table_of_another_run_is_refused(tmp_path):
@@ -105,6 +156,7 @@ def test_a_table_of_another_run_is_refused(tmp_path):
         "support": 3,
         "kind": "all",
         "difference": [0.1],
+        "moved_mass": [0.5],
     }
     write_table(path, "permutation", columns, {})
     with pytest.raises(AuditError, match="another run"):
@@ -184,6 +236,46 @@ def test_divergences_against_scipy():
     assert kl(sparse, other) == torch.inf
     assert jsd(sparse, other) == pytest.approx(0.5 * np.log(2))
     assert kl(sparse, torch.full((3,), 1 / 3)).item() == pytest.approx(np.log(1.5))
+
+
+def test_both_directions_of_kl_are_called_by_their_names(tmp_path):
+    run = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+    adversary = torch.tensor([[0.9, 0.1]], dtype=torch.float64)
+    expected = {
+        # of the first from the second, by hand
+        "kl_run_adversary": 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1),
+        "kl_adversary_run": 0.9 * np.log(0.9 / 0.5) + 0.1 * np.log(0.1 / 0.5),
+    }
+    for name, divergence in expected.items():
+        assert DIVERGENCES[name](run, adversary).item() == pytest.approx(divergence)
+    # the call in the authors' code: KLDivLoss(base.log(), adversary)
+    theirs = torch.nn.functional.kl_div(run.log(), adversary, reduction="sum")
+    assert theirs.item() == pytest.approx(expected["kl_adversary_run"])
+
+    base = tiny_model("average")
+    other = tiny_model("average")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.5 * torch.randn_like(parameter))
+    ids, mask = tiny_batch((5, 3))
+    batch = Batch(["a", "b"], [0, 1], np.array([5, 3]), ids, mask)
+    with open_table(tmp_path / "a.parquet", "adversaries", {}) as table:
+        write_adversary(table, base, other, iter([batch]), RUN, 0.4, "jsd")
+    rows = read_table(tmp_path / "a.parquet", "adversaries").to_pandas()
+    p, q = (m(ids, mask).attention.detach().numpy() for m in (base, other))
+    np.testing.assert_allclose(rows["kl_run_adversary"], rel_entr(p, q).sum(-1))
+    np.testing.assert_allclose(rows["kl_adversary_run"], rel_entr(q, p).sum(-1))
+    measures = measured({"adversarial_training": tmp_path / "a.parquet"})
+    for name in expected:
+        assert value(measures, "a", name) == rows[name][0]
+        assert (
+            measures[measures["measure"] == name]["reference"]
+            .eq("trained_jsd_0.4")
+            .all()
+        )
+    # |change of one probability| / 2 there, twice that here
+    assert (rows["paper_weight"] == 0.2).all()
+    assert paper_weight(0.4, 3) is None
 
 
 def test_a_heavier_divergence_moves_attention_away():

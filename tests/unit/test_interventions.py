@@ -13,6 +13,7 @@ from attention_audit.audit import Batch
 from attention_audit.interventions.adversarial import (
     SearchSettings,
     candidate_distributions,
+    enumerate_small,
     search,
     starting_noise,
     write_adversarial,
@@ -29,8 +30,10 @@ from attention_audit.interventions.flips import (
     write_flips,
 )
 from attention_audit.interventions.permutation import (
-    KINDS,
-    permutation_difference,
+    deranged,
+    matched,
+    moved_mass,
+    permutation_differences,
     shuffled,
     write_permutation,
 )
@@ -80,45 +83,52 @@ def hidden_states(*rows) -> torch.Tensor:
 # --- permutation ------------------------------------------------------------------
 
 
-@given(
-    st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), min_size=1, max_size=8),
-    st.sampled_from(KINDS),
-)
-def test_shuffles_move_weights_and_change_none(weights, kind):
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3]), min_size=1, max_size=8))
+def test_matched_moves_are_of_equal_mass_and_of_their_kind(weights):
     weights = np.array(weights)
-    moved = shuffled(weights, kind, 20, np.random.default_rng(0))
-    if moved is None:
-        on = int((weights > 0).sum())
-        assert (
-            on == 0
-            or (kind == "support" and on < 2)
-            or (kind == "border" and on == len(weights))
-            or len(weights) < 2
-        )
-        return
-    np.testing.assert_array_equal(
-        np.sort(moved, axis=1), np.sort(np.tile(weights, (20, 1)), axis=1)
-    )
     on = weights > 0
-    if kind == "support":
-        assert ((moved > 0) == on).all()
-    if kind == "border":
-        traded = min(on.sum(), (~on).sum())
-        assert ((moved[:, ~on] > 0).sum(1) == traded).all()
-        # whoever did not trade keeps its weight
-        stayed = moved[:, on] > 0
-        np.testing.assert_array_equal(
-            moved[:, on][stayed], np.tile(weights[on], (20, 1))[stayed]
-        )
+    pair = matched(weights, 20, np.random.default_rng(0))
+    if pair is None:
+        equal = len(set(weights[on])) < 2
+        assert on.sum() < 2 or on.all() or equal
+        return
+    within, across = pair
+    masses = [moved_mass(weights, moved) for moved in pair]
+    np.testing.assert_allclose(masses[0], masses[1], atol=1e-12)
+    for moved in pair:
+        assert (moved >= -1e-15).all()
+        np.testing.assert_allclose(moved.sum(1), weights.sum())
+    assert (within[:, ~on] == 0).all()
+    # across: what the zeros get, the support gives, and no other weight changes
+    np.testing.assert_allclose(
+        across[:, ~on].sum(1), (weights[on] - across[:, on]).sum(1), atol=1e-12
+    )
+    assert (across[:, on] <= weights[on] + 1e-15).all()
+
+
+def test_a_derangement_leaves_nothing_and_is_as_likely_as_any_other():
+    orders = deranged(4, 9000, np.random.default_rng(0))
+    assert (orders != np.arange(4)).all()
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    # 9 derangements of 4, 1000 each with a standard deviation of 30
+    assert len(counts) == 9 and np.abs(counts - 1000).max() < 120
+    assert (deranged(2, 5, np.random.default_rng(0)) == [1, 0]).all()
 
 
 def test_every_shuffle_is_as_likely_as_any_other():
     weights = np.array([0.5, 0.3, 0.2])
-    moved = shuffled(weights, "all", 6000, np.random.default_rng(0))
+    moved = shuffled(weights, 6000, np.random.default_rng(0))
     _, counts = np.unique(moved, axis=0, return_counts=True)
     assert len(counts) == 6
     # 1000 expected each, standard deviation 29
     assert np.abs(counts - 1000).max() < 120
+    assert shuffled(np.array([1.0]), 5, np.random.default_rng(0)) is None
+    assert shuffled(np.zeros(3), 5, np.random.default_rng(0)) is None
+
+
+def differences(readout, hidden, weights, draws, seed=0):
+    rngs = {kind: np.random.default_rng(seed) for kind in ("all", "matched")}
+    return permutation_differences(readout, hidden, weights, draws, rngs)
 
 
 def test_permutation_difference_is_the_median_over_all_permutations():
@@ -131,10 +141,38 @@ def test_permutation_difference_is_the_median_over_all_permutations():
     ]
     # Six equally likely values: a sample's median lies between the middle two.
     low, high = sorted(exact)[2:4]
-    got = permutation_difference(
-        linear_readout(), hidden, weights, "all", 2000, np.random.default_rng(0)
-    )
+    got, _ = differences(linear_readout(), hidden, weights, 2000)["all"]
     assert low - 1e-12 <= got <= high + 1e-12
+
+
+def test_the_swap_of_two_weights_by_hand():
+    # 0.6 and 0.4 swap: 0.2 moves. Across, a third of 0.6 and of 0.4 to the zeros does.
+    hidden = hidden_states([1.0, 0.0], [0.0, 1.0], [3.0, 0.0], [3.0, 0.0])
+    weights = torch.tensor([0.6, 0.4, 0.0, 0.0], dtype=torch.float64)
+    found = differences(linear_readout(), hidden, weights, 40)
+    own = torch.tensor([0.6, 0.4]).double().softmax(-1)
+    swapped = torch.tensor([0.4, 0.6]).double().softmax(-1)
+    across = torch.tensor([0.6 * 0.8 + 3 * 0.2, 0.4 * 0.8]).double().softmax(-1)
+    assert found["support"] == pytest.approx(((swapped - own).abs().mean().item(), 0.2))
+    assert found["border"] == pytest.approx(((across - own).abs().mean().item(), 0.2))
+
+
+def test_where_weights_say_nothing_the_moves_are_those_of_the_null():
+    """Hidden states that do not depend on where weights stand, many texts."""
+    rng = np.random.default_rng(0)
+    readout, found = linear_readout(), []
+    for text in range(300):
+        hidden = torch.from_numpy(rng.normal(size=(12, 2)))
+        weights = torch.zeros(12, dtype=torch.float64)
+        support = rng.choice(12, 4, replace=False)
+        weights[support] = torch.from_numpy(rng.dirichlet(np.ones(4)))
+        found.append(differences(readout, hidden, weights, 50, text))
+    means = {k: np.mean([f[k][0] for f in found]) for k in found[0]}
+    for kind in ("support", "border"):
+        assert means[kind] == pytest.approx(means[f"null_{kind}"], rel=0.08)
+        assert np.mean([f[kind][1] for f in found]) == pytest.approx(
+            np.mean([f["border"][1] for f in found])
+        )
 
 
 def test_permutations_do_not_depend_on_batching(tmp_path):
@@ -169,7 +207,8 @@ def test_shuffles_that_change_no_weight_move_nothing(tmp_path):
     with open_table(tmp_path / "p.parquet", "permutation", {}) as table:
         write_permutation(table, model, iter([batch_of((11, 7, 3))]), RUN, 30)
     rows = read_table(tmp_path / "p.parquet", "permutation").to_pandas()
-    assert (rows[rows["kind"] != "border"]["difference"] == 0).all()
+    assert (rows[rows["kind"] == "all"]["difference"] == 0).all()
+    assert rows[rows["kind"] != "all"]["difference"].isna().all()
 
 
 # --- adversarial attention --------------------------------------------------------
@@ -269,6 +308,92 @@ def test_search_of_a_batch_equals_that_of_each_instance(kind):
         assert (together.weights[b] > 0).sum() <= support[b]
 
 
+def best_of_a_fine_grid(readout, hidden, weights, tolerance, steps=4001):
+    """The largest divergence over weights on two positions, looked for one by one."""
+    own = readout.logits(hidden, weights[None]).softmax(-1)
+    best = 0.0
+    for i, j in itertools.combinations(range(len(weights)), 2):
+        rows = torch.zeros(steps, len(weights), dtype=torch.float64)
+        rows[:, i] = torch.linspace(0, 1, steps, dtype=torch.float64)
+        rows[:, j] = 1 - rows[:, i]
+        rows = rows * weights.sum()
+        moved = (readout.logits(hidden, rows).softmax(-1) - own).abs().sum(-1)
+        for row in rows[moved <= tolerance]:
+            best = max(best, jensenshannon(row, weights) ** 2)
+    return best
+
+
+@pytest.mark.parametrize("kind", ["sparsemax", "rela"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("slope", [1.0, 30.0])
+def test_enumeration_finds_what_a_fine_grid_finds(kind, n_classes, slope):
+    model = tiny_model(n_classes=n_classes, kind=kind)
+    with torch.no_grad():
+        model.output.weight.mul_(slope)  # the same output in narrow places
+    readout = Readout(model)
+    found = 0
+    for seed in range(6):
+        hidden = torch.randn(
+            6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        )
+        weights = torch.tensor([0.7, 0.0, 0.3, 0.0, 0.0, 0.0], dtype=torch.float64)
+        got = enumerate_small(readout, hidden, weights, 2, 0.05)
+        expected = best_of_a_fine_grid(readout, hidden, weights, 0.05)
+        assert got.divergence >= expected - 1e-6
+        assert got.output_difference <= 0.05 + 1e-9
+        if got.divergence > 0:
+            found += 1
+            assert got.divergence.item() == pytest.approx(
+                jensenshannon(got.weights, weights) ** 2
+            )
+            moved = readout.logits(hidden, got.weights[None]).softmax(-1)
+            own = readout.logits(hidden, weights[None]).softmax(-1)
+            assert (moved - own).abs().sum().item() == pytest.approx(
+                got.output_difference.item(), abs=1e-12
+            )
+    assert found >= 4
+
+
+def test_one_position_is_compared_with_every_other():
+    hidden = hidden_states([3.0, 0.0], [-3.0, 0.0], [3.001, 0.0], [2.9, 0.0])
+    weights = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    got = enumerate_small(linear_readout(), hidden, weights, 1, 0.01)
+    assert got.weights.tolist() == [0.0, 0.0, 1.0, 0.0] or got.weights[3] == 1
+    assert got.divergence.item() == pytest.approx(np.log(2))
+    none = enumerate_small(linear_readout(), hidden[:2], weights[:2], 1, 0.01)
+    assert none.divergence == 0 and torch.equal(none.weights, weights[:2])
+
+
+def test_what_exists_on_few_positions_is_found(tmp_path):
+    model = tiny_model("bilstm", kind="sparsegen", lam=0.99)
+    batches = [batch_of((9, 8, 7, 6, 5, 4), seed) for seed in range(3)]
+    settings = SearchSettings(steps=20, tolerance=0.005)
+    with open_table(tmp_path / "a.parquet", "adversarial", {}) as table:
+        write_adversarial(table, model, iter(batches), RUN, settings)
+    rows = read_table(tmp_path / "a.parquet", "adversarial").to_pandas()
+    none, kept = (
+        rows[rows["constraint"] == c].set_index("instance_id")
+        for c in ("none", "support")
+    )
+    # what is found under a constraint is found without it
+    assert (none["divergence"] >= kept["divergence"]).all()
+    assert (kept["support"] <= 4).all() and kept["found"].any()
+    readout = Readout(model)
+    for batch in batches:
+        output = model(batch.token_ids, batch.mask)
+        for b, name in enumerate(batch.instance_ids):
+            n = int(batch.lengths[b])
+            hidden = output.hidden[b, :n].detach()
+            weights = output.attention[b, :n].detach()
+            own = readout.logits(hidden, weights[None]).softmax(-1)
+            alone = readout.logits(hidden, torch.eye(n, dtype=torch.float64))
+            same = (alone.softmax(-1) - own).abs().sum(-1) <= settings.tolerance
+            if (same & (weights == 0)).any():
+                assert kept.loc[name, "divergence"] == pytest.approx(
+                    np.log(2), abs=1e-5
+                )
+
+
 def test_adversarial_table_holds_both_constraints(tmp_path):
     model = tiny_model(kind="sparsegen", lam=0.9)
     batch = batch_of((7, 5, 1))
@@ -301,7 +426,7 @@ def test_removals_until_the_decision_flips_by_hand():
     orders = [np.array(o) for o in ([0, 1, 2, 3], [1, 2, 0, 3], [3, 0, 1, 2])]
     # 4 against 3; without 2: 2 against 3. Without 1 and 1: 2 against 3. The last
     # order removes what speaks against and never flips.
-    assert removals_to_flip(linear_readout(), hidden, weights, orders) == [1, 2, 4]
+    assert removals_to_flip(linear_readout(), hidden, weights, orders) == [1, 2, None]
 
 
 def test_attention_gradient_equals_finite_differences():
@@ -342,18 +467,24 @@ def test_attention_gradient_of_a_certain_prediction_keeps_its_order():
     torch.testing.assert_close(got.double(), expected, rtol=1e-3, atol=0)
 
 
-def test_flips_table_leaves_single_weights_out(tmp_path):
-    model = tiny_model(kind="sparsegen", lam=0.99)
-    batch = batch_of((7, 5, 1))
+def test_flips_table_tells_never_from_the_last_weight_and_from_nothing_to_remove(
+    tmp_path,
+):
+    model = tiny_model(kind="sparsegen", lam=0.9)
+    batch = batch_of((9, 7, 5, 1))
     with open_table(tmp_path / "f.parquet", "flips", {}) as table:
         write_flips(table, model, iter([batch]), RUN, 3)
     rows = read_table(tmp_path / "f.parquet", "flips").to_pandas()
-    assert len(rows) == 9
+    assert len(rows) == 4 * 5
+    assert rows["draw"].tolist() == [0, 0, 0, 1, 2] * 4
     single = rows["support"] < 2
-    assert single.any()
-    assert (rows["removed"].isna() == single).all()
-    assert (rows["removed"].dropna() >= 1).all()
-    assert (rows["removed"] <= rows["support"])[~single].all()
+    assert single.any() and not single.all()
+    assert (rows["never"].isna() == single).all()
+    # a decision flips with weights left, or never
+    assert (rows["removed"].isna() == (single | (rows["never"] == True))).all()  # noqa: E712
+    flipped = rows.dropna(subset=["removed"])
+    assert (flipped["removed"] >= 1).all()
+    assert (flipped["removed"] < flipped["support"]).all()
 
 
 # --- erasure ----------------------------------------------------------------------

@@ -152,19 +152,25 @@ def test_a_models_context_goes_through_its_normalizer():
     )
 
 
-def test_rela_in_self_attention_normalizes_each_head():
+@pytest.mark.parametrize("norm", ["joined", "per_head"])
+def test_rela_in_self_attention_normalizes_the_heads_together_or_each(norm):
     torch.manual_seed(0)
-    attention = SelfAttention(8, 2, {"kind": "rela", "gated": True}).double()
+    settings = {"kind": "rela", "norm": norm}
+    attention = SelfAttention(8, 2, {**settings, "gated": True}).double()
     assert attention.normalizer.gain.shape == attention.normalizer.gate.shape
     assert attention.normalizer.gain.shape == (2, 1, 4)
-    attention = SelfAttention(8, 2, {"kind": "rela"}).double()
+    attention = SelfAttention(8, 2, settings).double()
     attention.output = torch.nn.Identity()
     # few positions, so that some queries attend to none of them
     x = 30 * torch.randn(20, 2, 8, dtype=torch.float64)
     mixed, weights = attention(x, torch.ones(20, 2, dtype=torch.bool))
     empty = (weights == 0).all(-1).transpose(1, 2)  # (B, n, nh)
     assert empty.any() and not empty.all()
-    mean_square = mixed.view(20, 2, 2, 4).square().mean(-1)
+    squares = mixed.view(20, 2, 2, 4).square()
+    if norm == "joined":
+        mean_square, empty = squares.mean((-2, -1)), empty.all(-1)
+    else:
+        mean_square = squares.mean(-1)
     torch.testing.assert_close(mean_square, (~empty).double(), atol=1e-3, rtol=0)
 
 

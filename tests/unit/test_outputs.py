@@ -225,6 +225,29 @@ def test_order_under_certainty_is_that_of_double_precision(encoder, of):
         assert tau.min() > 0.9, function
 
 
+@pytest.mark.parametrize("encoder", ["bilstm", "transformer"])
+@pytest.mark.parametrize("kind", ["softmax", "sparsemax"])
+@pytest.mark.parametrize("rest", [4e-8, 2e-12])
+def test_confident_predictions_keep_the_ranks_of_double_precision(encoder, kind, rest):
+    model, ids, mask = trained(encoder, kind)
+    with torch.no_grad():
+        logits = model(ids, mask).logits
+        # so much of the first class that half of the texts leave this to the other
+        gap = (logits[:, 0] - logits[:, 1]).median()
+        model.output.bias[0] += -np.log(rest) - gap
+        assert (model(ids, mask).logits.softmax(-1)[:, 0] == 1).any()
+    exact = deepcopy(model).double()
+    for of in ("inputs", "hidden_states"):
+        for importance in (
+            lambda m, of=of: gradient_importance(m, ids, mask, of, "detached"),
+            lambda m, of=of: gradient_importance(m, ids, mask, of, "attached"),
+            lambda m, of=of: leave_one_out(m, ids, mask, of),
+        ):
+            ours, theirs = importance(model).numpy(), importance(exact).numpy()
+            tau, _ = kendall_tau_b(ours, theirs, mask.numpy())
+            assert np.nanmean(tau) > 0.99
+
+
 def test_where_nothing_changes_the_output_there_is_no_agreement():
     model = single()
     ids, mask = tiny_batch((9, 5))

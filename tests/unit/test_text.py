@@ -119,7 +119,8 @@ SETTINGS = {
     "max_examples": None,
     "min_count": 1,
     "max_vocabulary": None,
-    "split": {"dev": 0.2, "test": 0.3},
+    "split": {"dev": 0.2, "test": 0.3, "parts": False},
+    "note": None,
 }
 FILES = ("train", "dev", "test", "vocabulary")
 
@@ -244,6 +245,62 @@ def test_training_gives_up_dev_only_where_the_source_has_none(tmp_path):
     train, dev = texts_of(without, "train"), texts_of(without, "dev")
     assert {*train, *dev} == {d.text for d in documents[:300]}
     assert abs(len(dev) - 60) < 21  # 3 standard deviations
+
+
+def treebank(number=120, seed=0):
+    """Sentences and phrases of them, shuffled, as SST-2 has them; and a test of its own."""
+    rng = np.random.default_rng(seed)
+    texts = {}
+    for i in range(number):
+        words = [f"w{w}" for w in rng.integers(60, size=7)] + [f"own{i}"]
+        for start, stop in ((0, 8), (0, 5), (0, 2), (3, 8), (6, 8), (0, 1), (5, 6)):
+            texts[" ".join(words[start:stop])] = "ab"[i % 2]
+    order = rng.permutation(len(texts))
+    rows = list(texts.items())
+    documents = [Document("train", *rows[i]) for i in order]
+    return documents + [Document("test", f"test w{i} w{i + 1}", "a") for i in range(9)]
+
+
+def whole_texts(outputs, split) -> set[str]:
+    return set(tables.read_table(outputs[split], "examples")["text"].to_pylist())
+
+
+def shared_parts(outputs, one, other) -> list[str]:
+    """Texts of one split that stand within a text of another."""
+    others = [f" {text} " for text in whole_texts(outputs, other)]
+    return [
+        text
+        for text in whole_texts(outputs, one)
+        if any(f" {text} " in whole for whole in others)
+    ]
+
+
+@pytest.mark.parametrize("max_length", [None, 4])
+def test_no_phrase_of_dev_stands_in_a_training_sentence_or_the_other_way(
+    tmp_path, max_length
+):
+    documents = treebank()
+    for name in ("apart", "together", "fewer"):
+        (tmp_path / name).mkdir()
+    apart = prepare(tmp_path / "apart", documents)
+    assert len(shared_parts(apart, "dev", "train")) > 0.5 * len(texts_of(apart, "dev"))
+
+    parts = {"split": {**SETTINGS["split"], "parts": True}, "max_length": max_length}
+    found = prepare(tmp_path / "together", documents, **parts)
+    assert shared_parts(found, "dev", "train") == []
+    assert shared_parts(found, "train", "dev") == []
+    # a test that the source has is not touched
+    sizes = {part: len(texts_of(found, part)) for part in ("train", "dev", "test")}
+    assert sizes["test"] == 9 and 30 < sizes["dev"] < 0.5 * sizes["train"]
+    dropped = json.loads(found["card"].read_text())["dropped"]
+    assert dropped["part_of_several_splits"] > 0
+    assert sum(sizes.values()) + sum(dropped.values()) == len(documents)
+
+    # a sentence stays in its split when the source grows
+    fewer = prepare(tmp_path / "fewer", treebank(60), **parts)
+    for part in ("train", "dev"):
+        sentences = {t for t in whole_texts(fewer, part) if "own" in t and len(t) > 20}
+        assert sentences and sentences <= whole_texts(found, part)
 
 
 def test_what_a_model_reads_stands_once_and_with_one_label(tmp_path):
@@ -385,7 +442,7 @@ def test_output_does_not_change_between_runs(tmp_path):
         ([Document("all", "a", "\udc80")], {}, "no valid Unicode"),
         (
             many(30),
-            {"split": {"dev": 0.0, "test": 0.3}},
+            {"split": {"dev": 0.0, "test": 0.3, "parts": False}},
             r"dev split is empty.*split\.dev",
         ),
         ([d._replace(label="a") for d in three_splits()], {}, "one class only, 'a'"),
@@ -415,7 +472,9 @@ def test_a_fault_of_the_source_leaves_nothing(tmp_path):
 
 def test_more_texts_than_a_batch(tmp_path):
     documents = many(2500)
-    outputs = prepare(tmp_path, documents, split={"dev": 0.1, "test": 0.1})
+    outputs = prepare(
+        tmp_path, documents, split={"dev": 0.1, "test": 0.1, "parts": False}
+    )
     found = set.union(*(labelled_of(outputs, s) for s in FILES[:3]))
     assert found == {(d.text, d.label) for d in documents}
 

@@ -45,7 +45,8 @@ DATASET = {
     "max_examples": None,
     "min_count": 1,
     "max_vocabulary": None,
-    "split": {"dev": 0.1, "test": 0.1},
+    "split": {"dev": 0.1, "test": 0.1, "parts": False},
+    "note": None,
 }
 GLOVE = {
     "kind": "archive",

@@ -99,7 +99,7 @@ wildcard_constraints:
     normalizer=one_of(config["normalizers"]),
     method=one_of(config["methods"]),
     seed=r"\d+",
-    divergence="kl|jsd",
+    divergence="kl_adversary_run|kl_run_adversary|jsd",
     weight=r"[\d.e+-]+",
     guide="attention|adversary",
 

@@ -211,7 +211,8 @@ for experiment, runs in {
 def divergences_of(wildcards):
     """What adversaries of a run are trained on: KL is infinite for exact zeros."""
     kind = config["normalizers"][wildcards.normalizer]["kind"]
-    return ["kl", "jsd"] if kind == "softmax" else ["jsd"]
+    wanted = config["explanations"]["adversarial_training"]["divergences"]
+    return [d for d in wanted if kind == "softmax" or d == "jsd"]
 
 
 def retraining(name):

@@ -43,13 +43,14 @@ RESERVED_METHODS = (
     "hidden_states",
     "prediction",
     "random",
-    # references: what influences, other weights, and other models
+    # references: what influences, other weights, fewer of them, and other models
     "inputs",
     "adversarial*",
     "other_seeds",
     "shuffled_*",
     "trained_*",
     "uniform",
+    "without_*",
     # tables about attention, which are no importance
     "heads",
     "influence",

@@ -31,6 +31,13 @@ def _measure(
 def _permutation(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     kind = "shuffled_" + rows["kind"]
     yield _measure(rows, "permutation_difference", rows["difference"], reference=kind)
+    yield _measure(rows, "permutation_mass", rows["moved_mass"], reference=kind)
+    wide = rows.pivot(index="instance_id", columns="kind", values="difference")
+    wide = wide.reindex(rows["instance_id"].unique())
+    for prefix, reference in (("", "shuffled_matched"), ("null_", "shuffled_null")):
+        within, across = wide[f"{prefix}support"], wide[f"{prefix}border"]
+        share = (within / (within + across)).reset_index(name="value")
+        yield _measure(share, "permutation_within", share["value"], reference=reference)
 
 
 def _adversarial(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -42,10 +49,30 @@ def _adversarial(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     yield _measure(rows, "adversarial_found", found, reference=constraint)
 
 
+# Shares of the support at which the survival curve of a decision is looked at.
+SURVIVAL_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
 def _flips(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    removed, order = rows["removed"], rows["order"]
-    yield _measure(rows, "flip_share", removed / rows["length"], order)
-    yield _measure(rows, "flip_support_share", removed / rows["support"], order)
+    known = rows["never"].notna()
+    never = rows["never"].astype(float)
+    removed = rows["removed"].astype(float)
+    values = {
+        ("flip_never", None): never,
+        ("flip_share", None): removed / rows["length"],
+        ("flip_support_share", None): removed / rows["support"],
+    }
+    for share in SURVIVAL_SHARES:
+        # 0.1 * 20 must count as 2 weights, not as 1 and a rounding error.
+        gone = np.floor(share * rows["support"] + 1e-9)
+        stands = (removed.isna() | (removed > gone)).astype(float).where(known)
+        values["decision_stands", f"without_{share:g}"] = stands
+    keys = ["instance_id", "order"]
+    for (measure, reference), value in values.items():
+        # over the draws of an order, and for shares over those that flip
+        mean = value.groupby([rows[key] for key in keys], sort=False).mean()
+        mean = mean.rename("value").reset_index()
+        yield _measure(mean, measure, mean["value"], mean["order"], reference)
 
 
 def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -69,7 +96,8 @@ def _adversaries(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     weight = rows["weight"].map("{:g}".format)
     reference = "trained_" + rows["trained_on"] + "_" + weight
     yield _measure(rows, "jsd", rows["jsd"], reference=reference)
-    yield _measure(rows, "kl", rows["kl"], reference=reference)
+    for direction in ("kl_run_adversary", "kl_adversary_run"):
+        yield _measure(rows, direction, rows[direction], reference=reference)
     yield _measure(rows, "tvd", rows["tvd"], "prediction", reference)
 
 

@@ -270,7 +270,16 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
     ]
     return {
         "title": "Data",
-        "text": "Texts a split, classes, and texts left out by reason.",
+        "text": " ".join(
+            [
+                "Texts a split, classes, and texts left out by reason.",
+                *(
+                    f"{card['name']}: {card['note']}"
+                    for card in cards
+                    if card.get("note")
+                ),
+            ]
+        ),
         "columns": ["dataset", "train", "dev", "test", "classes", "left out"],
         "rows": rows,
         "names": 1,

@@ -136,6 +136,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         # which positions exchange their weights
         ("kind", pa.string()),
         ("difference", pa.float64(), _NULLABLE),
+        ("moved_mass", pa.float64(), _NULLABLE),
     ),
     "adversarial": _schema(
         ("instance_id", pa.string()),
@@ -153,8 +154,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("length", pa.int32()),
         ("support", pa.int32()),
         ("order", pa.string()),
-        # weights removed when the decision flips; the whole support where it stands
-        ("removed", pa.float64(), _NULLABLE),
+        # of a random order, from 0
+        ("draw", pa.int32()),
+        # weights removed when the decision flips; null where it never does, and where
+        # fewer than two positions have weight
+        ("removed", pa.int32(), _NULLABLE),
+        ("never", pa.bool_(), _NULLABLE),
     ),
     "erasure": _schema(
         ("instance_id", pa.string()),
@@ -179,13 +184,15 @@ SCHEMAS: dict[str, pa.Schema] = {
     "adversaries": _schema(
         # of the divergence in the loss: lambda
         ("weight", pa.float64()),
+        ("paper_weight", pa.float64(), _NULLABLE),
         ("trained_on", pa.string()),
         ("instance_id", pa.string()),
         ("correct", pa.bool_()),
         ("tvd", pa.float64()),
         ("jsd", pa.float64()),
         # null where infinite
-        ("kl", pa.float64(), _NULLABLE),
+        ("kl_run_adversary", pa.float64(), _NULLABLE),
+        ("kl_adversary_run", pa.float64(), _NULLABLE),
     ),
     # scores of models without context that were given weights
     "diagnostics": _schema(
@@ -340,7 +347,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "heads": ("attributions/{run}/heads", "a text, layer and head"),
     "permutation": ("explanations/{run}/permutation", "a text and kind of shuffle"),
     "adversarial": ("explanations/{run}/adversarial", "a text and constraint"),
-    "flips": ("explanations/{run}/flips", "a text and order of removal"),
+    "flips": ("explanations/{run}/flips", "a text, order of removal and draw"),
     "erasure": ("explanations/{run}/erasure", "a text and ranking"),
     "pairs": (
         "explanations/{run}/seed_variance and explanations/{run}/uniform",
@@ -423,7 +430,7 @@ COLUMNS: dict[str, str] = {
     "weight": "of the divergence in the loss, lambda",
     "tvd": "total variation distance of the outputs",
     "jsd": "Jensen-Shannon divergence of the attention; null without any weight",
-    "kind": "which positions exchange their weights: all, support, border",
+    "kind": "what changes place: all weights; those of the support among each other, or with zeros (border), at equal mass; null_support and null_border, the same of weights placed at random",
     "difference": "of the means, the normalizer less the reference one",
     "documents.split": "ours: train, dev, test, or all for what is in none yet",
     "documents.text": "the text; null where the source has none",
@@ -453,23 +460,28 @@ COLUMNS: dict[str, str] = {
     "heads.null": "share of queries without any weight",
     "heads.entropy": "mean over queries, in nats; null without any weight",
     "heads.divergence": "mean KL divergence, in nats, from the mean of the heads",
+    "permutation.moved_mass": "share of the weight that stands elsewhere, mean over draws",
     "permutation.difference": "median change of the output; null where nothing moves",
     "adversarial.constraint": "none, or support: no larger than the model's own",
     "adversarial.found": "whether other weights with the same output were found",
-    "adversarial.divergence": "the largest found, in nats; null without any weight",
+    "adversarial.divergence": "the largest found, in nats; by enumeration where the support is small; null without any weight",
     "adversarial.output_difference": "of the class probabilities, summed",
     "adversarial.attention": "the farthest weights, or the model's own",
     "flips.order": "of removal: attention, attention_gradient or random",
-    "flips.removed": "weights until the decision flips; the support where it stands",
+    "flips.draw": "of a random order, from 0; 0 for the others",
+    "flips.removed": "weights until the decision flips; null where it never does",
+    "flips.never": "whether the decision stands as long as any weight is left; null where fewer than two positions have weight",
     "erasure.subject": "what ranks the tokens: attention, a method, random",
     "erasure.comprehensiveness": "a value a share of tokens",
     "erasure.sufficiency": "a value a share of tokens",
     "pairs.other_normalizer": "that of the other run",
     "pairs.other_seed": "that of the other run",
     "pairs.gain": "1 where this run alone is right, -1 where the other is, else 0",
-    "adversaries.trained_on": "the divergence in the loss: jsd or kl",
+    "adversaries.paper_weight": "lambda on the scale of Wiegreffe & Pinter 2019, half of ours; null with more than two classes",
+    "adversaries.trained_on": "the divergence in the loss: jsd, kl_run_adversary or kl_adversary_run",
     "adversaries.correct": "whether the adversary predicts the label",
-    "adversaries.kl": "Kullback-Leibler divergence; null where infinite",
+    "adversaries.kl_run_adversary": "KL(run ‖ adversary), of the run's attention from the adversary's; null where infinite",
+    "adversaries.kl_adversary_run": "KL(adversary ‖ run), of the adversary's attention from the run's, the paper's; null where infinite",
     "agreement_examples.extreme": "worst, where they agree least, or best",
     "agreement_examples.rank": "place there, from 1",
     "agreement_examples.mean": "Kendall's tau-b over seeds, by which the text is chosen",

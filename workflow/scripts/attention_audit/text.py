@@ -312,6 +312,62 @@ def _assign_splits(texts: _Texts, dev_share: float, test_share: float) -> np.nda
     return split
 
 
+def _whole_texts(spool: Path, settings: Mapping[str, Any]) -> Iterator[list[str]]:
+    """All tokens of each text of the spool, uncut."""
+    for table in tables.iterate_table(spool, _SPOOL, _BATCH, ["text"]):
+        for text in table["text"].to_pylist():
+            yield cut_tokens(text, settings)[0]
+
+
+def _parts_within(tokens: list[str], lengths: Iterable[int]) -> Iterator[str]:
+    """Every run of tokens of a text that is shorter than it, of these lengths."""
+    for length in lengths:
+        if length < len(tokens):
+            for start in range(len(tokens) - length + 1):
+                yield " ".join(tokens[start : start + length])
+
+
+def _keep_parts_together(
+    spool: Path,
+    settings: Mapping[str, Any],
+    texts: _Texts,
+    split: np.ndarray,
+    dropped: Counter,
+) -> None:
+    """Move, in place, the parts of a text to its split, where splits are drawn.
+
+    A text that is part of no other draws the split, as in `_assign_splits`. A part of
+    texts that fell into several splits would tell one of them about the other, and is
+    dropped. Holds the texts in memory, once.
+    """
+    drawn = texts.split == _SOURCE_SPLITS.index("all")
+    if not (texts.split == _SOURCE_SPLITS.index("dev")).any() and not drawn.any():
+        drawn = texts.split == _SOURCE_SPLITS.index("train")
+    rows: dict[str, list[int]] = {}
+    for row, tokens in enumerate(_whole_texts(spool, settings)):
+        if drawn[row]:
+            rows.setdefault(" ".join(tokens), []).append(row)
+    lengths = sorted({text.count(" ") + 1 for text in rows})
+    parts = {
+        part
+        for text in rows
+        for part in _parts_within(text.split(" "), lengths)
+        if part in rows
+    }
+    splits_of: dict[str, set[int]] = {part: set() for part in parts}
+    for text in rows:
+        if text not in parts:
+            for part in _parts_within(text.split(" "), lengths):
+                if part in parts:
+                    splits_of[part].add(int(split[rows[text][0]]))
+    for part, found in splits_of.items():
+        if len(found) == 1:
+            split[rows[part]] = found.pop()
+        else:
+            split[rows[part]] = _DROPPED
+            dropped["part_of_several_splits"] += len(rows[part])
+
+
 def _drop_copies(texts: _Texts, split: np.ndarray, dropped: Counter) -> None:
     """Drop, in place, all but one of the texts of which a model reads the same.
 
@@ -330,6 +386,7 @@ def _drop_copies(texts: _Texts, split: np.ndarray, dropped: Counter) -> None:
             "label": texts.label,
         }
     ).iloc[np.lexsort((texts.words[:, 0], order[split]))]
+    frame = frame[split[frame.index] != _DROPPED]
     same_cut = frame.groupby(["cut_high", "cut_low"], sort=False)
     same = frame.groupby(["high", "low"], sort=False)
 
@@ -543,7 +600,8 @@ def prepare_dataset(
     ``strip_markup`` (see `tokenize`); ``max_length`` (tokens or None);
     ``max_examples`` ({split: number or None} or None); ``min_count`` and
     ``max_vocabulary`` (or None; see `build_vocabulary`); ``split`` ({"dev": share,
-    "test": share}). ``vectors`` gives pretrained vectors for the words it is asked
+    "test": share, "parts": whether texts are parts of others, see
+    `_keep_parts_together`}); ``note`` (for the card, or None). ``vectors`` gives pretrained vectors for the words it is asked
     for. ``outputs`` has the paths "train", "dev", "test", "vocabulary" and "card".
 
     Texts without tokens or label are dropped. The source's own splits stay; a source
@@ -569,6 +627,8 @@ def prepare_dataset(
 
         shares = settings["split"]
         split = _assign_splits(texts, shares["dev"], shares["test"])
+        if shares["parts"]:
+            _keep_parts_together(spool, settings, texts, split, dropped)
         _drop_copies(texts, split, dropped)
         _apply_caps(texts, split, settings["max_examples"] or {}, dropped)
         _check_splits(name, split, texts.label, found, dropped)
@@ -628,6 +688,7 @@ def prepare_dataset(
     members = {part: split == index for index, part in enumerate(SPLITS)}
     card = {
         "name": name,
+        "note": settings["note"],
         "source": settings["source"],
         "tokenization": {key: settings[key] for key in (*TOKENIZATION, "max_length")},
         "label_names": label_names,

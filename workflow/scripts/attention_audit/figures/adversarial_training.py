@@ -11,8 +11,9 @@ from attention_audit.figures.experiments import pages_by_normalizer
 from attention_audit.figures.style import Order, measured, series_style
 
 SERIES = {
-    "trained_jsd": "adversaries trained on JSD",
-    "trained_kl": "adversaries trained on KL",
+    "trained_jsd": "trained on JSD",
+    "trained_kl_adversary_run": "trained on KL(adversary ‖ run)",
+    "trained_kl_run_adversary": "trained on KL(run ‖ adversary)",
     "other_seeds": "other seeds",
     "uniform": "uniform weights",
 }
@@ -63,7 +64,9 @@ def draw(
             line = "-" if series.startswith("trained") else ""
             axes.plot([], [], ls=line, **series_style(i), label=label)
         for weight, size in sizes.items():
-            axes.scatter([], [], s=size, color="grey", label=f"λ = {weight:g}")
+            axes.scatter(
+                [], [], s=size, color="grey", label=f"λ = {weight:g} ({weight / 2:g})"
+            )
 
     pages = pages_by_normalizer(
         rows,

@@ -34,7 +34,10 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
         "adversarial_divergence": ("explanation_points",),
         "adversarial_attention": ("explanation_points",),
     },
-    "flips": {"decision_flips": ("explanation_summary",)},
+    "flips": {
+        "decision_flips": ("explanation_summary",),
+        "decision_survival": ("explanation_summary",),
+    },
     "erasure": {"faithfulness": ("explanation_summary",)},
     "seed_variance": {"seed_variance": ("explanation_points",)},
     "uniform": {"uniform_baseline": ("explanation_summary",)},

@@ -9,6 +9,7 @@ from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.style import Order, measured
 
 MEASURES = {
+    "flip_never": "decisions that never flip\n(share of texts)",
     "flip_share": "positions removed\n(share of all)",
     "flip_support_share": "weights removed\n(share of the support)",
 }
@@ -22,6 +23,6 @@ ORDERS = {
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Means with intervals; the whole support where the decision never flips."""
+    """How many decisions never flip, and of the others how much has to go."""
     rows = pd.concat([measured(tables["explanation_summary"], m) for m in MEASURES])
     return pages_by_measure(rows, order, MEASURES, "subject", ORDERS), rows

@@ -11,7 +11,9 @@ from attention_audit.figures.style import Order, measured
 KINDS = {
     "shuffled_all": "all positions",
     "shuffled_support": "within the support",
-    "shuffled_border": "across its border",
+    "shuffled_border": "across its border, equal mass",
+    "shuffled_null_support": "within, weights placed at random",
+    "shuffled_null_border": "across, weights placed at random",
 }
 
 

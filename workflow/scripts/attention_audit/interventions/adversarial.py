@@ -1,28 +1,38 @@
 """Adversarial attention (Jain & Wallace 2019, sec. 4.2.2).
 
 Weights that are as far as possible from the model's, but lead to the same output. If
-they exist, the model's weights are not the only explanation of its output.
+they exist, the model's weights are not the only explanation of its output. On few
+positions they are enumerated, otherwise searched by gradient.
 
 Shapes: B instances, C candidates each, n positions, H hidden size, K classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attention_audit.audit import Batch, ragged
 from attention_audit.model import Classifier
+from attention_audit.normalizers import Normalizer
 from attention_audit.optimizer import AMSGrad
-from attention_audit.outputs import RESOLUTION
+from attention_audit.outputs import RESOLUTION, Readout
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter
 
 # "support": no more positions with weight than the model's own weights have.
 CONSTRAINTS = ("none", "support")
+
+# Supports up to this size are also looked through, by pairs of positions.
+SMALL_SUPPORT = 4
+
+# Points of a line between two positions at which the output is looked at, and halvings
+# of what lies between two of them.
+_GRID = 33
+_HALVINGS = 50
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,142 @@ def search(
     )
 
 
+# Of pairs of positions (P,) twice and a share of the weight for the first of each.
+OfPairs = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def _between(readout: Readout, hidden: Tensor, mass: Tensor) -> OfPairs:
+    """Class probabilities by weights on two positions, as a function of (i, j, share)."""
+    normalizer = readout.pooling.normalizer
+    if type(normalizer).context is Normalizer.context:
+        # Logits are linear in the weights: few numbers to mix in place of H.
+        values, read = readout.output(mass * hidden), lambda mixed: mixed
+    else:
+        values = mass * hidden
+
+        def read(mixed: Tensor) -> Tensor:
+            return readout.output(normalizer.context(mixed))
+
+    def outputs(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
+        share = share.unsqueeze(-1)
+        return read(share * values[i] + (1 - share) * values[j]).softmax(-1)
+
+    return outputs
+
+
+def _borders(
+    excess: OfPairs, i: Tensor, j: Tensor, on_grid: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Pairs and shares at the borders of where the output is the same.
+
+    ``excess`` is the change of the output less the tolerance, and ``on_grid`` (P, G)
+    what it is on a grid of shares in [0, 1]. Returns places among the pairs, and shares.
+    """
+    grid = torch.linspace(0, 1, on_grid.shape[1], dtype=on_grid.dtype)
+    inside = on_grid <= 0
+
+    def border(p: Tensor, within: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor]:
+        for _ in range(_HALVINGS):
+            middle = (within + beyond) / 2
+            same = excess(i[p], j[p], middle) <= 0
+            within = torch.where(same, middle, within)
+            beyond = torch.where(same, beyond, middle)
+        return p, within
+
+    found = []
+    # where the grid sees both sides of a border
+    for step in (-1, 1):
+        beside = inside.roll(-step, 1)
+        crosses = inside & ~beside
+        crosses[:, -1 if step == 1 else 0] = False
+        p, g = crosses.nonzero(as_tuple=True)
+        found.append(border(p, grid[g], grid[g + step]))
+    # and where it steps over the same output: lowest points that are outside
+    around = nn.functional.pad(on_grid, (1, 1), value=torch.inf)
+    lowest = (on_grid <= around[:, :-2]) & (on_grid <= around[:, 2:]) & ~inside
+    p, g = lowest.nonzero(as_tuple=True)
+    low, high = grid[(g - 1).clamp(min=0)], grid[(g + 1).clamp(max=len(grid) - 1)]
+    left, right = low, high
+    for _ in range(_HALVINGS):
+        first, second = (2 * left + right) / 3, (left + 2 * right) / 3
+        falls = excess(i[p], j[p], first) > excess(i[p], j[p], second)
+        left, right = torch.where(falls, first, left), torch.where(falls, right, second)
+    middle = (left + right) / 2
+    same = excess(i[p], j[p], middle) <= 0
+    found += [border(p[same], middle[same], side[same]) for side in (low, high)]
+    # one position alone
+    for g in (0, -1):
+        p = inside[:, g].nonzero().squeeze(-1)
+        found.append((p, grid[g].expand(len(p))))
+    return tuple(torch.cat(part) for part in zip(*found, strict=True))
+
+
+@torch.no_grad()
+def enumerate_small(
+    readout: Readout, hidden: Tensor, weights: Tensor, size: int, tolerance: float
+) -> Found:
+    """The farthest weights on one position, or on two, that hold the tolerance.
+
+    ``hidden`` (n, H) and ``weights`` (n,) are those of one text, in double precision on
+    the CPU; ``size`` is 1 or more, and more than 2 counts as 2. Divergence is convex in
+    the weights, so that between two positions it is largest at an end of where the
+    output is the same. With two classes, and a context that is the weighted sum, that is
+    all there is: weights at the same output are a simplex cut by two planes, whose
+    corners have at most two positions with weight.
+    """
+    n, mass = len(weights), weights.sum()
+    p = weights / mass
+    own = readout.logits(hidden, weights.unsqueeze(0)).softmax(-1)
+    outputs = _between(readout, hidden, mass)
+
+    def difference(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
+        return (outputs(i, j, share) - own).abs().sum(-1)
+
+    def excess(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
+        return difference(i, j, share) - tolerance
+
+    if size == 1 or n == 1:
+        i = torch.arange(n)
+        j, share = i.roll(1), torch.ones(n, dtype=p.dtype)
+        kept = excess(i, j, share) <= 0
+        i, j, share = i[kept], j[kept], share[kept]
+    else:
+        first, second = torch.triu_indices(n, n, 1)
+        grid = torch.linspace(0, 1, _GRID, dtype=p.dtype)
+        on_grid = [excess(first, second, t.expand(len(first))) for t in grid]
+        pair, share = _borders(excess, first, second, torch.stack(on_grid, 1))
+        i, j = first[pair], second[pair]
+    least = RESOLUTION * torch.finfo(torch.float32).eps * np.log(max(n, 2))
+    nothing = Found(weights, weights.new_zeros(()), weights.new_zeros(()))
+    if not len(i):
+        return nothing
+    candidates = torch.zeros(len(i), n, dtype=p.dtype)
+    rows = torch.arange(len(i))
+    candidates[rows, j] = 1 - share
+    candidates[rows, i] = share
+    divergence = (
+        _entropy((candidates + p) / 2) - (_entropy(candidates) + _entropy(p)) / 2
+    )
+    best = divergence.argmax()
+    if divergence[best] <= least:
+        return nothing
+    return Found(
+        mass * candidates[best],
+        divergence[best],
+        difference(i[best], j[best], share[best])[0],
+    )
+
+
+def _farther(one: Found, other: Found) -> Found:
+    """Of two for each instance, the one that is farther."""
+    farther = other.divergence > one.divergence
+    return Found(
+        torch.where(farther.unsqueeze(-1), other.weights, one.weights),
+        torch.where(farther, other.divergence, one.divergence),
+        torch.where(farther, other.output_difference, one.output_difference),
+    )
+
+
 def starting_noise(
     batch: Batch, candidates: int, like: Tensor, constraint: str, seed: int
 ) -> Tensor:
@@ -176,7 +322,11 @@ def _search_batch(
     settings: SearchSettings,
     seed: int,
 ) -> Iterator[tuple[str, Found]]:
-    """What is found for a batch under each constraint."""
+    """What is found for a batch under each constraint.
+
+    What is found under the second is allowed under the first, and what is found under
+    the first counts under the second where its support is small enough.
+    """
     support = (weights > 0).sum(-1)
     noise = {
         constraint: starting_noise(
@@ -185,10 +335,15 @@ def _search_batch(
         for constraint in CONSTRAINTS
     }
     free = search(model, hidden, batch.mask, weights, noise["none"], settings)
-    yield "none", free
     # Where no weight is zero the second constraint is none, and where all are there
     # is nothing to search.
-    rows = ((support < batch.mask.sum(-1)) & (support > 0)).nonzero().squeeze(-1)
+    kept = (free.weights > 0).sum(-1) <= support
+    held = Found(
+        torch.where(kept.unsqueeze(-1), free.weights, weights),
+        torch.where(kept, free.divergence, 0.0),
+        torch.where(kept, free.output_difference, 0.0),
+    )
+    rows = ((support < batch.mask.sum(-1)) & (support > 2)).nonzero().squeeze(-1)
     if len(rows):
         constrained = search(
             model,
@@ -199,13 +354,30 @@ def _search_batch(
             settings,
             support[rows],
         )
-        free = Found(
+        placed = Found(
             *(
                 old.index_copy(0, rows, new)
-                for old, new in zip(free, constrained, strict=True)
+                for old, new in zip(held, constrained, strict=True)
             )
         )
-    yield "support", free
+        held = _farther(held, placed)
+    readout = Readout(model)
+    small = (support > 0) & (support <= SMALL_SUPPORT)
+    for b in small.nonzero().squeeze(-1).tolist():
+        n = int(batch.lengths[b])
+        found = enumerate_small(
+            readout,
+            hidden[b, :n].cpu().double(),
+            weights[b, :n].cpu().double(),
+            int(support[b]),
+            settings.tolerance,
+        )
+        if found.divergence > held.divergence[b]:
+            held.weights[b, :n] = found.weights.to(weights)
+            held.divergence[b] = found.divergence
+            held.output_difference[b] = found.output_difference
+    yield "none", _farther(free, held)
+    yield "support", held
 
 
 def write_adversarial(

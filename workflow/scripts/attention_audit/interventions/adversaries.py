@@ -35,13 +35,13 @@ def _scaled(p: Tensor) -> Tensor:
     return p / p.sum(-1, keepdim=True).clamp(min=_TINY)
 
 
-def kl(base: Tensor, other: Tensor) -> Tensor:
-    """KL(base | other) in nats over the last axis, the paper's divergence.
+def kl(one: Tensor, other: Tensor) -> Tensor:
+    """KL(one | other) in nats over the last axis, of one from the other.
 
-    Infinite where the other is zero and the base is not, which weights with exact
+    Infinite where the other is zero and the one is not, which weights with exact
     zeros are nearly always: only for normalizers without.
     """
-    p, q = _scaled(base), _scaled(other)
+    p, q = _scaled(one), _scaled(other)
     infinite = ((p > 0) & (q <= 0)).any(-1)
     return _terms(p, q).sum(-1).masked_fill(infinite, torch.inf)
 
@@ -58,19 +58,33 @@ def total_variation(p: Tensor, q: Tensor) -> Tensor:
     return (p - q).abs().sum(-1) / 2
 
 
-def _bounded_kl(base: Tensor, other: Tensor) -> Tensor:
+def _bounded_kl(one: Tensor, other: Tensor) -> Tensor:
     """`kl` with a floor under the other's weights, so that its gradient stays finite.
 
     Softmax weights pass the floor only where they underflow.
     """
-    return _terms(_scaled(base), _scaled(other)).sum(-1)
+    return _terms(_scaled(one), _scaled(other)).sum(-1)
 
 
-# What a model can be trained on.
+# What a model can be trained on, of the attention of the run and of the adversary. The
+# paper writes KL(adversary | run), and its code computes it (PyTorch's `kl_div` takes
+# the logarithm of the second argument first); an open report on the repository has it
+# that the other direction was meant.
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "kl": _bounded_kl,
+    "kl_adversary_run": lambda run, adversary: _bounded_kl(adversary, run),
+    "kl_run_adversary": _bounded_kl,
     "jsd": jsd,
 }
+
+
+def paper_weight(weight: float, n_classes: int) -> float | None:
+    """Lambda on the paper's scale, whose output is one sigmoid: of two classes alone.
+
+    Half the change of one probability is the paper's distance of outputs, half the
+    changes of both together is ours, which is twice as much. So the same balance takes
+    twice their lambda.
+    """
+    return weight / 2 if n_classes == 2 else None
 
 
 def train_adversary(
@@ -124,11 +138,15 @@ def write_adversary(
         ours = adversary(batch.token_ids, batch.mask)
         theirs = base(batch.token_ids, batch.mask)
         attention = [model.attention.cpu().double() for model in (theirs, ours)]
-        kls = kl(*attention)
+        directions = {
+            "kl_run_adversary": kl(*attention),
+            "kl_adversary_run": kl(*reversed(attention)),
+        }
         table.write(
             {
                 **run,
                 "weight": weight,
+                "paper_weight": paper_weight(weight, base.settings.n_classes),
                 "trained_on": divergence,
                 "instance_id": batch.instance_ids,
                 "correct": (
@@ -138,6 +156,9 @@ def write_adversary(
                     class_probabilities(ours.logits), class_probabilities(theirs.logits)
                 ).tolist(),
                 "jsd": jsd(*attention).tolist(),
-                "kl": [v if np.isfinite(v) else None for v in kls.tolist()],
+                **{
+                    name: [v if np.isfinite(v) else None for v in kls.tolist()]
+                    for name, kls in directions.items()
+                },
             }
         )

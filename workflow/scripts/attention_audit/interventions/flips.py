@@ -33,21 +33,18 @@ def without_leading(weights: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 def removals_to_flip(
     readout: Readout, hidden: Tensor, weights: Tensor, orders: list[np.ndarray]
-) -> list[int]:
+) -> list[int | None]:
     """For each order, how many weights are removed when the decision first flips.
 
     ``hidden`` (n, H) and ``weights`` (n,) are those of one text, in double precision on
-    the CPU; an order lists the positions of the support, at least two. Where the decision stands as long as any
-    weight is left, the result is the size of the support.
+    the CPU; an order lists the positions of the support, at least two. None where the
+    decision stands as long as any weight is left.
     """
     numbers = weights.numpy()
     rows = np.concatenate([without_leading(numbers, order) for order in orders])
     own, tried = readout.probabilities(hidden, weights, torch.from_numpy(rows))
     flips = (tried.argmax(-1) != own.argmax(-1)).numpy().reshape(len(orders), -1)
-    return [
-        1 + int(row.argmax()) if row.any() else len(order)
-        for row, order in zip(flips, orders, strict=True)
-    ]
+    return [1 + int(row.argmax()) if row.any() else None for row in flips]
 
 
 def attention_gradients(model: Classifier, hidden: Tensor, weights: Tensor) -> Tensor:
@@ -73,13 +70,16 @@ def write_flips(
     random_orders: int,
     seed: int = 0,
 ) -> None:
-    """Removals until the decision flips, a row an (instance, order).
+    """Removals until the decision flips, a row an (instance, order, draw).
 
-    Orders run over the support: to remove a weight of zero changes nothing. That of
-    ``random`` is the mean of ``random_orders`` orders. Undefined where fewer than two
-    positions have weight.
+    Orders run over the support: to remove a weight of zero changes nothing. ``random``
+    has ``random_orders`` draws, the others one. Where the decision stands as long as any
+    weight is left, ``never`` is true and ``removed`` null; where fewer than two positions
+    have weight there is nothing to remove, and both are null.
     """
     readout = Readout(model)
+    names = [*ORDERS[:2], *["random"] * random_orders]
+    draws = [0, 0, *range(random_orders)]
     for batch in batches:
         with torch.no_grad():
             output = model(batch.token_ids, batch.mask)
@@ -92,20 +92,23 @@ def write_flips(
             )
             numbers, slopes = weights.numpy(), gradients[b, :n].cpu().numpy()
             support = np.flatnonzero(numbers > 0)
-            removed: list[float | None] = [None] * len(ORDERS)
+            removed: list[int | None] = [None] * len(names)
+            never: list[bool | None] = [None] * len(names)
             if len(support) > 1:
                 rng = generator(("flips", instance), seed)
                 orders = [_descending(numbers, support), _descending(slopes, support)]
                 orders += [rng.permutation(support) for _ in range(random_orders)]
-                found = removals_to_flip(readout, hidden, weights, orders)
-                removed = [*found[:2], float(np.mean(found[2:]))]
+                removed = removals_to_flip(readout, hidden, weights, orders)
+                never = [count is None for count in removed]
             table.write(
                 {
                     **run,
                     "instance_id": instance,
                     "length": n,
                     "support": len(support),
-                    "order": list(ORDERS),
+                    "order": names,
+                    "draw": draws,
                     "removed": removed,
+                    "never": never,
                 }
             )

@@ -2,6 +2,14 @@
 
 If the output hardly changes when the weights change places, the placement of the
 weights does not explain the output.
+
+For sparse weights that is two questions: which positions are attended, and how much
+each of them gets. Shuffles of the support answer the second, shuffles across its border
+the first. Side by side they are fair only if both move as much weight, no weight stays
+where it was, and both can be made of the same texts; and beside what the two would be if
+weights had nothing to do with the states that they stand at.
+
+Shapes: D draws, n positions, H hidden size.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,62 +25,123 @@ from attention_audit.outputs import Readout
 from attention_audit.randomness import generator
 from attention_audit.tables import TableWriter
 
-# Which positions exchange their weights; see `shuffled`.
-KINDS = ("all", "support", "border")
+# What changes place: all weights, as in the paper; those of the support among each
+# other, or with zeros, at equal mass; and the same two of weights placed at random.
+KINDS = ("all", "support", "border", "null_support", "null_border")
+
+# How often weights are placed at random. Each time the median over draws is taken as it
+# is of the model's own placement, for a median over all would be another quantity.
+PLACEMENTS = 10
+
+# Less weight than this is none: rounding of single-precision weights.
+_LEAST_MASS = 1e-6
 
 
 def shuffled(
-    weights: np.ndarray, kind: str, draws: int, rng: np.random.Generator
+    weights: np.ndarray, draws: int, rng: np.random.Generator
 ) -> np.ndarray | None:
-    """Shuffle weights (n,) ``draws`` times: (draws, n), or None where nothing can move.
+    """Weights (n,) over all positions in random order: (D, n), or None where none is."""
+    if len(weights) < 2 or not weights.any():
+        return None
+    return rng.permuted(np.tile(weights, (draws, 1)), axis=1)
 
-    - ``all``: over all positions, as in the paper;
-    - ``support``: among the positions that have weight; the zeros stay;
-    - ``border``: across the border of the support alone. As many weights as there are
-      zeros to trade with, or all of them, change places with a zero each; the others
-      stay. With at least as many zeros as weights, no position of the support keeps
-      its weight.
 
-    The multiset of weights stays as it is.
+def deranged(n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Orders (D, n) of n > 1 places in which none stays, each as likely as any other."""
+    orders = rng.permuted(np.tile(np.arange(n), (draws, 1)), axis=1)
+    while len(rows := np.flatnonzero((orders == np.arange(n)).any(axis=1))):
+        orders[rows] = rng.permuted(orders[rows], axis=1)
+    return orders
+
+
+def moved_mass(weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Share (D,) of the weight that stands elsewhere: half of sum |p' - p| over sum p."""
+    return np.abs(moved - weights).sum(-1) / (2 * weights.sum())
+
+
+def matched(
+    weights: np.ndarray, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Weights (n,) moved within the support and across its border, (D, n) each.
+
+    Within it no weight stays where it was. Across it as many weights as there are zeros
+    to trade with, or all of them, change places with a zero each. Of the two moves of a
+    draw the one of more mass is made in part, so that both move the same. None where
+    there is no border, fewer than two weights, or nothing but equal ones.
     """
     on, off = np.flatnonzero(weights > 0), np.flatnonzero(weights <= 0)
-    moved = np.tile(weights, (draws, 1))
-    if kind == "border":
-        traded = min(len(on), len(off))
-        if not traded:
-            return None
-        rows = np.arange(draws)[:, None]
-        given = rng.permuted(np.tile(on, (draws, 1)), axis=1)[:, :traded]
-        taken = rng.permuted(np.tile(off, (draws, 1)), axis=1)[:, :traded]
-        moved[rows, taken] = weights[given]
-        moved[rows, given] = 0.0
-        return moved
-    positions = on if kind == "support" else np.arange(len(weights))
-    if len(positions) < 2 or not len(on):
+    if len(on) < 2 or not len(off):
         return None
-    moved[:, positions] = rng.permuted(moved[:, positions], axis=1)
-    return moved
+    within = np.tile(weights, (draws, 1))
+    within[:, on] = weights[on][deranged(len(on), draws, rng)]
+    across = np.tile(weights, (draws, 1))
+    traded = min(len(on), len(off))
+    rows = np.arange(draws)[:, None]
+    given = rng.permuted(np.tile(on, (draws, 1)), axis=1)[:, :traded]
+    taken = rng.permuted(np.tile(off, (draws, 1)), axis=1)[:, :traded]
+    across[rows, taken] = weights[given]
+    across[rows, given] = 0.0
+    masses = np.stack([moved_mass(weights, moved) for moved in (within, across)])
+    smaller = masses.min(0)
+    if smaller.max() <= _LEAST_MASS:
+        return None
+    parts = smaller / np.maximum(masses, _LEAST_MASS)
+    within, across = (
+        weights + part[:, None] * (moved - weights)
+        for part, moved in zip(parts, (within, across), strict=True)
+    )
+    return within, across
+
+
+def _median(changes: Tensor) -> float:
+    """Median over draws of the mean over outputs (D, K)."""
+    return float(np.median(changes.abs().mean(-1).numpy()))
 
 
 @torch.no_grad()
-def permutation_difference(
+def permutation_differences(
     readout: Readout,
     hidden: Tensor,
     weights: Tensor,
-    kind: str,
     draws: int,
-    rng: np.random.Generator,
-) -> float:
-    """Median over shuffles of mean_k |y_k(shuffled) - y_k|; NaN where nothing can move.
+    rngs: Mapping[str, np.random.Generator],
+) -> dict[str, tuple[float, float]]:
+    """Median over draws of mean_k |y_k(moved) - y_k| and the mean mass moved, by kind.
 
     ``hidden`` (n, H) and ``weights`` (n,) are those of one text without padding, in
-    double precision on the CPU; y are the class probabilities.
+    double precision on the CPU; y are the class probabilities. ``rngs`` holds a
+    generator for "all" and one for "matched". For a null kind weights and moved weights
+    are placed anew at random, together, and y is the output of the former; the mean over
+    `PLACEMENTS`. NaN where nothing can move.
     """
-    moved = shuffled(weights.numpy(), kind, draws, rng)
-    if moved is None:
-        return np.nan
-    own, outputs = readout.probabilities(hidden, weights, torch.from_numpy(moved))
-    return float(np.median((outputs - own).abs().mean(-1).numpy()))
+    found = dict.fromkeys(KINDS, (np.nan, np.nan))
+    numbers = weights.numpy()
+
+    def change(moved: np.ndarray) -> float:
+        own, outputs = readout.probabilities(hidden, weights, torch.from_numpy(moved))
+        return _median(outputs - own)
+
+    everywhere = shuffled(numbers, draws, rngs["all"])
+    if everywhere is not None:
+        mass = moved_mass(numbers, everywhere).mean()
+        found["all"] = change(everywhere), float(mass)
+    pair = matched(numbers, draws, rngs["matched"])
+    if pair is None:
+        return found
+    places = [rngs["matched"].permutation(len(numbers)) for _ in range(PLACEMENTS)]
+
+    def outputs(rows: np.ndarray) -> Tensor:
+        return readout.logits(hidden, torch.from_numpy(rows)).softmax(-1)
+
+    for kind, moved in zip(("support", "border"), pair, strict=True):
+        mass = float(moved_mass(numbers, moved).mean())
+        found[kind] = change(moved), mass
+        anew = [
+            _median(outputs(moved[:, place]) - outputs(numbers[None, place]))
+            for place in places
+        ]
+        found[f"null_{kind}"] = float(np.mean(anew)), mass
+    return found
 
 
 @torch.no_grad()
@@ -94,17 +163,12 @@ def write_permutation(
                 of_batch[b, :n].cpu().double()
                 for of_batch in (output.hidden, output.attention)
             )
-            differences = [
-                permutation_difference(
-                    readout,
-                    hidden,
-                    weights,
-                    kind,
-                    draws,
-                    generator(("permutation", kind, instance), seed),
-                )
-                for kind in KINDS
-            ]
+            rngs = {
+                kind: generator(("permutation", kind, instance), seed)
+                for kind in ("all", "matched")
+            }
+            found = permutation_differences(readout, hidden, weights, draws, rngs)
+            differences, masses = zip(*found.values(), strict=True)
             table.write(
                 {
                     **run,
@@ -113,5 +177,6 @@ def write_permutation(
                     "support": int((weights > 0).sum()),
                     "kind": list(KINDS),
                     "difference": [None if np.isnan(d) else d for d in differences],
+                    "moved_mass": [None if np.isnan(m) else m for m in masses],
                 }
             )

@@ -15,7 +15,7 @@ def alpha_entmax(scores: Tensor, mask: Tensor, alpha: float | Tensor = 1.5) -> T
     """argmax_p p.z + H_alpha(p), H the Tsallis entropy (Peters et al. 2019, eq. 10).
 
     alpha = 1 is softmax, 2 is sparsemax; larger alpha gives sparser weights. As a
-    tensor it must lie between 1 and 2, and gets a gradient; see `simplex.entmax`.
+    tensor it gets a gradient; see `simplex.entmax`.
     """
     if not isinstance(alpha, Tensor) and alpha < 1:
         raise AuditError(f"entmax: alpha must be at least 1, got {alpha}")
