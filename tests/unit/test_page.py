@@ -44,7 +44,15 @@ def comparison_of(order) -> pd.DataFrame:
     """The reference normalizer, which is the first, has no rows of its own."""
     summary = tables_of(order)["summary"]
     rows = summary[summary["normalizer"] != order["normalizers"][0]]
-    return rows.rename(columns={"mean": "difference"}).assign(p_corrected=0.0001)
+    return rows.rename(columns={"mean": "difference"}).assign(
+        p=0.0001,
+        p_corrected=0.0001,
+        seed_signs=None,
+        verdict="different",
+        smallest_effect=0.1,
+        family="measure kendall_tau_b",
+        family_size=len(rows),
+    )
 
 
 def examples_of(order) -> pd.DataFrame:

@@ -8,12 +8,8 @@ from matplotlib.figure import Figure
 
 from attention_audit.figures.decision_flips import ORDERS
 from attention_audit.figures.experiments import pages_by_normalizer
-from attention_audit.figures.style import (
-    Order,
-    interval_errors,
-    measured,
-    series_style,
-)
+from attention_audit.figures.intervals import error_bars, intervals_key
+from attention_audit.figures.style import Order, measured, series_style
 
 
 def draw(
@@ -30,16 +26,11 @@ def draw(
     def fill(axes: Axes, part: pd.DataFrame) -> None:
         for i, name in enumerate(ORDERS):
             points = part[part["subject"] == name].sort_values("removed")
-            axes.errorbar(
-                points["removed"],
-                points["mean"],
-                yerr=interval_errors(points),
-                **series_style(i),
-                capsize=1.5,
-                markersize=4,
-            )
+            style = series_style(i) | {"capsize": 1.5, "markersize": 4}
+            error_bars(axes, points["removed"], points, **style)
 
     def key(axes: Axes) -> None:
+        intervals_key(axes, rows)
         for i, label in enumerate(ORDERS.values()):
             axes.plot([], [], **series_style(i), label=label)
 
