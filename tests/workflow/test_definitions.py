@@ -26,6 +26,7 @@ from attention_audit.definitions import (
     Node,
 )
 from attention_audit.definitions import SCHEMAS as SCHEMAS_NODES
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
 from attention_audit.provenance import SCRIPTS, code_digest, digest_of
 from attention_audit.schemas import SCHEMAS
 from tests.workflow import project
@@ -123,7 +124,8 @@ def test_all_scripts_of_the_workflow_have_run(used):
         "fetch_archive.py",
         "fetch_hub.py",
     }
-    assert len([job for job in used if job[0] == "draw.py"]) == 16
+    figures = len(FIGURES) + sum(map(len, EXPERIMENT_FIGURES.values()))
+    assert len([job for job in used if job[0] == "draw.py"]) == figures
 
 
 def test_no_edit_of_a_definition_is_missed(used):

@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from attention_audit.schemas import RUN_COLUMNS
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 # What a SLURM job takes to begin: Snakemake starts twice on its node, and the queue.
 SLURM_START = 30.0  # seconds
@@ -203,8 +200,8 @@ def size(mb: float) -> str:
     return f"{mb:.0f} MB" if mb < 1000 else f"{mb / 1000:.1f} GB"
 
 
-def as_table(stages: Mapping[str, Stage]) -> "Table":
-    """The stages and their sum, for a terminal."""
+def as_table(stages: Mapping[str, Stage]) -> Any:
+    """The stages and their sum, as a `rich.table.Table`."""
     # Snakemake reads the rules for every job; few of them print.
     from rich.table import Table
 
