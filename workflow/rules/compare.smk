@@ -2,7 +2,7 @@
 
 # They read what was measured of every audited instance of every run.
 AUDITED = len(RUNS) * config["audit"]["instances"]
-COMPARE_MB = 400 + 0.05 * AUDITED
+COMPARE_MB = 400 + 0.0025 * AUDITED
 COMPARE_SECONDS = 5 + 2e-4 * AUDITED
 
 OF_COMPARISON = (
