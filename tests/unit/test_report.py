@@ -132,3 +132,10 @@ def test_scores_have_a_range_only_over_several_seeds():
 def test_absent_classes_are_told():
     assert "Classes without a test text" in scores(2, absent=3)["text"]
     assert "imdb 3" in scores(2, absent=3)["text"]
+
+
+def test_captions_are_shown_as_they_are_meant():
+    caption = "**Heads.** A setting\n(``self_attention``) < 1."
+    assert report.caption_html(caption) == (
+        "<strong>Heads.</strong> A setting (<code>self_attention</code>) &lt; 1."
+    )

@@ -21,8 +21,9 @@ MARKS = {"note": " †", "by_construction": " ‡"}
 
 
 def caption_html(text: str) -> str:
-    """The little of reStructuredText that captions use: bold runs and paragraphs."""
+    """The little of reStructuredText that captions use: bold runs and literals."""
     escaped = html.escape(" ".join(text.split()), quote=False)
+    escaped = re.sub(r"``(.+?)``", r"<code>\1</code>", escaped)
     return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
 
 
