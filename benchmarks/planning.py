@@ -39,7 +39,8 @@ def grid(runs: int) -> dict:
         "normalizers": ["softmax", "entmax15", "sparsemax", "sparsegen"],
     }
     cells = 4 * 3 * 2 * 4
-    return {"grid": axes | {"seeds": list(range(-(-runs // cells)))}}
+    seeds = list(range(-(-runs // cells)))
+    return {"experiment": "default", "grid": axes | {"seeds": seeds}}
 
 
 # Snakemake, that does not rest for a tenth of a second whenever it touches a file.

@@ -26,8 +26,8 @@ from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.audit import audited
 from attention_audit.batches import read_examples, read_vocabulary
-from attention_audit.measures import kendall_tau_b
 from attention_audit.model import ModelSettings
+from attention_audit.ranks import kendall_tau_b
 from attention_audit.sources import Document, read_vectors
 from attention_audit.text import prepare_dataset
 from attention_audit.training import evaluate, train
