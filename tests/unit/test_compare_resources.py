@@ -40,3 +40,12 @@ def test_benchmarks_without_requests_are_named(tmp_path):
     (tmp_path / "old.tsv").write_text("s\tmax_rss\n1\t2\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="--benchmark-extended"):
         table.read_benchmarks(tmp_path)
+
+
+def test_the_jobs_of_other_experiments_have_a_table_of_their_own(tmp_path):
+    benchmark(tmp_path / "train/a.tsv", 60, 400, "train", "sst", 1000, 10)
+    other = tmp_path / "experiments/other"
+    benchmark(other / "train/a.tsv", 6, 900, "train", "sst", 1000, 10)
+    found = table.compare(table.read_benchmarks(tmp_path))
+    assert found.loc[("train", "sst"), "used_mb"] == 400
+    assert table.compare(table.read_benchmarks(other))["used_mb"].tolist() == [900]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from attention_audit.cost import finished
+
 COLUMNS = ["s", "max_rss", "rule_name", "wildcards", "resources"]
 
 
@@ -21,14 +23,16 @@ def read_benchmarks(logs: Path) -> pd.DataFrame:
 
     Raises `SystemExit` with a message where no benchmark tells what was asked for.
     """
-    tables = [pd.read_csv(path, sep="\t") for path in sorted(logs.rglob("*.tsv"))]
-    tables = [table[COLUMNS] for table in tables if set(COLUMNS) <= set(table)]
-    if not tables:
+    rows = [row for row in finished(logs) if set(COLUMNS) <= row.keys()]
+    if not rows:
         sys.exit(
             f"{logs}: no extended benchmark below it. Run the pipeline here, with the "
             "default profile or with --benchmark-extended."
         )
-    jobs = pd.concat(tables, ignore_index=True)
+    jobs = pd.DataFrame(rows, columns=COLUMNS)
+    # Of the shortest jobs memory is never sampled.
+    for column in ("s", "max_rss"):
+        jobs[column] = pd.to_numeric(jobs[column], errors="coerce")
     asked = jobs["resources"].map(ast.literal_eval)
     return pd.DataFrame(
         {

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,11 +109,23 @@ def _group(job: Any) -> tuple:
     return job.rule.group, *(job.wildcards_dict.get(axis) for axis in RUN_COLUMNS)
 
 
+def finished(logs: str | Path) -> Iterator[dict[str, str]]:
+    """What the jobs below a folder of logs left in their benchmarks, a row a job.
+
+    Those of other experiments, which have folders of their own below it, are left out.
+    """
+    logs = Path(logs)
+    for path in sorted(logs.rglob("*.tsv")):
+        if "experiments" not in path.relative_to(logs).parts:
+            with path.open(encoding="utf-8", newline="") as file:
+                yield from csv.DictReader(file, delimiter="\t")
+
+
 class Benchmarks:
     """What the jobs below a folder of logs took, read where a question needs it."""
 
     def __init__(self, logs: str | Path):
-        self._logs = Path(logs)
+        self._logs = logs
 
     def of(self, job: Job) -> Cost | None:
         """The mean of the finished jobs of a rule that share most wildcards with one."""
@@ -121,7 +133,8 @@ class Benchmarks:
         alike = [
             sum(w.get(k) == v for k, v in job.wildcards.items()) for w, *_ in found
         ]
-        best = [f for f, n in zip(found, alike, strict=True) if n == max(alike)]
+        most = max(alike, default=0)
+        best = [f for f, n in zip(found, alike, strict=True) if n == most]
         if not best:
             return None
         _, seconds, used = zip(*best, strict=True)
@@ -132,11 +145,7 @@ class Benchmarks:
     @cached_property
     def _by_rule(self) -> dict[str, list[tuple[dict[str, str], float, float | None]]]:
         rules = defaultdict(list)
-        for path in sorted(self._logs.rglob("*.tsv")):
-            if "experiments" in path.relative_to(self._logs).parts:
-                continue
-            with path.open(encoding="utf-8", newline="") as file:
-                row = next(csv.DictReader(file, delimiter="\t"), {})
+        for row in finished(self._logs):
             # Benchmarks of another profile say less.
             if not {"s", "max_rss", "rule_name", "wildcards"} <= row.keys():
                 continue

@@ -43,8 +43,7 @@ def split(path: str | Path) -> tuple[str, PurePosixPath] | None:
 
 def in_default(path: str | Path) -> str:
     """A result's path as records have it: where the default would have it."""
-    found = split(path)
-    return str(path) if found is None else f"{RESULTS}/{found[1]}"
+    return in_experiment(str(path), DEFAULT)
 
 
 def in_experiment(path: str, experiment: str) -> str:

@@ -298,12 +298,16 @@ def weighted_tau(x: npt.ArrayLike, y: npt.ArrayLike, mask: Mask) -> Floats:
     return _by_instance(one, x, y, where=mask)
 
 
-def _at_least_kth(values: Floats, k: npt.NDArray, mask: Mask) -> Mask:
-    """Where values are no smaller than the k-th largest of their row; (B, n)."""
+def _kth_largest(values: Floats, k: npt.NDArray, mask: Mask) -> Floats:
+    """The k-th largest value of each row, (B, 1); the largest for k = 0."""
     ordered = -np.sort(np.where(mask, -values, np.inf), axis=1)
     last = np.clip(k.astype(np.int64) - 1, 0, mask.shape[1] - 1)
-    kth = np.take_along_axis(ordered, last[:, None], axis=1)
-    return mask & (values >= kth) & (k > 0)[:, None]
+    return np.take_along_axis(ordered, last[:, None], axis=1)
+
+
+def _at_least_kth(values: Floats, k: npt.NDArray, mask: Mask) -> Mask:
+    """Where values are no smaller than the k-th largest of their row; (B, n)."""
+    return mask & (values >= _kth_largest(values, k, mask)) & (k > 0)[:, None]
 
 
 def top_tau_b(
@@ -330,8 +334,7 @@ def precision_at_support(
     """
     relevant, scores = _relevance(attention, importance, mask)
     k = relevant.sum(axis=1)
-    ordered = -np.sort(np.where(mask, -scores, np.inf), axis=1)
-    kth = np.take_along_axis(ordered, np.maximum(k - 1, 0)[:, None], axis=1)
+    kth = _kth_largest(scores, k, mask)
     above, level = mask & (scores > kth), mask & (scores == kth)
     places = k - above.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
