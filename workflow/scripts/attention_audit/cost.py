@@ -129,30 +129,33 @@ class Benchmarks:
 
     def of(self, job: Job) -> Cost | None:
         """The mean of the finished jobs of a rule that share most wildcards with one."""
-        found = self._by_rule.get(job.rule, [])
-        alike = [
-            sum(w.get(k) == v for k, v in job.wildcards.items()) for w, *_ in found
-        ]
-        most = max(alike, default=0)
-        best = [f for f, n in zip(found, alike, strict=True) if n == most]
-        if not best:
+        known = self._by_rule.get(job.rule)
+        if not known:
             return None
-        _, seconds, used = zip(*best, strict=True)
+        own = frozenset(job.wildcards.items())
+        if own in known:
+            best = [known[own]]
+        else:
+            alike = [len(own & other) for other in known]
+            most = max(alike)
+            best = [f for f, n in zip(known.values(), alike, strict=True) if n == most]
+        seconds, used = zip(*best, strict=True)
         # Memory is sampled, and of the shortest jobs never.
         mb = max((mb for mb in used if mb is not None), default=job.mb)
         return Cost(fmean(seconds), mb, _size(job.outputs) or job.disk_mb, True)
 
     @cached_property
-    def _by_rule(self) -> dict[str, list[tuple[dict[str, str], float, float | None]]]:
-        rules = defaultdict(list)
+    def _by_rule(self) -> dict[str, dict[frozenset, tuple[float, float | None]]]:
+        """Seconds and MB of each job by its wildcards: most jobs have run themselves."""
+        rules = defaultdict(dict)
         for row in finished(self._logs):
             # Benchmarks of another profile say less.
             if not {"s", "max_rss", "rule_name", "wildcards"} <= row.keys():
                 continue
-            wildcards = ast.literal_eval(row["wildcards"] or "{}")
+            wildcards = frozenset(ast.literal_eval(row["wildcards"] or "{}").items())
             mb = None if row["max_rss"] in ("-", "NA", "") else float(row["max_rss"])
             # Not the processor time that Snakemake samples: too seldom for short jobs.
-            rules[row["rule_name"]].append((wildcards, float(row["s"]), mb))
+            rules[row["rule_name"]][wildcards] = float(row["s"]), mb
         return rules
 
 
