@@ -343,5 +343,10 @@ def test_an_instance_without_any_weight_is_told_apart(tmp_path):
     with tables.open_table(path, "attention", {}) as table:
         write_attention(table, model, iter([batch]), run)
     written = tables.read_table(path, "attention")
+    expected = [
+        s[:n] for s, n in zip((scores[0].abs(), -scores[1].abs()), batch.lengths)
+    ]
+    for row, values in zip(written["scores"].to_pylist(), expected, strict=True):
+        assert row == pytest.approx(values.tolist())
     assert written["support"].to_pylist()[1] == 0
     assert written["entropy"].is_null().to_pylist() == [False, True]

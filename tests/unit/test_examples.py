@@ -83,6 +83,7 @@ def write_run(folder, seed) -> Files:
             "label": [0] * n,
             "predicted": [seed] * n,
             "probabilities": [[0.5, 0.5]] * n,
+            "scores": list(weights),
             "attention": list(weights),
             "support": [1] * n,
             "entropy": [0.0] * n,
@@ -107,6 +108,7 @@ def made(tmp_path):
         {
             "dataset": "toy",
             "instance_id": INSTANCES,
+            "cluster_id": INSTANCES,
             "tokens": [[f"{i}x", f"{i}y", f"{i}z"] for i in INSTANCES],
             "token_ids": [[1, 2, 3]] * 5,
             "label": [0, 1, 0, 1, 0],

@@ -61,6 +61,7 @@ def write_attention(path, run, labels, predicted, probabilities, attention) -> N
         "label": labels,
         "predicted": predicted,
         "probabilities": probabilities,
+        "scores": attention,
         "attention": attention,
         "support": [1] * len(labels),
         "entropy": [0.0] * len(labels),

@@ -568,6 +568,7 @@ def test_erasure_table_has_a_row_a_ranking(tmp_path):
                 "label": [0, 0],
                 "predicted": [0, 0],
                 "probabilities": [[0.5, 0.5]] * 2,
+                "scores": lists,
                 "attention": lists,
                 "support": [6, 3],
                 "entropy": [0.0, 0.0],

@@ -85,6 +85,7 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
                 "label": [0, 1, 1, 0],
                 "predicted": [0, 1, 0, 0],
                 "probabilities": [[0.5, 0.5]] * 4,
+                "scores": ATTENTION,
                 "attention": ATTENTION,
                 "support": [3, 1, 0, 4],
                 "entropy": [0.0] * 4,

@@ -57,6 +57,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "examples": _schema(
         ("dataset", pa.string()),
         ("instance_id", pa.string()),
+        ("cluster_id", pa.string()),
         ("tokens", pa.list_(pa.string())),
         ("token_ids", pa.list_(pa.int32())),
         ("label", pa.int32()),
@@ -93,6 +94,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("label", pa.int32()),
         ("predicted", pa.int32()),
         ("probabilities", _floats),
+        # what the normalizer makes the attention of
+        ("scores", _floats),
         ("attention", _floats),
         ("support", pa.int32()),
         # null where no position has any weight
@@ -395,12 +398,15 @@ COLUMNS: dict[str, str] = {
     "normalizer": "name of the normalizer",
     "seed": "seed of the run",
     "instance_id": "hash of the whole text, the same in every set that holds it",
+    "cluster_id": "what texts share that are not independent, which statistics sample "
+    "together; the instance itself where it stands alone",
     "length": "tokens of the text, after the cut",
     "label": "the class, as its place in `label_names` of the card",
     "predicted": "the class that the model predicts",
     "split": "train, dev or test; null for what belongs to a run as a whole",
     "support": "positions with weight",
     "entropy": "of the weights, in nats; null without any weight",
+    "scores": "a score a position, before the normalizer",
     "attention": "a weight a position",
     "max_attention": "the largest weight",
     "measure": "what is measured, see above",

@@ -556,10 +556,13 @@ def _write_examples(
             found = table.select(["tokens", "text"]).take(pa.array(rows))
             tokens = found["tokens"].to_pylist()
             token_ids = [token_ids_of(text, ids) for text in tokens]
+            instances = [f"{w:016x}" for w in texts.words[start + rows, 0]]
             writers[part].write(
                 {
                     "dataset": name,
-                    "instance_id": [f"{w:016x}" for w in texts.words[start + rows, 0]],
+                    "instance_id": instances,
+                    # a text is one decision, independent of others
+                    "cluster_id": instances,
                     "tokens": tokens,
                     "token_ids": token_ids,
                     "label": label[start + rows],

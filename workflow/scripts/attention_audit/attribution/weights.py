@@ -21,7 +21,7 @@ def write_attention(
     batches: Iterator[Batch],
     run: Mapping[str, Any],
 ) -> None:
-    """Predictions and attention weights, with their support and entropy (nats).
+    """Predictions, scores and attention weights, with their support and entropy (nats).
 
     The entropy is that of weights scaled to sum to one; null without any weight.
     Raises `AuditError` where a normalizer, in self-attention too, breaks a law.
@@ -29,6 +29,7 @@ def write_attention(
     for batch in batches:
         with lawful(model):
             output = model(batch.token_ids, batch.mask)
+        scores = model.pooling.scorer(output.hidden)
         probabilities = class_probabilities(output.logits).numpy()
         weights, mask = output.attention.cpu().numpy(), batch.mask.cpu().numpy()
         table.write(
@@ -39,6 +40,7 @@ def write_attention(
                 "label": batch.labels,
                 "predicted": probabilities.argmax(-1),
                 "probabilities": list(probabilities),
+                "scores": ragged(scores, batch.lengths),
                 "attention": ragged(output.attention, batch.lengths),
                 "support": support_size(weights, mask),
                 "entropy": pa.array(
