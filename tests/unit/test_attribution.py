@@ -344,7 +344,8 @@ def test_an_instance_without_any_weight_is_told_apart(tmp_path):
         write_attention(table, model, iter([batch]), run)
     written = tables.read_table(path, "attention")
     expected = [
-        s[:n] for s, n in zip((scores[0].abs(), -scores[1].abs()), batch.lengths)
+        s[:n]
+        for s, n in zip((scores[0].abs(), -scores[1].abs()), batch.lengths, strict=True)
     ]
     for row, values in zip(written["scores"].to_pylist(), expected, strict=True):
         assert row == pytest.approx(values.tolist())
