@@ -486,6 +486,49 @@ def write_effects(folder, normalizer, effect, seed):
     return identity, path
 
 
+def write_examples(path, clusters):
+    columns = {"dataset": "imdb", "instance_id": list(clusters)}
+    columns |= {"cluster_id": list(clusters.values()), "label": 0, "length": 1}
+    columns |= {"tokens": [["a"]] * len(clusters), "token_ids": [[1]] * len(clusters)}
+    tables.write_table(path, "examples", columns | {"text": list(clusters)}, {})
+    return path
+
+
+def test_instances_of_a_cluster_count_as_one(tmp_path):
+    runs, paths, expected = [], [], []
+    random = rng(5)
+    for normalizer in ("softmax", "entmax"):
+        for seed in range(3):
+            values = random.normal(size=4)
+            expected.append(values)
+            runs.append(run(normalizer, seed))
+            each = {f"i{k}": float(values[k // 2]) for k in range(8)}
+            paths.append(write_measures(tmp_path, runs[-1], each))
+    shared = {f"i{k}": f"author {k // 2}" for k in range(8)} | {"of train": "author 9"}
+    examples = {"imdb": write_examples(tmp_path / "test.parquet", shared)}
+    by_hand = summarised(np.transpose(expected[:3]))
+    path = tmp_path / "table.parquet"
+    inference.summary_table(runs, paths, SETTINGS, {}, path, None, examples)
+    row = next(r for r in rows(path, "summary") if r["normalizer"] == "softmax")
+    assert (row["n_instances"], row["n_clusters"]) == (8, 4)
+    assert [row["low"], row["high"]] == pytest.approx([by_hand.low, by_hand.high])
+    inference.comparison_table(runs, paths, SETTINGS, {}, path, None, examples)
+    (row,) = rows(path, "comparison")
+    by_hand = compared(np.transpose(expected[3:]), np.transpose(expected[:3]))
+    assert (row["n_instances"], row["n_clusters"]) == (8, 4)
+    assert row["p"] == pytest.approx(by_hand.p)
+    assert row["low"] == pytest.approx(by_hand.low)
+
+
+def test_an_instance_that_the_split_lacks_is_an_error(tmp_path):
+    path = write_measures(tmp_path, run("softmax", 0), {"a": 1.0, "b": 2.0})
+    examples = {"imdb": write_examples(tmp_path / "test.parquet", {"a": "a"})}
+    with pytest.raises(AuditError, match=r"test\.parquet: has no instance 'b'"):
+        inference.summary_table(
+            [run("softmax", 0)], [path], SETTINGS, {}, tmp_path / "s", None, examples
+        )
+
+
 def test_agreement_with_what_hardly_moves_the_output_is_noted(tmp_path):
     written = [
         write_effects(tmp_path, normalizer, effect, seed)

@@ -34,6 +34,9 @@ OF_IMPORTANCE = {
     ),
 }
 
+# Which say what instances share, in the order of DATASETS.
+AUDITED_SPLITS = expand(rules.prepare.output.test, dataset=DATASETS)
+
 
 rule runs:
     output:
@@ -76,6 +79,7 @@ rule task:
 rule summary:
     input:
         measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/summary.parquet",
     log:
@@ -89,6 +93,7 @@ rule summary:
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice("interval", "confidence"),
         subjects=OF_IMPORTANCE,
+        datasets=DATASETS,
     message:
         "Means with intervals over instances and seeds"
     script:
@@ -98,6 +103,7 @@ rule summary:
 rule comparison:
     input:
         measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/comparison.parquet",
     log:
@@ -111,6 +117,7 @@ rule comparison:
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice(*OF_COMPARISON),
         subjects=OF_IMPORTANCE,
+        datasets=DATASETS,
     message:
         "Every normalizer against the reference, paired by instance"
     script:
@@ -126,7 +133,7 @@ rule examples:
             for run in RUNS
             for method in METHODS
         ],
-        examples=expand(f"{RESULTS}/data/{{dataset}}/test.parquet", dataset=DATASETS),
+        examples=AUDITED_SPLITS,
         cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
     output:
         table=f"{RESULTS}/statistics/examples.parquet",
@@ -153,6 +160,7 @@ rule head_summary:
             f"{RESULTS}/attributions/{run.path}/heads.parquet"
             for run in TRANSFORMER_RUNS
         ],
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/head_summary.parquet",
     log:
@@ -165,6 +173,7 @@ rule head_summary:
         **made_by("summarise_heads.py"),
         runs=list(map(asdict, TRANSFORMER_RUNS)),
         statistics=statistics_slice("interval", "confidence"),
+        datasets=DATASETS,
     message:
         "Heads of self-attention over instances and seeds"
     script:

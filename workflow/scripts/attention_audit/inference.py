@@ -133,6 +133,7 @@ def _significant(measures: Mapping[Key, Matrix], subjects: Subjects) -> dict:
             matrix.instances,
             matrix.seeds,
             np.where(np.isnan(matrix.values), np.nan, matrix.values < SIGNIFICANCE),
+            matrix.clusters,
         )
         for key, matrix in measures.items()
         if key[0] == "kendall_p"
@@ -148,10 +149,12 @@ def summary_table(
     provenance: Mapping[str, object],
     path: str | Path,
     subjects: Subjects | None = None,
+    examples: Mapping[str, str | Path] | None = None,
 ) -> None:
     """Write the table "summary": a row a cell of the grid and measure.
 
-    ``runs`` holds the identity of each of ``measure_paths``. Besides the measures
+    ``runs`` holds the identity of each of ``measure_paths``, ``examples`` the table that
+    says what its instances share, by data set. Besides the measures
     found there, ``kendall_significant`` is the share of instances whose
     ``kendall_p`` is below 0.05. What rests on an importance that is negligible says so
     in its ``note``: a rank correlation does not show it. What agrees with attention as a
@@ -159,7 +162,7 @@ def summary_table(
     """
     subjects = subjects or Subjects()
     rows, found = [], []
-    for group, normalizers in groups(runs, measure_paths, subjects.methods):
+    for group, normalizers in groups(runs, measure_paths, subjects.methods, examples):
         encoder = group[GROUP_COLUMNS.index("encoder")]
         for normalizer, measures in normalizers.items():
             negligible = _negligible(measures)
@@ -167,7 +170,9 @@ def summary_table(
                 reason = _by_construction(key, encoder, subjects, measures)
                 row = _identified(group, normalizer, key)
                 rows.append((key, row | {"by_construction": reason}, (negligible,)))
-                found.append(Summarised.of(matrix.values, of_pairs(key)))
+                found.append(
+                    Summarised.of(matrix.values, of_pairs(key), matrix.clusters)
+                )
     known = _by_key([key for key, *_ in rows], [one.moments for one in found], settings)
     written = [
         _noted(row | asdict(one.summary(interval)), *notes)
@@ -197,6 +202,7 @@ def comparison_table(
     provenance: Mapping[str, object],
     path: str | Path,
     subjects: Subjects | None = None,
+    examples: Mapping[str, str | Path] | None = None,
 ) -> None:
     """Write the table "comparison": each normalizer less the reference, by measure.
 
@@ -207,7 +213,7 @@ def comparison_table(
     """
     subjects = subjects or Subjects()
     rows, found = [], []
-    for group, normalizers in groups(runs, measure_paths, subjects.methods):
+    for group, normalizers in groups(runs, measure_paths, subjects.methods, examples):
         encoder = group[GROUP_COLUMNS.index("encoder")]
         baseline = normalizers.pop(settings.reference, None)
         if baseline is None:
@@ -231,8 +237,8 @@ def comparison_table(
                     "by_construction": reason,
                 }
                 rows.append((key, row, (negligible, of_baseline)))
-                sides = measures[key].paired(baseline[key])
-                found.append(Compared.of(*sides, of_pairs(key)))
+                a, b, clusters = measures[key].paired(baseline[key])
+                found.append(Compared.of(a, b, of_pairs(key), clusters))
     known = _by_key([key for key, *_ in rows], [one.moments for one in found], settings)
     written = []
     for (key, row, notes), one, interval in zip(rows, found, known, strict=True):

@@ -229,6 +229,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("sd_instances", pa.float64(), _NULLABLE),
         ("sd_seeds", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
+        ("n_clusters", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
         *_REMARKS,
@@ -267,6 +268,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("sd_instances", pa.float64(), _NULLABLE),
         ("sd_seeds", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
+        ("n_clusters", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
         # what has to be known to read the row; null where nothing has
@@ -301,6 +303,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("rank_biserial", pa.float64(), _NULLABLE),
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
+        ("n_clusters", pa.int64()),
         ("n_seeds", pa.int64()),
         *_REMARKS,
         run=False,
@@ -425,6 +428,7 @@ COLUMNS: dict[str, str] = {
     "sd_seeds": "standard deviation over seeds of their means over texts; null of pairs of "
     "seeds",
     "n_instances": "texts with a value",
+    "n_clusters": "of these, that are independent: clusters, which sample as one",
     "n_seeds": "seeds with a value",
     "n_undefined": "pairs of text and seed without a value",
     "note": "what has to be known to read the row; null where nothing has",
