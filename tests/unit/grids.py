@@ -123,9 +123,16 @@ def tables_of(
             for subject in ("attention", "attention_gradient", "random")
         ]
         + [
-            (measure, subject, None)
+            (measure, subject, reference)
             for measure in ("comprehensiveness", "sufficiency")
             for subject in ("attention", *methods, "random")
+            for reference in (
+                None,
+                "share_0.01",
+                "share_0.2",
+                "share_0.5",
+                "at_support",
+            )
         ]
         + [("gain", "prediction", "uniform")]
         + [
