@@ -10,7 +10,7 @@ from attention_audit.figures.style import Order, measured, method_style
 # What stands beside the methods, in looks that none of them has.
 BESIDE = {
     "attention": {"color": "black", "marker": "p"},
-    "random": {"color": "black", "marker": "x"},
+    "random": {"color": "0.45", "marker": "x"},
 }
 
 

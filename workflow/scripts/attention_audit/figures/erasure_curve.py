@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from attention_audit.figures.erasure import drawn_subjects, erased
 from attention_audit.figures.experiments import pages_by_normalizer
@@ -30,10 +31,15 @@ def draw(
     ends = measured(tables["summary"], "support_share", "attention")
     rows = pd.concat([rows.assign(share=share), ends], ignore_index=True)
     labels, looks = drawn_subjects(order)
+    # Under sparse attention those of hidden states rank as attention does.
+    labels = {k: v for k, v in labels.items() if k not in order["hidden_methods"]}
 
     def fill(axes: Axes, part: pd.DataFrame) -> None:
         for end in part.loc[part["measure"] == "support_share", "mean"]:
             axes.axvline(end, **SUPPORT)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         for measure, line in MEASURES.items():
             for subject in labels:
                 chosen = (part["measure"] == measure) & (part["subject"] == subject)

@@ -16,6 +16,7 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Means with intervals: as many tokens of every ranking of a text."""
     rows = erased(tables["explanation_summary"], MEASURES)
-    rows = rows[rows["reference"] == "at_support"]
+    # Dense attention has no value, and no place.
+    rows = rows[(rows["reference"] == "at_support") & rows["mean"].notna()]
     labels, looks = drawn_subjects(order)
     return pages_by_measure(rows, order, MEASURES, "subject", labels, looks), rows
