@@ -357,7 +357,10 @@ TABLES: dict[str, tuple[str, str]] = {
     "permutation": ("explanations/{run}/permutation", "a text and kind of shuffle"),
     "adversarial": ("explanations/{run}/adversarial", "a text and constraint"),
     "flips": ("explanations/{run}/flips", "a text, order of removal and draw"),
-    "erasure": ("explanations/{run}/erasure", "a text and ranking"),
+    "erasure": (
+        "explanations/{run}/erasure and controls/{run}/erasure_{control}",
+        "a text and ranking",
+    ),
     "pairs": (
         "explanations/{run}/seed_variance and explanations/{run}/uniform",
         "a text and another run",
@@ -367,7 +370,8 @@ TABLES: dict[str, tuple[str, str]] = {
         "a text and adversary",
     ),
     "measures": (
-        "measures/{run} and explanations/{run}/measures and controls/{run}/{control}",
+        "measures/{run} and explanations/{run}/measures and controls/{run}/{control} and "
+        "controls/{run}/explanation_{control}",
         "a text and measure",
     ),
     "runs": ("statistics/runs", "a run of the grid"),

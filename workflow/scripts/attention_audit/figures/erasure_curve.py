@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from attention_audit.figures.erasure import drawn_subjects, erased
+from attention_audit.figures.erasure import erased, subjects_of
 from attention_audit.figures.experiments import pages_by_normalizer
 from attention_audit.figures.intervals import error_bars, intervals_key
 from attention_audit.figures.style import Order, measured
@@ -24,15 +24,16 @@ def draw(
 
     Beyond the mean share of the support, attention ranks zeros in random order.
     """
-    rows = erased(tables["explanation_summary"], MEASURES)
-    rows = rows[rows["reference"].str.startswith("share_", na=False)]
+    rows = erased(tables["explanation_summary"], MEASURES, order)
+    labels, looks = subjects_of(order)
+    # Under sparse attention those of hidden states rank as attention does.
+    labels = {k: v for k, v in labels.items() if k not in order["hidden_methods"]}
+    of_share = rows["reference"].str.startswith("share_", na=False)
+    rows = rows[of_share & rows["subject"].isin(labels)]
     # share_0.05 -> 0.05
     share = rows["reference"].str.removeprefix("share_").astype(float)
     ends = measured(tables["summary"], "support_share", "attention")
     rows = pd.concat([rows.assign(share=share), ends], ignore_index=True)
-    labels, looks = drawn_subjects(order)
-    # Under sparse attention those of hidden states rank as attention does.
-    labels = {k: v for k, v in labels.items() if k not in order["hidden_methods"]}
 
     def fill(axes: Axes, part: pd.DataFrame) -> None:
         for end in part.loc[part["measure"] == "support_share", "mean"]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from attention_audit.figures.erasure import drawn_subjects, erased
+from attention_audit.figures.erasure import CONTROLS, erased, subjects_of
 from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.style import Order
 
@@ -18,8 +18,8 @@ MEASURES = {
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Means over the shares of tokens, with intervals, beside the random order."""
-    rows = erased(tables["explanation_summary"], MEASURES)
+    """Means over the shares of tokens, with intervals, beside controls and the floor."""
+    rows = erased(tables["explanation_summary"], MEASURES, order)
     rows = rows[rows["reference"].isna()]
-    labels, looks = drawn_subjects(order)
+    labels, looks = subjects_of(order, *CONTROLS)
     return pages_by_measure(rows, order, MEASURES, "subject", labels, looks), rows
