@@ -8,6 +8,7 @@ WITH_CONTROLS = one_of(
 )
 
 
+
 rule measure:
     input:
         attention=rules.attend.output.attention,
