@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attention_audit.controls import cut_name
+from attention_audit.controls import cut_name, softmax_name
 from attention_audit.figures.catalogue import slots
 from attention_audit.interventions.permutation import KINDS
 
@@ -62,6 +62,18 @@ def comparison_of(summary: pd.DataFrame, reference: str) -> pd.DataFrame:
             rows.assign(contrast="beyond_cut", baseline=cuts),
         ]
     )
+
+
+def controls_of_erasure(summary: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Rows of erasure by the controls of each normalizer, with a summary's numbers."""
+    rows = summary[
+        summary["measure"].isin(["comprehensiveness", "sufficiency"])
+        & (summary["subject"] == "attention")
+        & (summary["normalizer"] != reference)
+    ]
+    cuts = [cut_name(reference, name) for name in rows["normalizer"]]
+    scores = [softmax_name(name) for name in rows["normalizer"]]
+    return pd.concat([rows.assign(normalizer=names) for names in (cuts, scores)])
 
 
 def tables_of(
@@ -147,9 +159,16 @@ def tables_of(
             for subject in ("attention", "attention_gradient", "random")
         ]
         + [
-            (measure, subject, None)
+            (measure, subject, reference)
             for measure in ("comprehensiveness", "sufficiency")
             for subject in ("attention", *methods, "random")
+            for reference in (
+                None,
+                "share_0.01",
+                "share_0.2",
+                "share_0.5",
+                "at_support",
+            )
         ]
         + [("gain", "prediction", "uniform")]
         + [
@@ -199,7 +218,13 @@ def tables_of(
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": pd.DataFrame(heads),
-        "explanation_summary": explanation_summary,
+        "explanation_summary": pd.concat(
+            [
+                explanation_summary,
+                controls_of_erasure(explanation_summary, order["normalizers"][0]),
+            ],
+            ignore_index=True,
+        ),
         "explanation_points": points,
         "diagnostics": pd.DataFrame(
             [row | {"guide": guide} for row in scores for guide in guides]

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from scipy.special import rel_entr
@@ -90,9 +91,13 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
         **RUN,
         "instance_id": ["a"],
         "length": 10,
+        "support": 3,
         "subject": "random",
+        "shares": [[0.01, 0.5]],
         "comprehensiveness": [[0.1, 0.3]],
         "sufficiency": [[0.5, -0.1]],
+        "comprehensiveness_at_support": [0.25],
+        "sufficiency_at_support": pa.array([None], pa.float64()),
     }
     write_table(erasure, "erasure", columns, {})
     rows = measured({"flips": flips, "erasure": erasure})
@@ -119,8 +124,21 @@ def test_measures_of_flips_and_erasure_by_hand(tmp_path):
     np.testing.assert_equal(curves["never"], [1, 1, 1, 1, 1])
     np.testing.assert_equal(curves["b"], [np.nan] * 5)
     np.testing.assert_allclose(curves["r"], [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3])
-    assert value(rows, "a", "comprehensiveness", subject="random") == pytest.approx(0.2)
-    assert value(rows, "a", "sufficiency") == pytest.approx(0.2)
+    erased = rows[rows["subject"].eq("random") & rows["instance_id"].eq("a")]
+    erased = erased.fillna({"reference": "mean"})
+    erased = erased.set_index(["measure", "reference"])["value"]
+    expected = {
+        ("comprehensiveness", "mean"): 0.2,
+        ("comprehensiveness", "share_0.01"): 0.1,
+        ("comprehensiveness", "share_0.5"): 0.3,
+        ("comprehensiveness", "at_support"): 0.25,
+        ("sufficiency", "mean"): 0.2,
+        ("sufficiency", "share_0.01"): 0.5,
+        ("sufficiency", "share_0.5"): -0.1,
+        ("sufficiency", "at_support"): np.nan,
+    }
+    assert list(erased.index) == list(expected)
+    np.testing.assert_allclose(erased, list(expected.values()), rtol=1e-6)
 
 
 def test_shuffles_of_equal_mass_are_set_against_each_other(tmp_path):

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from attention_audit.figures import (
     agreement,
     decision_flips,
+    erasure_curve,
+    faithfulness,
+    faithfulness_at_support,
     guided_models,
     importance_dispersion,
     style,
@@ -320,6 +323,57 @@ def test_a_method_has_one_look_in_all_figures(grids):
         }
         looks.append(found)
     assert looks[0] == looks[1] == looks[2]
+
+
+def test_a_control_stands_beside_the_normalizer_that_it_is_a_control_of():
+    order = order_of(1, 1, 1, ["softmax", "entmax15", "sparsemax"], ["a", "b"])
+    tables = tables_of(order)
+    (page,), rows = faithfulness.draw(tables, order)
+    assert set(rows["normalizer"]) == set(order["normalizers"])
+    assert rows["reference"].isna().all()
+    cut = rows[rows["subject"] == "cut"]
+    assert set(cut["normalizer"]) == {"entmax15", "sparsemax"}
+    (legend,) = page.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == [
+        "attention",
+        "attention of the reference, cut",
+        "scores under softmax",
+        "a",
+        "b",
+        "random",
+    ]
+
+
+def test_dense_attention_has_no_place_at_the_size_of_its_support():
+    order = order_of(1, 1, 1, ["softmax", "entmax15"], ["a", "b"])
+    tables = tables_of(order)
+    rows = tables["explanation_summary"]
+    dense = rows["normalizer"].eq("softmax") & rows["reference"].eq("at_support")
+    rows.loc[dense, ["mean", "low", "high"]] = np.nan
+    (page,), drawn = faithfulness_at_support.draw(tables, order)
+    assert set(drawn["normalizer"]) == {"entmax15"}
+    # scores under softmax take the same tokens as attention does
+    assert set(drawn["subject"]) == {"attention", "cut", "a", "b", "random"}
+    ticks = [label.get_text() for label in page.axes[0].get_xticklabels()]
+    assert ticks == ["entmax15"]
+
+
+def test_the_curve_of_erasure_says_where_the_support_ends():
+    order = order_of(1, 1, 1, ["softmax", "entmax15"], ["a", "b"])
+    tables = tables_of(order)
+    summary = tables["summary"]
+    of_support = summary["measure"].eq("support_share")
+    summary.loc[of_support, "mean"] = [1.0, 0.25]
+    (page,), rows = erasure_curve.draw(tables, order)
+    for panel, end in zip(page.axes, (1.0, 0.25), strict=True):
+        dotted = [line for line in panel.lines if line.get_linestyle() == ":"]
+        # behind it, the entry of the legend
+        assert list(dotted[0].get_xdata()) == [end, end]
+    shares = rows.loc[rows["measure"] == "sufficiency", "share"]
+    assert sorted(set(shares)) == [0.01, 0.2, 0.5]
+    # under sparse attention the hidden states rank as it does
+    assert set(rows["subject"]) == {"attention", "a", "random"}
 
 
 def test_long_names_keep_both_ends():

@@ -583,6 +583,7 @@ def write_zeros(folder, normalizer, sparsity, encoder="bilstm"):
         ),
         ("kendall_p", "attention", "hidden_a"),
         ("coindexed_share", "hidden_states", "inputs"),
+        ("comprehensiveness", "attention", "at_support"),
     ]
     with tables.open_table(path, "measures", {}) as table:
         for measure, subject, reference in keys:
@@ -860,6 +861,14 @@ def test_what_a_control_shows_by_construction(tmp_path):
         ("scores", "top_k under softmax"): last,
         ("zeros", "top_k"): last,
     }
+    same = "what has weight has the largest scores: the tokens are the same"
+    at_support = {
+        r["contrast"]: r["by_construction"]
+        for r in rows(path, "comparison")
+        if r["measure"] == "comprehensiveness"
+    }
+    nothing = dict.fromkeys(("normalizer", "cut", "beyond_cut"))
+    assert at_support == nothing | {"scores": same, "zeros": same}
     # inputs that are not bound to the weights are a finding everywhere
     inputs = [r for r in rows(path, "comparison") if r["reference"] == "input_a"]
     assert len(inputs) == 5 and not any(r["by_construction"] for r in inputs)

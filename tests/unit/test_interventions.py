@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -21,7 +22,10 @@ from attention_audit.interventions.adversarial import (
 from attention_audit.interventions.erasure import (
     descending_ranks,
     erase,
+    token_counts,
+    write_cut,
     write_erasure,
+    write_softmax,
 )
 from attention_audit.interventions.flips import (
     attention_gradients,
@@ -38,7 +42,7 @@ from attention_audit.interventions.permutation import (
     write_permutation,
 )
 from attention_audit.outputs import Readout
-from attention_audit.tables import open_table, read_table
+from attention_audit.tables import open_table, read_table, write_table
 from tests.unit.models import tiny_batch, tiny_model
 
 RUN = {
@@ -511,7 +515,7 @@ def test_erasure_equals_reading_what_is_left_of_each_text(encoder):
     ranks = torch.zeros(2, 3, 7, dtype=torch.long)
     for a, b in itertools.product(range(2), range(3)):
         ranks[a, b, : lengths[b]] = torch.from_numpy(rng.permutation(lengths[b]))
-    got = erase(model, ids, mask, ranks, shares)
+    got = erase(model, ids, mask, ranks, token_counts(shares, np.array(lengths)))
     # 0.2 of 5 tokens is one token, whatever 0.2 * 5 rounds to
     counts = {7: (1, 2, 4), 5: (1, 1, 3), 1: (1, 1, 1)}
     for a, (b, n) in itertools.product(range(2), enumerate(lengths)):
@@ -533,16 +537,35 @@ def test_erasure_does_not_depend_on_neighbours_or_on_rounding():
     lengths = (9, 5, 2)
     ids, mask = tiny_batch(lengths)
     ranks = torch.arange(9).expand(2, 3, 9)
-    shares = (0.3, 0.5, 1.0)
-    whole = erase(model, ids, mask, ranks, shares)
+    counts = token_counts((0.3, 0.5, 1.0), np.array(lengths))
+    whole = erase(model, ids, mask, ranks, counts)
     for b, n in enumerate(lengths):
         row = slice(b, b + 1)
-        alone = erase(model, ids[row, :n], mask[row, :n], ranks[:, row, :n], shares)
+        alone = erase(
+            model, ids[row, :n], mask[row, :n], ranks[:, row, :n], counts[row]
+        )
         for part, expected in zip(alone, whole, strict=True):
             np.testing.assert_array_equal(part[:, 0], expected[:, b])
     # all tokens kept: exactly the text as it was
     assert (whole.sufficiency[..., -1] == 0).all()
     assert (whole.comprehensiveness != 0).any()
+
+
+def test_the_papers_mean_over_shares_counts_the_empty_set():
+    model = tiny_model()
+    ids, mask = tiny_batch((9,))
+    ranks = torch.stack([torch.arange(9), torch.arange(9).flip(0)]).unsqueeze(1)
+    shares = (0.01, 0.05, 0.1, 0.2, 0.5)
+    counts = np.append(0, token_counts(shares, np.array([9])))[np.newaxis]
+    found = erase(model, ids, mask, ranks, counts)
+    # the code of the benchmark divides by |B|, its paper's formula by |B| + 1
+    ours = found.comprehensiveness[..., 1:].mean(-1)
+    assert (found.comprehensiveness[..., 0] == 0).all() and (ours != 0).all()
+    papers = found.comprehensiveness.mean(-1)
+    np.testing.assert_allclose(papers, ours * 5 / 6, rtol=1e-12)
+    # what is left of the empty set says nothing of a ranking
+    left = found.sufficiency[..., 0]
+    assert left[0] == left[1] != 0
 
 
 def test_ranks_are_descending_and_ties_are_broken_at_random():
@@ -555,41 +578,223 @@ def test_ranks_are_descending_and_ties_are_broken_at_random():
     assert all(place[1] == 0 for place in places)
 
 
+def attention_table(path, batch, weights, scores=None):
+    """A table of the weights of each text, and of scores where they matter."""
+    lists = [list(map(float, row)) for row in weights]
+    columns = {
+        **RUN,
+        "instance_id": batch.instance_ids,
+        "length": batch.lengths,
+        "label": 0,
+        "predicted": 0,
+        "probabilities": [[0.5, 0.5]] * len(lists),
+        "scores": lists if scores is None else scores,
+        "attention": lists,
+        "support": [sum(w > 0 for w in row) for row in lists],
+        "entropy": [0.0] * len(lists),
+    }
+    write_table(path, "attention", columns, {})
+    return path
+
+
+def erased(path, write, *arguments) -> pd.DataFrame:
+    """The table that a function writes, by subject and instance."""
+    with open_table(path, "erasure", {}) as table:
+        write(table, *arguments)
+    rows = read_table(path, "erasure").to_pandas()
+    return rows.set_index(["subject", "instance_id"])
+
+
+SHARES = (0.2, 0.5)
+FALLS = ("comprehensiveness", "sufficiency")
+
+
 def test_erasure_table_has_a_row_a_ranking(tmp_path):
     model = tiny_model()
     batch = batch_of((6, 3))
     attention = model(batch.token_ids, batch.mask).attention.detach()
     lists = [attention[b, :n].tolist() for b, n in enumerate(batch.lengths)]
     common = {**RUN, "instance_id": batch.instance_ids, "length": batch.lengths}
-    with open_table(tmp_path / "attention.parquet", "attention", {}) as table:
-        table.write(
-            {
-                **common,
-                "label": [0, 0],
-                "predicted": [0, 0],
-                "probabilities": [[0.5, 0.5]] * 2,
-                "scores": lists,
-                "attention": lists,
-                "support": [6, 3],
-                "entropy": [0.0, 0.0],
-            }
-        )
-    with open_table(tmp_path / "same.parquet", "importance", {}) as table:
-        table.write({**common, "method": "same", "importance": lists})
-    with open_table(tmp_path / "erasure.parquet", "erasure", {}) as table:
-        write_erasure(
-            table,
-            model,
-            iter([batch]),
-            RUN,
-            tmp_path / "attention.parquet",
-            {"same": tmp_path / "same.parquet"},
-            (0.2, 0.5),
-            4,
-        )
-    rows = read_table(tmp_path / "erasure.parquet", "erasure").to_pandas()
-    assert list(rows["subject"]) == ["attention"] * 2 + ["same"] * 2 + ["random"] * 2
+    path = attention_table(tmp_path / "attention.parquet", batch, lists)
+    importance = {**common, "method": "same", "importance": lists}
+    write_table(tmp_path / "same.parquet", "importance", importance, {})
+    rows = erased(
+        tmp_path / "erasure.parquet",
+        write_erasure,
+        model,
+        [batch],
+        RUN,
+        path,
+        {"same": tmp_path / "same.parquet"},
+        SHARES,
+        4,
+    )
+    subjects = rows.index.get_level_values("subject")
+    assert list(subjects) == ["attention"] * 2 + ["same"] * 2 + ["random"] * 2
     # an importance that equals attention scores as attention does
-    for column in ("comprehensiveness", "sufficiency"):
+    for column in FALLS:
         values = np.stack(rows[column])
         np.testing.assert_array_equal(values[:2], values[2:4])
+        # every text attends everywhere: at that size no ranking takes other tokens
+        assert rows[f"{column}_at_support"].isna().all()
+
+
+def test_erasure_at_the_support_takes_as_many_tokens_of_every_ranking(tmp_path):
+    model = tiny_model(n_classes=3)
+    batch = batch_of((7, 4, 3, 5))
+    weights = [
+        [0, 0.2, 0, 0.5, 0, 0, 0.3],
+        [0, 0, 1, 0],
+        [0, 0, 0],
+        [0.2, 0.2, 0.2, 0.2, 0.2],
+    ]
+    path = attention_table(tmp_path / "attention.parquet", batch, weights)
+    rng = np.random.default_rng(0)
+    importance = {
+        **RUN,
+        "instance_id": batch.instance_ids,
+        "length": batch.lengths,
+        "method": "grad",
+        "importance": [rng.random(n) for n in batch.lengths],
+    }
+    write_table(tmp_path / "grad.parquet", "importance", importance, {})
+    rows = erased(
+        tmp_path / "erasure.parquet",
+        write_erasure,
+        model,
+        [batch],
+        RUN,
+        path,
+        {"grad": tmp_path / "grad.parquet"},
+        SHARES,
+        1,
+    )
+    assert rows["support"].tolist() == [3, 1, 0, 5] * 3
+    for subject in ("attention", "grad"):
+        by = weights if subject == "attention" else importance["importance"]
+        for b, support in ((0, 3), (1, 1)):
+            n, row = batch.lengths[b], rows.loc[subject, batch.instance_ids[b]]
+            top = np.argsort(-np.asarray(by[b]))[:support]
+            keep = np.isin(np.arange(n), top)
+            ids = batch.token_ids[b, :n]
+            full = by_hand(model, ids, [True] * n)
+            k = full.argmax()
+            for column, left in zip(FALLS, (~keep, keep), strict=True):
+                expected = (full[k] - by_hand(model, ids, left)[k]).item()
+                assert row[f"{column}_at_support"] == pytest.approx(expected, abs=1e-6)
+    # without a token, or with all, of the top there is nothing that a ranking ranks
+    without = rows.loc[(slice(None), batch.instance_ids[2:]), :]
+    assert without[[f"{column}_at_support" for column in FALLS]].isna().all(axis=None)
+    known = rows.loc[(slice(None), batch.instance_ids[:2]), :]
+    assert known[[f"{column}_at_support" for column in FALLS]].notna().all(axis=None)
+
+
+def test_ties_among_zeros_move_large_shares_but_not_the_support(tmp_path):
+    model = tiny_model()
+    batch = batch_of((9, 8))
+    weights = [[0, 0.6, 0, 0, 0.4, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 0]]
+    path = attention_table(tmp_path / "attention.parquet", batch, weights)
+    found = [
+        erased(
+            tmp_path / "erasure.parquet",
+            write_erasure,
+            model,
+            [batch],
+            RUN,
+            path,
+            {},
+            (0.01, 0.5),
+            1,
+            seed,
+        ).loc["attention"]
+        for seed in range(5)
+    ]
+    for column in FALLS:
+        at_support = np.stack([rows[f"{column}_at_support"] for rows in found])
+        assert (at_support == at_support[0]).all()
+        assert (at_support != 0).all()
+        curves = np.array([np.stack(rows[column]) for rows in found])  # (5, B, S)
+        assert (curves[..., 0] == curves[0, :, 0]).all()
+        # beyond the support, the draw decides
+        assert (np.ptp(curves[..., 1], axis=0) > 1e-4).all()
+
+
+def test_a_run_that_is_its_cut_reference_equals_its_control(tmp_path):
+    model = tiny_model()
+    batch = batch_of((9, 6, 5))
+    rng = np.random.default_rng(1)
+    dense = [rng.dirichlet(np.ones(n)) for n in batch.lengths]
+    kept = [np.where(w >= np.sort(w)[-2], w, 0) for w in dense]
+    reference = attention_table(tmp_path / "reference.parquet", batch, dense)
+    attention = attention_table(tmp_path / "attention.parquet", batch, kept)
+    named = RUN | {"normalizer": "softmax cut to n"}
+    own = erased(
+        tmp_path / "own.parquet",
+        write_erasure,
+        model,
+        [batch],
+        RUN,
+        attention,
+        {},
+        SHARES,
+        1,
+    )
+    cut = erased(
+        tmp_path / "cut.parquet",
+        write_cut,
+        model,
+        [batch],
+        named,
+        attention,
+        reference,
+        SHARES,
+    )
+    assert set(cut["normalizer"]) == {"softmax cut to n"}
+    own = own.loc[["attention"]]
+    pd.testing.assert_frame_equal(
+        own.drop(columns="normalizer"), cut.drop(columns="normalizer")
+    )
+    assert (cut["support"] == 2).all()
+    # another run's reference is something else
+    other = attention_table(
+        tmp_path / "other.parquet", batch, [1 - w for w in map(np.asarray, dense)]
+    )
+    cut = erased(
+        tmp_path / "cut.parquet",
+        write_cut,
+        model,
+        [batch],
+        named,
+        attention,
+        other,
+        SHARES,
+    )
+    assert (
+        cut["comprehensiveness_at_support"] != own["comprehensiveness_at_support"]
+    ).any()
+
+
+def test_scores_under_softmax_rank_what_has_no_weight(tmp_path):
+    model = tiny_model()
+    batch = batch_of((8, 5))
+    scores = [[3, 2, 1, 0, -1, -2, -3, -4], [1, 5, 2, 4, 3]]
+    weights = [[0.6, 0.4, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0]]
+    attention = attention_table(tmp_path / "a.parquet", batch, weights, scores)
+    path = tmp_path / "softmax.parquet"
+    ranked = [
+        erased(
+            path, write_softmax, model, [batch], RUN, attention, (0.5, 0.8), seed
+        ).loc["attention"]
+        for seed in range(3)
+    ]
+    # no ties: no draw decides
+    for rows in ranked[1:]:
+        pd.testing.assert_frame_equal(rows, ranked[0])
+    own = erased(
+        path, write_erasure, model, [batch], RUN, attention, {}, (0.5, 0.8), 1
+    ).loc["attention"]
+    for column in FALLS:
+        # what has weight has the largest scores
+        at_support = f"{column}_at_support"
+        np.testing.assert_array_equal(ranked[0][at_support], own[at_support])
+        assert (np.stack(ranked[0][column]) != np.stack(own[column])).any()

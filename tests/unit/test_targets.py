@@ -30,6 +30,13 @@ RUN = "imdb/bilstm/additive/softmax/seed0"
 OF_EXPERIMENTS = {
     f"results/explanations/{RUN}/measures.parquet": MEASURED,
     **{f"results/explanations/{RUN}/{name}.parquet": [name] for name in MEASURED},
+    **{
+        f"results/controls/{RUN.replace('softmax', 'entmax15')}/{of}_{name}.parquet": [
+            "erasure"
+        ]
+        for of in ("erasure", "explanation")
+        for name in ("cut", "softmax")
+    },
     f"results/adversaries/{RUN}/jsd/lambda0.1/model.safetensors": (
         "adversarial_training",
         "diagnostics",
@@ -178,6 +185,10 @@ def test_targets_that_pass(target):
         (
             "results/controls/imdb/bilstm/additive/sparsemax/seed0/cutt.parquet",
             "no control 'cutt'. Did you mean 'cut'?",
+        ),
+        (
+            "results/controls/imdb/bilstm/additive/sparsemax/seed0/erasure_cutt.parquet",
+            "no control 'erasure_cutt'. Did you mean 'erasure_cut'?",
         ),
         (
             "results/controls/imdb/bilstm/additive/sparsmax/seed0/cut.parquet",

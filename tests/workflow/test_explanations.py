@@ -4,6 +4,7 @@ import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from attention_audit.config import RESERVED_METHODS
@@ -34,6 +35,31 @@ def test_every_experiment_has_its_tables_and_figures(explained):
     for target in TARGETS:
         for suffix in (".png", ".pdf", ".parquet"):
             assert (explained / target).with_suffix(suffix).stat().st_size
+
+
+def test_controls_of_erasure_stand_beside_their_runs(explained):
+    """The reference is uniform, and the other runs have zeros."""
+    results = explained / "results"
+    for seed in (0, 1):
+        run = f"reviews/bilstm/additive/entmax15/seed{seed}"
+        own = read_table(results / f"explanations/{run}/erasure.parquet", "erasure")
+        support = own.filter(pc.equal(own["subject"], "attention"))["support"]
+        for control in ("cut", "softmax"):
+            path = results / f"controls/{run}/erasure_{control}.parquet"
+            table = read_table(path, "erasure")
+            assert table["support"] == support
+            assert table["subject"].unique().to_pylist() == ["attention"]
+            path = results / f"controls/{run}/explanation_{control}.parquet"
+            assert read_table(path, "measures").num_rows
+    table = read_table(
+        results / "statistics/explanation_summary.parquet", "explanation_summary"
+    )
+    assert set(table["normalizer"].to_pylist()) == {
+        "entmax15",
+        "uniform",
+        "uniform cut to entmax15",
+        "entmax15 under softmax",
+    }
 
 
 def test_subjects_and_references_are_methods_or_names_that_no_method_may_have(

@@ -156,6 +156,53 @@ rule erasure:
         "../scripts/erase_tokens.py"
 
 
+def normalizers_of_controls(wildcards):
+    """Those of a run and of its reference run."""
+    return sorted({*normalizers_of(wildcards), *normalizer_kinds(KINDS[REFERENCE])})
+
+
+rule erase_controls:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+        attention=rules.attend.output.attention,
+        reference_model=of_reference(rules.train.output.model),
+        reference_settings=of_reference(rules.train.output.settings),
+        reference_attention=of_reference(ATTENTION),
+    output:
+        cut=f"{CONTROL}/erasure_cut.parquet",
+        softmax=f"{CONTROL}/erasure_softmax.parquet",
+    log:
+        f"{LOGS}/erase_controls/{RUN}.log",
+    benchmark:
+        f"{LOGS}/erase_controls/{RUN}.tsv"
+    wildcard_constraints:
+        normalizer=WITH_CONTROLS,
+    threads: config["training"]["threads"]
+    resources:
+        **needs(
+            "erase_controls",
+            # two models at a time
+            mb=lambda w: 800 + 10 * length(w),
+            seconds=lambda w: TORCH + 8e-5 * audited_tokens(w),
+            disk_mb=lambda w: 0.1,
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("erase_controls.py", normalizers_of_controls),
+        run=identity,
+        reference=REFERENCE,
+        # The floor does not depend on what ranks the tokens.
+        settings=experiment_settings("erasure", "random_orders"),
+        audit=config["audit"],
+        device=config["training"]["device"],
+    message:
+        f"Erasing by the controls of {THIS_RUN}"
+    script:
+        "../scripts/erase_controls.py"
+
+
 def others_in_seed(wildcards):
     """The runs of the grid that differ from one in the seed alone."""
     own = identity(wildcards)
@@ -443,13 +490,48 @@ rule measure_explanations:
         "../scripts/measure_explanations.py"
 
 
-# Of the experiments, erasure alone measures methods.
+rule measure_erased_controls:
+    input:
+        cut=rules.erase_controls.output.cut,
+        softmax=rules.erase_controls.output.softmax,
+    output:
+        cut=f"{CONTROL}/explanation_cut.parquet",
+        softmax=f"{CONTROL}/explanation_softmax.parquet",
+    log:
+        f"{LOGS}/measure_erased_controls/{RUN}.log",
+    benchmark:
+        f"{LOGS}/measure_erased_controls/{RUN}.tsv"
+    wildcard_constraints:
+        normalizer=WITH_CONTROLS,
+    resources:
+        **needs("measure_erased_controls", mb=lambda w: 300, seconds=lambda w: LIGHT),
+    params:
+        **made_by("measure_erased_controls.py"),
+        run=identity,
+        reference=REFERENCE,
+    message:
+        f"Measuring what erasing by the controls of {THIS_RUN} did"
+    script:
+        "../scripts/measure_erased_controls.py"
+
+
+# Of the experiments, erasure alone measures methods, and has controls.
 ERASED = {"methods": METHODS if "erasure" in EXPERIMENTS_ON else []}
+EXPLAINED = {
+    "runs": list(map(asdict, RUNS)),
+    "measures": of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
+}
+if "erasure" in EXPERIMENTS_ON:
+    EXPLAINED = {
+        "runs": RUNS_AND_CONTROLS,
+        "measures": EXPLAINED["measures"]
+        + of_controls(f"{RESULTS}/controls/{{run}}/explanation_{{control}}.parquet"),
+    }
 
 
 rule explanation_summary:
     input:
-        measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
+        measures=EXPLAINED["measures"],
         examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/explanation_summary.parquet",
@@ -461,7 +543,7 @@ rule explanation_summary:
         **needs("explanation_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=EXPLAINED["runs"],
         statistics=statistics_slice("interval", "confidence"),
         subjects=ERASED,
         datasets=DATASETS,
@@ -473,7 +555,7 @@ rule explanation_summary:
 
 rule explanation_comparison:
     input:
-        measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
+        measures=EXPLAINED["measures"],
         examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/explanation_comparison.parquet",
@@ -487,12 +569,12 @@ rule explanation_comparison:
         ),
     params:
         **made_by("compare.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=EXPLAINED["runs"],
         statistics=statistics_slice(*OF_COMPARISON),
         subjects=ERASED,
         datasets=DATASETS,
     message:
-        "Experiments: every normalizer against the reference"
+        "Experiments: every normalizer and control against the reference"
     script:
         "../scripts/compare.py"
 

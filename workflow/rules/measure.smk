@@ -2,6 +2,11 @@
 # do by themselves, of its reference run.
 
 CONTROL = f"{RESULTS}/controls/{RUN}"
+# The normalizers whose runs have controls.
+WITH_CONTROLS = one_of(
+    name for name, kind in KINDS.items() if has_controls(name, kind, REFERENCE)
+)
+
 
 
 rule measure:
@@ -58,9 +63,7 @@ rule measure_controls:
     benchmark:
         f"{LOGS}/measure_controls/{RUN}.tsv"
     wildcard_constraints:
-        normalizer=one_of(
-            name for name, kind in KINDS.items() if has_controls(name, kind, REFERENCE)
-        ),
+        normalizer=WITH_CONTROLS,
     resources:
         **needs(
             "measure_controls",

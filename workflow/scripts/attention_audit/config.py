@@ -43,10 +43,13 @@ RESERVED_METHODS = (
     "hidden_states",
     "prediction",
     "random",
-    # references: what influences, other weights, fewer of them, and other models
+    # references: what influences, other weights, fewer of them or of the tokens, and
+    # other models
     "inputs",
     "adversarial*",
+    "at_support",
     "other_seeds",
+    "share_*",
     "shuffled_*",
     "trained_*",
     "uniform",

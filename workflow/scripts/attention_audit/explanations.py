@@ -76,9 +76,15 @@ def _flips(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    (shares,) = {tuple(shares) for shares in rows["shares"]}
     for measure in ("comprehensiveness", "sufficiency"):
-        area = np.stack(rows[measure].to_list()).mean(1)
-        yield _measure(rows, measure, area, rows["subject"])
+        curve = np.stack(rows[measure].to_list())
+        yield _measure(rows, measure, curve.mean(1), rows["subject"])
+        for share, values in zip(shares, curve.T, strict=True):
+            name = np.format_float_positional(share, trim="-")
+            yield _measure(rows, measure, values, rows["subject"], f"share_{name}")
+        at_support = rows[f"{measure}_at_support"]
+        yield _measure(rows, measure, at_support, rows["subject"], "at_support")
 
 
 def _pairs(rows: pd.DataFrame, reference: str) -> Iterator[pd.DataFrame]:

@@ -184,7 +184,7 @@ def _by_construction(
     A cut takes weight from positions whose hidden states keep their importance, so that
     what agrees then is no arithmetic, unless the reference has zeros itself. Under softmax
     the positions without importance are those with the lowest scores, and still rank last
-    in both.
+    in both: of as many tokens as have weight, the scores take those that have it.
     """
     measure, *about = key
     controls = {cell.control for cell in cells}
@@ -192,6 +192,8 @@ def _by_construction(
         return "the cut leaves as many positions as the run attends to"
     if measure in _OF_SUPPORT and SOFTMAX in controls:
         return "softmax gives every position weight"
+    if about[1] == "at_support" and SOFTMAX in controls:
+        return "what has weight has the largest scores: the tokens are the same"
     if measure in _OF_INFLUENCE and encoder in subjects.without_context:
         return "the encoder has no context: a hidden state has one input"
     sparse = {cell.control for cell in cells if cell.has_zeros}

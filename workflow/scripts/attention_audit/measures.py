@@ -357,16 +357,16 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": -1,
         "high": 1,
-        "formula": "mean over shares of y_c(text) - y_c(text without the top tokens), c the predicted class",
-        "undefined": "",
+        "formula": "y_c(text) - y_c(text without its top k tokens), c the predicted class: mean over shares a of k = ⌈a · n⌉, or with the reference one share (share_a), or k = support (at_support)",
+        "undefined": "at_support where the support is 0 or n",
     },
     "sufficiency": {
         "label": "Sufficiency",
         "unit": "probability",
         "low": -1,
         "high": 1,
-        "formula": "mean over shares of y_c(text) - y_c(the top tokens alone)",
-        "undefined": "",
+        "formula": "y_c(text) - y_c(the top k tokens alone), with the same k",
+        "undefined": "at_support where the support is 0 or n",
     },
 }
 

@@ -167,11 +167,16 @@ SCHEMAS: dict[str, pa.Schema] = {
     "erasure": _schema(
         ("instance_id", pa.string()),
         ("length", pa.int32()),
+        ("support", pa.int32()),
         # what ranks the tokens
         ("subject", pa.string()),
+        ("shares", pa.list_(pa.float64())),
         # one value a share of tokens
         ("comprehensiveness", _floats),
         ("sufficiency", _floats),
+        # of as many tokens as have weight; null where that is none or all of them
+        ("comprehensiveness_at_support", pa.float64(), _NULLABLE),
+        ("sufficiency_at_support", pa.float64(), _NULLABLE),
     ),
     # two runs side by side: seeds, or frozen uniform weights
     "pairs": _schema(
@@ -355,7 +360,10 @@ TABLES: dict[str, tuple[str, str]] = {
     "permutation": ("explanations/{run}/permutation", "a text and kind of shuffle"),
     "adversarial": ("explanations/{run}/adversarial", "a text and constraint"),
     "flips": ("explanations/{run}/flips", "a text, order of removal and draw"),
-    "erasure": ("explanations/{run}/erasure", "a text and ranking"),
+    "erasure": (
+        "explanations/{run}/erasure and controls/{run}/erasure_{control}",
+        "a text and ranking",
+    ),
     "pairs": (
         "explanations/{run}/seed_variance and explanations/{run}/uniform",
         "a text and another run",
@@ -365,7 +373,8 @@ TABLES: dict[str, tuple[str, str]] = {
         "a text and adversary",
     ),
     "measures": (
-        "measures/{run} and explanations/{run}/measures and controls/{run}/{control}",
+        "measures/{run} and explanations/{run}/measures and controls/{run}/{control} and "
+        "controls/{run}/explanation_{control}",
         "a text and measure",
     ),
     "runs": ("statistics/runs", "a run of the grid"),
@@ -486,8 +495,13 @@ COLUMNS: dict[str, str] = {
     "flips.removed": "weights until the decision flips; null where it never does",
     "flips.never": "whether the decision stands as long as any weight is left; null where fewer than two positions have weight",
     "erasure.subject": "what ranks the tokens: attention, a method, random",
+    "erasure.support": "positions with attention, which ranks no more tokens than that: "
+    "what a share of more of them takes besides is drawn at random",
+    "erasure.shares": "shares of the tokens of the text",
     "erasure.comprehensiveness": "a value a share of tokens",
     "erasure.sufficiency": "a value a share of tokens",
+    "erasure.comprehensiveness_at_support": "of as many tokens as the support; null where that is none or all",
+    "erasure.sufficiency_at_support": "of as many tokens as the support; null where that is none or all",
     "pairs.other_normalizer": "that of the other run",
     "pairs.other_seed": "that of the other run",
     "pairs.gain": "1 where this run alone is right, -1 where the other is, else 0",

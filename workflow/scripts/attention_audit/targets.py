@@ -182,8 +182,11 @@ def _control_faults(
             f"controls tell what is due to the zeros of a normalizer, and '{normalizer}' "
             f"is {'the reference' if normalizer == reference else 'uniform'}. Name another."
         )
-    if file not in CONTROLS:
-        yield f"no control '{file}'.{suggestion(file, CONTROLS)}"
+    erased = [f"{of}_{name}" for of in ("erasure", "explanation") for name in CONTROLS]
+    if file in erased:
+        yield from _switched_off(["erasure"], config)
+    elif file not in CONTROLS:
+        yield f"no control '{file}'.{suggestion(file, [*CONTROLS, *erased])}"
 
 
 def _is_transformer(encoder: str, config: Mapping[str, Any]) -> bool:

@@ -39,7 +39,11 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
         "decision_flips": ("explanation_summary",),
         "decision_survival": ("explanation_summary",),
     },
-    "erasure": {"faithfulness": ("explanation_summary",)},
+    "erasure": {
+        "faithfulness": ("explanation_summary",),
+        "faithfulness_at_support": ("explanation_summary",),
+        "erasure_curve": ("explanation_summary", "summary"),
+    },
     "seed_variance": {"seed_variance": ("explanation_points",)},
     "uniform": {"uniform_baseline": ("explanation_summary",)},
     "adversarial_training": {"adversarial_training": ("explanation_summary",)},

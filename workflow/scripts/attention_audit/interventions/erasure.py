@@ -2,12 +2,15 @@
 
 Comprehensiveness is how much the probability of the predicted class falls when the
 most important tokens are taken out of the input, sufficiency how much it falls when
-only these are left.
+only these are left. The benchmark looks at fixed shares of the tokens. Sparse attention
+ranks no more tokens than it attends to: what a larger share takes besides is drawn at
+random from its zeros. At the size of the support, the same for every ranking of a text,
+all rankings are compared that attention has.
 
-Shapes: B instances, n positions, A rankings, S shares of tokens.
+Shapes: B instances, n positions, A rankings, S shares of tokens, C counts of tokens.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attention_audit import controls
 from attention_audit.attribution.ablation import probabilities_anew
 from attention_audit.audit import Batch
 from attention_audit.errors import AuditError
@@ -24,7 +28,7 @@ from attention_audit.tables import TableWriter, iterate_table
 
 
 class Erasure(NamedTuple):
-    """Falls in the probability of the predicted class, (A, B, S) each."""
+    """Falls in the probability of the predicted class, (A, B, C) each."""
 
     comprehensiveness: np.ndarray
     sufficiency: np.ndarray
@@ -44,32 +48,39 @@ def _falls(model: Classifier, token_ids: Tensor, keep: Tensor) -> Tensor:
     return (own[0, predicted] - left[:, predicted])[inverse.cpu()]
 
 
+def token_counts(shares: Sequence[float], lengths: np.ndarray) -> np.ndarray:
+    """Whole tokens (B, S) that each share of a text of each length (B,) comes to.
+
+    Rounded up, so that it is at least one.
+    """
+    # 0.2 * 5 must count as 1 token, not as the next after 1 and a rounding error.
+    return np.ceil(np.outer(lengths, shares) - 1e-9).astype(np.int64)
+
+
 @torch.no_grad()
 def erase(
     model: Classifier,
     token_ids: Tensor,
     mask: Tensor,
     ranks: Tensor,
-    shares: Sequence[float],
+    counts: np.ndarray,
 ) -> Erasure:
-    """Comprehensiveness and sufficiency of rankings at every share of tokens.
+    """Comprehensiveness and sufficiency of rankings at every count of top tokens.
 
     ``ranks`` (A, B, n) holds the place of each token in each ranking, 0 the most
-    important; what stands at padding is not read. A share of a text is rounded up to
-    whole tokens, so that it is at least one. Falls below the resolution of the output
-    are exactly 0; see `outputs`. Texts are read one by one, so that none depends on its
-    neighbours.
+    important; what stands at padding is not read. ``counts`` (B, C) says how many
+    tokens of each text are taken. Falls below the resolution of the output are exactly
+    0; see `outputs`. Texts are read one by one, so that none depends on its neighbours.
     """
     A, B, _ = ranks.shape
-    falls = np.empty((2, A, B, len(shares)))
+    C = counts.shape[1]
+    falls = np.empty((2, A, B, C))
     for b, n in enumerate(mask.sum(-1).tolist()):
-        # 0.2 * 5 must count as 1 token, not as the next after 1 and a rounding error.
-        counts = np.ceil(np.asarray(shares) * n - 1e-9)
-        counts = torch.from_numpy(counts).to(ranks.device)
-        top = ranks[:, b, None, :n] < counts.unsqueeze(1)  # (A, S, n)
+        count = torch.from_numpy(counts[b]).to(ranks.device)
+        top = ranks[:, b, None, :n] < count.unsqueeze(1)  # (A, C, n)
         keep = torch.stack([~top, top]).view(-1, n)
         found = _falls(model, token_ids[b, :n], keep)
-        falls[:, :, b] = found.view(2, A, len(shares)).numpy()
+        falls[:, :, b] = found.view(2, A, C).numpy()
     return Erasure(falls[0], falls[1])
 
 
@@ -84,40 +95,103 @@ def descending_ranks(values: np.ndarray, rng: np.random.Generator) -> np.ndarray
     return ranks
 
 
-def _importance_rows(
-    path: str | Path, schema: str, column: str
-) -> Iterator[tuple[str, np.ndarray]]:
-    for table in iterate_table(path, schema, columns=["instance_id", column]):
-        for row in table.to_pylist():
-            yield row["instance_id"], np.asarray(row[column], dtype=np.float64)
+class _Rows:
+    """Rows of a table, which come in the order of the audited instances."""
+
+    def __init__(self, path: str | Path, schema: str, *columns: str) -> None:
+        self._path, self._columns = path, columns
+        tables = iterate_table(path, schema, columns=["instance_id", *columns])
+        self._rows = (row for table in tables for row in table.to_pylist())
+
+    def of(self, instance: str, n: int) -> list[Any]:
+        """The columns' values of the next row: lists of n values as arrays.
+
+        Raises `AuditError` where it is of another instance or length.
+        """
+        row = next(self._rows, {})
+        values = [row.get(column, []) for column in self._columns]
+        lengths = {len(value) for value in values if isinstance(value, list)}
+        found = row.get("instance_id")
+        if found != instance or lengths != {n}:
+            raise AuditError(
+                f"{self._path}: expected instance '{instance}' with {n} values, found "
+                f"'{found}' with {max(lengths)}. Delete the file and run snakemake "
+                "again to rebuild it."
+            )
+        return [
+            np.asarray(value, dtype=np.float64) if isinstance(value, list) else value
+            for value in values
+        ]
+
+
+# From an instance and its length: how many tokens its attention ranks, and by what each
+# subject ranks them. It is asked for the instances in their order.
+Rankings = Callable[[str, int], tuple[int, dict[str, np.ndarray]]]
 
 
 def _ranks(
-    batch: Batch,
-    sources: Mapping[str, Iterator[tuple[str, np.ndarray]]],
-    paths: Mapping[str, str | Path],
-    random_orders: int,
-    seed: int,
-) -> Tensor:
-    """Ranks (A, B, n): a ranking a source, then the random ones."""
-    ranks = np.zeros((len(sources) + random_orders, *batch.mask.shape), dtype=np.int64)
+    batch: Batch, values: Sequence[Mapping[str, np.ndarray]], orders: int, seed: int
+) -> tuple[list[str], Tensor]:
+    """Subjects (A,) and the ranks (A, B, n) that each gives, random ones last.
+
+    ``values`` (B,) holds by what each subject ranks the tokens of each text.
+    """
+    known = list(values[0])
+    subjects = [*known, *["random"] * orders]
+    ranks = np.zeros((len(subjects), *batch.mask.shape), dtype=np.int64)
     for b, (instance, n) in enumerate(
         zip(batch.instance_ids, batch.lengths, strict=True)
     ):
-        for a, (name, rows) in enumerate(sources.items()):
-            found, values = next(rows, (None, np.empty(0)))
-            if found != instance or len(values) != n:
-                raise AuditError(
-                    f"{paths[name]}: expected instance '{instance}' with {n} values, "
-                    f"found '{found}' with {len(values)}. Delete the file and run "
-                    "snakemake again to rebuild it."
-                )
-            rng = generator(("erasure", name, instance), seed)
-            ranks[a, b, :n] = descending_ranks(values, rng)
+        for a, subject in enumerate(known):
+            rng = generator(("erasure", subject, instance), seed)
+            ranks[a, b, :n] = descending_ranks(values[b][subject], rng)
         rng = generator(("erasure", instance), seed)
-        for a in range(len(sources), len(ranks)):
+        for a in range(len(known), len(subjects)):
             ranks[a, b, :n] = rng.permutation(n)
-    return torch.from_numpy(ranks).to(batch.mask.device)
+    return subjects, torch.from_numpy(ranks).to(batch.mask.device)
+
+
+def _write(
+    table: TableWriter,
+    model: Classifier,
+    batches: Iterable[Batch],
+    run: Mapping[str, Any],
+    rankings: Rankings,
+    shares: Sequence[float],
+    random_orders: int,
+    seed: int,
+) -> None:
+    """A row an (instance, subject), the random orders as one."""
+    for batch in batches:
+        asked = map(rankings, batch.instance_ids, batch.lengths.tolist())
+        supports, values = zip(*asked, strict=True)
+        support = np.array(supports)
+        subjects, ranks = _ranks(batch, values, random_orders, seed)
+        counts = np.column_stack([token_counts(shares, batch.lengths), support])
+        found = erase(model, batch.token_ids, batch.mask, ranks, counts)
+        # Where the top tokens are none or all, they are those of every ranking.
+        told_apart = (support > 0) & (support < batch.lengths)
+        for subject in dict.fromkeys(subjects):
+            places = [a for a, name in enumerate(subjects) if name == subject]
+            columns = {}
+            for name, falls in found._asdict().items():
+                mean = falls[places].mean(0)  # (B, C)
+                columns[name] = list(mean[:, :-1])
+                columns[f"{name}_at_support"] = [
+                    fall if told else None
+                    for fall, told in zip(mean[:, -1], told_apart, strict=True)
+                ]
+            table.write(
+                {
+                    **run,
+                    "instance_id": batch.instance_ids,
+                    "length": batch.lengths,
+                    "support": support,
+                    "subject": subject,
+                    "shares": [shares] * len(support),
+                    **columns,
+                }
+            )
 
 
 def write_erasure(
@@ -137,30 +211,69 @@ def write_erasure(
     ``random_orders`` orders. The tables hold the instances of ``batches`` in their
     order.
     """
-    paths = {"attention": attention, **importances}
-    sources = {
-        name: _importance_rows(path, "attention", "attention")
-        if name == "attention"
-        else _importance_rows(path, "importance", "importance")
-        for name, path in paths.items()
+    attended = _Rows(attention, "attention", "attention", "support")
+    others = {
+        name: _Rows(path, "importance", "importance")
+        for name, path in importances.items()
     }
-    for batch in batches:
-        ranks = _ranks(batch, sources, paths, random_orders, seed)
-        scores = erase(model, batch.token_ids, batch.mask, ranks, shares)
-        # (A, B, S) -> the random orders as one
-        known = len(sources)
-        merged = [
-            np.concatenate([part[:known], part[known:].mean(0, keepdims=True)])
-            for part in scores
-        ]
-        for index, subject in enumerate([*sources, "random"]):
-            table.write(
-                {
-                    **run,
-                    "instance_id": batch.instance_ids,
-                    "length": batch.lengths,
-                    "subject": subject,
-                    "comprehensiveness": list(merged[0][index]),
-                    "sufficiency": list(merged[1][index]),
-                }
-            )
+
+    def rankings(instance: str, n: int) -> tuple[int, dict[str, np.ndarray]]:
+        weights, support = attended.of(instance, n)
+        values = {"attention": weights}
+        for name, rows in others.items():
+            (values[name],) = rows.of(instance, n)
+        return support, values
+
+    _write(table, model, batches, run, rankings, shares, random_orders, seed)
+
+
+def write_cut(
+    table: TableWriter,
+    model: Classifier,
+    batches: Iterable[Batch],
+    run: Mapping[str, Any],
+    attention: str | Path,
+    reference_attention: str | Path,
+    shares: Sequence[float],
+    seed: int = 0,
+) -> None:
+    """The same of a reference's attention, cut in each text to the support of a run.
+
+    ``model`` is the reference's, ``attention`` the run's, and ``run`` what the control
+    is called. It ties at zero as sparse attention does, in the same random order.
+    """
+    attended = _Rows(attention, "attention", "attention", "support")
+    reference = _Rows(reference_attention, "attention", "attention")
+
+    def rankings(instance: str, n: int) -> tuple[int, dict[str, np.ndarray]]:
+        _, support = attended.of(instance, n)
+        (weights,) = reference.of(instance, n)
+        mask = np.ones((1, n), dtype=bool)
+        (left,) = controls.cut(weights[np.newaxis], np.array([support]), mask)
+        return support, {"attention": left}
+
+    _write(table, model, batches, run, rankings, shares, 0, seed)
+
+
+def write_softmax(
+    table: TableWriter,
+    model: Classifier,
+    batches: Iterable[Batch],
+    run: Mapping[str, Any],
+    attention: str | Path,
+    shares: Sequence[float],
+    seed: int = 0,
+) -> None:
+    """The same of a run's scores under softmax, at the support of its own attention.
+
+    ``run`` is what the control is called.
+    """
+    attended = _Rows(attention, "attention", "scores", "support")
+
+    def rankings(instance: str, n: int) -> tuple[int, dict[str, np.ndarray]]:
+        scores, support = attended.of(instance, n)
+        mask = np.ones((1, n), dtype=bool)
+        (weights,) = controls.softmax(scores[np.newaxis], mask)
+        return support, {"attention": weights}
+
+    _write(table, model, batches, run, rankings, shares, 0, seed)
