@@ -92,6 +92,17 @@ def test_a_setting_reruns_its_experiment_alone(copied):
     assert "train_adversary" not in plan
 
 
+def test_the_shares_of_erasure_rerun_its_controls_and_random_orders_do_not(copied):
+    controlled = {run for run in RUNS if "/entmax15/" in run}
+    project.set_key(copied, "explanations.erasure.random_orders", 2)
+    plan = project.planned(copied, *TARGETS)
+    assert plan["erasure"] == RUNS
+    assert not plan.keys() & {"train", "attend", "flips", "erase_controls"}
+    project.set_key(copied, "explanations.erasure.shares", [0.1, 0.5])
+    plan = project.planned(copied, *TARGETS)
+    assert plan["erase_controls"] == plan["measure_erased_controls"] == controlled
+
+
 def test_one_figure_is_made_anew_from_what_is_there(copied):
     target = "results/figures/decision_flips.png"
     (copied / target).unlink()
