@@ -38,6 +38,7 @@ TABLES = {
     "statistics/task.parquet": "task",
     "statistics/summary.parquet": "summary",
     "statistics/comparison.parquet": "comparison",
+    "statistics/claims.parquet": "claims",
     "statistics/examples.parquet": "agreement_examples",
 }
 # the same for every run, with the number of rows where it is known
