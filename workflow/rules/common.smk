@@ -59,7 +59,9 @@ try:
     # config lists them is for the figures alone.
     RUNS = sorted(grid(config), key=astuple)
     CLAIMS = resolved(
-        read_claims(f"{WORKFLOW}/claims.yaml", f"{WORKFLOW}/schemas/claims.schema.yaml"),
+        read_claims(
+            f"{WORKFLOW}/claims.yaml", f"{WORKFLOW}/schemas/claims.schema.yaml"
+        ),
         config,
         RUNS,
     )

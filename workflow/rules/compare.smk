@@ -131,7 +131,9 @@ rule claims:
     input:
         **{
             f"behind_{table}": of_runs(MEASURES_BEHIND[table])
-            for table in sorted({c["table"] for c in TESTED if c["less"]} & {*OF_MEANS})
+            for table in sorted(
+                {c["table"] for c in TESTED if c["less"]} & {*OF_MEANS}
+            )
         },
         **{table: f"{RESULTS}/statistics/{table}.parquet" for table in CLAIMED_TABLES},
     output:
