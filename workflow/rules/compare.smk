@@ -1,9 +1,16 @@
 # compare: over instances and seeds. One table a question.
 
 # They read what was measured of every audited instance of every run.
-AUDITED = len(RUNS) * config["audit"]["instances"]
+AUDITED = (len(RUNS) + len(CONTROLS)) * config["audit"]["instances"]
 COMPARE_MB = 400 + 0.0025 * AUDITED
 COMPARE_SECONDS = 5 + 2e-4 * AUDITED
+
+# What stands among the runs says that it is a control.
+RUNS_AND_CONTROLS = [*map(asdict, RUNS), *(control for _, control in CONTROLS)]
+OF_MEASURES = [
+    *of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+    *of_controls(f"{RESULTS}/controls/{{run}}/{{control}}.parquet"),
+]
 
 OF_COMPARISON = (
     "reference",
@@ -75,7 +82,7 @@ rule task:
 
 rule summary:
     input:
-        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        measures=OF_MEASURES,
     output:
         table=f"{RESULTS}/statistics/summary.parquet",
     log:
@@ -86,7 +93,7 @@ rule summary:
         **needs("summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=RUNS_AND_CONTROLS,
         statistics=statistics_slice("interval", "confidence"),
         subjects=OF_IMPORTANCE,
     message:
@@ -97,7 +104,7 @@ rule summary:
 
 rule comparison:
     input:
-        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        measures=OF_MEASURES,
     output:
         table=f"{RESULTS}/statistics/comparison.parquet",
     log:
@@ -108,11 +115,11 @@ rule comparison:
         **needs("comparison", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("compare.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=RUNS_AND_CONTROLS,
         statistics=statistics_slice(*OF_COMPARISON),
         subjects=OF_IMPORTANCE,
     message:
-        "Every normalizer against the reference, paired by instance"
+        "Every normalizer and control against the reference, paired by instance"
     script:
         "../scripts/compare.py"
 

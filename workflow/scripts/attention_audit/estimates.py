@@ -52,7 +52,7 @@ class Settings:
     interval: str = "moderated"
     reference: str = ""
     correction: str = "holm"
-    families: Sequence[str] = ("measure", "subject", "reference")
+    families: Sequence[str] = ("contrast", "measure", "subject", "reference")
     smallest_effect: Mapping[str, float] = field(default_factory=dict)
 
 
