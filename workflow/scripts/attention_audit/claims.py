@@ -82,6 +82,11 @@ def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
                             f"{key}.measure: '{name}' is no measure."
                             f"{suggestion(name, MEASURES)}"
                         )
+    if table.endswith("comparison") and "contrast" not in claim["where"]:
+        yield (
+            "where.contrast is missing (normalizer, for a normalizer less the reference; "
+            "or cut, beyond_cut, scores, zeros, for its controls)"
+        )
     if claim["less"] and table not in (*OF_MEANS, *OF_RUNS):
         yield (
             f"less: the rows of {table} are differences. Take them from "
@@ -114,6 +119,7 @@ def resolved(
 ) -> list[dict[str, Any]]:
     """The claims as a job takes them, with names in place of settings.
 
+    Without a normalizer a claim is about all of the grid, and not about controls.
     Settings stand for the instances of the grid, and the methods, that have them all,
     where a list means any of its values. ``lacks`` says what this config would need for
     the claim to be tested, and is None where it needs nothing.
@@ -140,6 +146,9 @@ def resolved(
                     if not names:
                         lacks.append(_lacking(column, claim[key][column]))
                 chosen[key][column] = _listed(names)
+        if claim["table"] in OF_MEANS:
+            # controls stand there in the place of normalizers
+            chosen["where"].setdefault("normalizer", sorted(grid["normalizer"]))
         found.append(
             {
                 "claim": name,

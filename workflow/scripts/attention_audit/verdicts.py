@@ -131,7 +131,8 @@ def _of_table(claim: Mapping[str, Any], rows: pd.DataFrame) -> list[dict]:
     found = found.assign(less=found.get("baseline"))
     columns = [*CELL, *_ABOUT, *_KNOWN, "n_instances", "n_seeds", "note"]
     columns.append("by_construction")
-    return found[columns].replace({np.nan: None}).to_dict("records")
+    found = found[columns].astype(object)
+    return found.where(found.notna(), None).to_dict("records")
 
 
 def _as_pairs(values: Floats) -> Floats:
