@@ -60,7 +60,7 @@ def sides(
         "outside": np.abs(estimate) - bound,
     }[side]
     with np.errstate(invalid="ignore", divide="ignore"):
-        statistic = np.where(distance == 0, 0, distance / standard_error)
+        statistic = np.where(distance == 0, 0, np.divide(distance, standard_error))
     return t.sf(statistic, df), t.sf(-statistic, df)
 
 
