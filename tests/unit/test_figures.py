@@ -166,7 +166,9 @@ def test_a_grid_of_any_size_and_any_names_is_legible(grids, figure, grid):
         # as it is written, and no formula
         assert "a$b$" in page.axes[0].get_title()
         assert not page.axes[0].title.get_parse_math()
-    assert len(rows) or grid == "nothing defined"
+    # one normalizer has none to be compared with
+    alone = EVERY[figure] == ("comparison",) and len(order["normalizers"]) == 1
+    assert len(rows) or grid == "nothing defined" or alone
 
 
 @pytest.mark.parametrize("figure", EVERY)
@@ -180,6 +182,46 @@ def test_an_experiment_without_any_number_says_so(figure):
     if not page.axes:
         (text,) = page.texts
         assert text.get_text() == "No run of this grid has numbers to show here"
+
+
+def test_controls_stand_in_no_figure_of_normalizers():
+    order = order_of(normalizers=3)
+    tables = tables_of(order)
+    summary = tables["summary"]
+    control = summary[summary["normalizer"] == "normalizer0"].assign(
+        normalizer="normalizer0 cut to normalizer1"
+    )
+    more = tables | {"summary": pd.concat([summary, control])}
+    for figure in (name for name, needed in EVERY.items() if "summary" in needed):
+        _, without = drawn(figure, order, tables)
+        _, rows = drawn(figure, order, more)
+        pd.testing.assert_frame_equal(rows, without)
+
+
+def test_both_parts_of_a_difference_stand_at_the_normalizer_that_is_cut_to():
+    order = order_of(encoders=2, normalizers=3, methods=4)
+    tables = tables_of(order)
+    pages, rows = drawn("cut_control", order, tables)
+    inputs = [m for m in order["methods"] if m not in order["hidden_methods"]]
+    assert set(rows["reference"]) == set(inputs) and len(inputs) == 2
+    counts = rows.groupby(["contrast", "normalizer", "reference", "model"]).size()
+    assert (counts == 1).all() and len(counts) == 2 * 2 * 2 * 2
+    (page,) = pages
+    names = ["normalizer1", "normalizer2"]
+    part = rows[rows["model"] == "encoder0"]
+    expected = {
+        (names.index(name), contrast == "cut", mean)
+        for name, contrast, mean in zip(
+            part["normalizer"], part["contrast"], part["mean"], strict=True
+        )
+    }
+    # columns of points, a dash or the marker of a method each
+    lines = [bars[0] for bars in page.axes[0].containers if len(bars[0].get_xdata())]
+    assert expected == {
+        (round(float(x)), line.get_marker() == "_", y)
+        for line in lines
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    }
 
 
 def test_no_two_of_many_series_look_the_same():

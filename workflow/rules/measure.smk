@@ -3,6 +3,7 @@
 
 CONTROL = f"{RESULTS}/controls/{RUN}"
 
+
 rule measure:
     input:
         attention=rules.attend.output.attention,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,7 +61,7 @@ def draw(
                 ]
                 # the two of a method stand closer together than to those of the next
                 shift = dodge(i, len(methods), 0.5) + 0.3 * (j - 0.5) / len(methods)
-                x = cell["normalizer"].map(names.index) + shift
+                x = np.array([names.index(n) + shift for n in cell["normalizer"]])
                 style = {**method_style(method, order), "markersize": 5, **look}
                 error_bars(
                     axes,
@@ -78,7 +79,7 @@ def draw(
     def key(axes: Axes) -> None:
         for look, label in PARTS.values():
             style = {"color": "0.35", "marker": "o", **look, "label": label}
-            axes.errorbar([], [], linestyle="none", **style)
+            axes.plot([], [], linestyle="none", **style)
         marks_key(rows[rows["contrast"] == "beyond_cut"])(axes)
 
     pages = panel_pages(
