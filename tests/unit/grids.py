@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from attention_audit.controls import cut_name, softmax_name
+from attention_audit.estimates import Settings
 from attention_audit.figures.catalogue import slots
 from attention_audit.interventions.permutation import KINDS
+from attention_audit.schemas import SCHEMAS
+from attention_audit.verdicts import judged
 
 EXPERIMENT_REFERENCES = ("other_seeds", "uniform")
 
@@ -74,6 +77,33 @@ def controls_of_erasure(summary: pd.DataFrame, reference: str) -> pd.DataFrame:
     cuts = [cut_name(reference, name) for name in rows["normalizer"]]
     scores = [softmax_name(name) for name in rows["normalizer"]]
     return pd.concat([rows.assign(normalizer=names) for names in (cuts, scores)])
+
+
+def _claims(summary: pd.DataFrame) -> pd.DataFrame:
+    """A claim of each kind of rule about the rows of a summary, with all its cells."""
+    settings = Settings(confidence=0.95)
+    rules = ("below", "above", "within", "outside")
+    cells = summary.rename(columns={"mean": "estimate"})
+    cells = cells.assign(
+        standard_error=0.02, df=9.0, n_instances=12, n_seeds=3, less=None
+    ).astype(object)
+    cells = cells.where(cells.notna(), None)
+    rows = []
+    for i, side in enumerate((*rules, "above")):
+        claim = {
+            "claim": f"claim_{i}",
+            "source": "Nobody 2020",
+            "text": "Attention is as it is wherever it has been looked at, and not else.",
+            "table": "summary",
+            "rule": {side: 0.25 * (i % 3 + 1)},
+            "holds": "somewhere" if i % 2 else "on_average",
+            "figure": "agreement",
+            "lacks": "set explanations.flips.enabled to true" if i == 4 else None,
+        }
+        chosen = cells[cells["measure"] == ("kendall_tau_b", "dispersion")[i % 2]]
+        chosen = [] if claim["lacks"] else chosen.to_dict("records")
+        rows += judged(claim, chosen, settings)
+    return pd.DataFrame(rows, columns=SCHEMAS["claims"].names)
 
 
 def tables_of(
@@ -214,6 +244,7 @@ def tables_of(
         )
     ]
     return {
+        "claims": _claims(summary),
         "task": pd.DataFrame(scores),
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),

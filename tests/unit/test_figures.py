@@ -164,7 +164,8 @@ def test_a_grid_of_any_size_and_any_names_is_legible(grids, figure, grid):
         pages, rows = drawn(figure, order, tables)
         page = next(iter(pages))
         check_legible(page)
-    if grid == "odd names":
+    # claims name no part of the grid
+    if grid == "odd names" and figure != "claims":
         # as it is written, and no formula
         assert "a$b$" in page.axes[0].get_title()
         assert not page.axes[0].title.get_parse_math()

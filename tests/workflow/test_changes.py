@@ -70,7 +70,9 @@ def of_table(table: str) -> dict[str, set[str]]:
     return once(table, *figures) | OF_TABLE
 
 
-OF_COMPARISON = of_table("comparison")
+OF_CLAIMS = of_table("claims")
+# Claims rest on both of these.
+OF_COMPARISON = of_table("comparison") | OF_CLAIMS
 OF_STATISTICS = of_table("summary") | OF_COMPARISON
 OF_EXAMPLES = once("examples") | REPORT
 OF_MEASURES = OF_STATISTICS | OF_EXAMPLES
@@ -213,6 +215,21 @@ def new_kind(folder: Path) -> None:
         "    kind: {description: Squares., type: string, const: squares}\n",
     )
     set_key(folder, "normalizers.own", {"kind": "squares"})
+
+
+def new_claim(folder: Path) -> None:
+    """One more in the list."""
+    with (folder / "workflow/claims.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            "one_more:\n"
+            "  source: this test\n"
+            "  text: Weights are spread out.\n"
+            "  table: summary\n"
+            "  where: {measure: dispersion, subject: attention}\n"
+            "  rule: {above: 0.5}\n"
+            "  because: Half of what can be.\n"
+            "  figure: importance_dispersion\n"
+        )
 
 
 def upgraded(library: str):
@@ -374,6 +391,24 @@ CHANGES = {
     "a library of one table": (
         upgraded("statsmodels"),
         OF_COMPARISON,
+    ),
+    "the words of a claim": (
+        text("workflow/claims.yaml", "agrees only weakly", "agrees weakly"),
+        OF_CLAIMS,
+    ),
+    "the rule of a claim": (
+        text("workflow/claims.yaml", "{outside: 0.1}", "{outside: 0.2}"),
+        OF_CLAIMS,
+    ),
+    "why a claim is decided so": (
+        text("workflow/claims.yaml", "It may go either way", "It can go either way"),
+        {},
+    ),
+    "a new claim": (new_claim, OF_CLAIMS),
+    "how claims are judged": (function("verdicts.py", "pooled"), OF_CLAIMS),
+    "what a claim may hold": (
+        text("workflow/schemas/claims.schema.yaml", "in one sentence", "in a sentence"),
+        {},
     ),
     # measures and attributions
     "a measure": (

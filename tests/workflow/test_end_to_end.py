@@ -38,6 +38,7 @@ TABLES = {
     "statistics/task.parquet": "task",
     "statistics/summary.parquet": "summary",
     "statistics/comparison.parquet": "comparison",
+    "statistics/claims.parquet": "claims",
     "statistics/examples.parquet": "agreement_examples",
 }
 # the same for every run, with the number of rows where it is known
@@ -161,6 +162,35 @@ def test_the_report_shows_every_figure(finished):
     page = (finished / "results/report/index.html").read_text(encoding="utf-8")
     for figure in FIGURES:
         assert f"../figures/{figure}.png" in page
+
+
+def test_every_claim_has_its_verdict(finished):
+    claims = pd.read_parquet(finished / "results/statistics/claims.parquet")
+    declared = yaml.safe_load(
+        (finished / "workflow/claims.yaml").read_text(encoding="utf-8")
+    )
+    over = claims[claims["n_cells"].notna()].set_index("claim")
+    assert list(over.index) == list(declared)
+    # two seeds decide nothing, and what is switched off says how to switch it on
+    assert set(over["verdict"]) == {"undecided", "not tested"}
+    assert over.loc["weak_agreement", "note"] == "too few seeds for a test"
+    needed = over.loc["adversarial_attention", "note"]
+    assert needed == "set explanations.adversarial.enabled to true"
+    summary = pd.read_parquet(finished / "results/statistics/summary.parquet")
+    keys = ["dataset", "encoder", "scorer", "normalizer"]
+    keys += ["measure", "subject", "reference"]
+    cells = claims[claims["n_cells"].isna() & claims["less"].isna()]
+    both = cells.merge(summary, on=keys, suffixes=("", "_there"))
+    assert len(both) == len(cells) > 0
+    for column, there in {
+        "estimate": "mean",
+        "low": "low_there",
+        "df": "df_there",
+    }.items():
+        assert (both[column] == both[there]).all(), column
+    page = (finished / "results/report/index.html").read_text(encoding="utf-8")
+    assert page.index("<h2>Claims</h2>") < page.index("<figure")
+    assert '<a href="../statistics/summary.parquet">' in page
 
 
 def test_models_learn_and_say_how_well(finished):
@@ -308,6 +338,16 @@ FAULTS = {
         lambda folder: set_key(folder, "datasets.own.source.text", "sentence"),
         OWN,
         "reviews.csv: no column 'sentence' (source.text); found columns: text, label",
+    ),
+    "a claim about no measure": (
+        lambda folder: project.replace_in(
+            folder / "workflow/claims.yaml",
+            "{measure: coindexed_top,",
+            "{measure: coindexed_topp,",
+        ),
+        "all",
+        "workflow/claims.yaml: inputs_own_rank.where.measure: 'coindexed_topp' is no "
+        "measure. Did you mean 'coindexed_top'?",
     ),
     "an empty file": (own_file(""), OWN, "reviews.csv: is empty"),
     "a row that is not like the others": (

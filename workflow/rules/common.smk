@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
+from attention_audit.claims import OF_MEANS, read_claims, resolved
 from attention_audit.config import check_named, grid, validate
 from attention_audit.controls import controls_of, has_controls
 from attention_audit.cost import Announcer
@@ -40,6 +41,9 @@ from attention_audit.unique_keys import check_arguments, check_files
 with contextlib.suppress(locale.Error):
     locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
+# Relative, so that finished results stay finished when the folder is moved.
+WORKFLOW = os.path.relpath(WORKFLOW_FILES)
+
 try:
     # Of two equal keys Snakemake has kept the last, without a word.
     check_files(workflow.configfiles)
@@ -55,6 +59,13 @@ try:
     # Sorted, as the methods and whatever else a table has rows of: in which order the
     # config lists them is for the figures alone.
     RUNS = sorted(grid(config), key=astuple)
+    CLAIMS = resolved(
+        read_claims(
+            f"{WORKFLOW}/claims.yaml", f"{WORKFLOW}/schemas/claims.schema.yaml"
+        ),
+        config,
+        RUNS,
+    )
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
@@ -62,8 +73,6 @@ except AuditError as error:
 RESULTS, LOGS = results_of(config["experiment"]), logs_of(config["experiment"])
 # Whether checkouts share what is dear to make (see shared.smk).
 SHARED = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
-# Relative, so that finished results stay finished when the folder is moved.
-WORKFLOW = os.path.relpath(WORKFLOW_FILES)
 RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")

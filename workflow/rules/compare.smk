@@ -131,6 +131,45 @@ rule comparison:
         "../scripts/compare.py"
 
 
+# What the claims that this grid can test are decided by.
+TESTED = [claim for claim in CLAIMS if not claim["lacks"]]
+CLAIMED_TABLES = sorted({claim["table"] for claim in TESTED})
+# Differences within a cell are paired by text and seed, which only the measures can.
+MEASURES_BEHIND = {
+    "summary": f"{RESULTS}/measures/{{run}}.parquet",
+    "explanation_summary": f"{RESULTS}/explanations/{{run}}/measures.parquet",
+}
+
+
+rule claims:
+    input:
+        **{
+            f"behind_{table}": of_runs(MEASURES_BEHIND[table])
+            for table in sorted(
+                {c["table"] for c in TESTED if c["less"]} & {*OF_MEANS}
+            )
+        },
+        **{table: f"{RESULTS}/statistics/{table}.parquet" for table in CLAIMED_TABLES},
+    output:
+        table=f"{RESULTS}/statistics/claims.parquet",
+    log:
+        f"{LOGS}/compare/claims.log",
+    benchmark:
+        f"{LOGS}/compare/claims.tsv"
+    resources:
+        **needs("claims", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
+    params:
+        **made_by("judge_claims.py"),
+        claims=CLAIMS,
+        tables=CLAIMED_TABLES,
+        runs=list(map(asdict, RUNS)),
+        statistics=statistics_slice("interval", "confidence", "correction"),
+    message:
+        "Every declared claim: supported, contradicted or undecided"
+    script:
+        "../scripts/judge_claims.py"
+
+
 rule examples:
     input:
         measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),

@@ -8,7 +8,6 @@ WITH_CONTROLS = one_of(
 )
 
 
-
 rule measure:
     input:
         attention=rules.attend.output.attention,

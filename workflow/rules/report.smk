@@ -32,6 +32,7 @@ rule experiment:
 rule report_page:
     input:
         figures=expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
+        claims=rules.claims.output.table,
         task=rules.task.output.table,
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,

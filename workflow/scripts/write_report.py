@@ -9,9 +9,9 @@ from attention_audit.tables import read_json, read_table
 with reported(snakemake.log[0]):
     params = snakemake.params
     order, statistics = params.order, params.statistics
-    task, summary, comparison = (
+    claims, task, summary, comparison = (
         read_table(snakemake.input[name], name).to_pandas()
-        for name in ("task", "summary", "comparison")
+        for name in ("claims", "task", "summary", "comparison")
     )
     figures = {
         name: (picture, Path(caption).read_text(encoding="utf-8"))
@@ -23,6 +23,7 @@ with reported(snakemake.log[0]):
         )
     }
     tables = [
+        report.claim_table(claims, params.figures, statistics["confidence"]),
         report.score_table(task, order),
         report.agreement_table(summary, order, statistics["confidence"]),
         *(

@@ -107,15 +107,27 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     schema = read_yaml(schema_path)
     check_kinds(schema)
     validator = _Validator(schema)
-    _raise_any(_wrong_keys(config))
+    raise_any(_wrong_keys(config))
     config = _unrolled(config)
-    _raise_any(_violations(validator, config))
+    raise_any(_violations(validator, config))
     completed = _completed(validator, schema, config)
     for section in AXES.values():
         if completed["grid"][section] is None:
             completed["grid"][section] = list(completed[section])
-    _raise_any(_inconsistencies(completed))
+    raise_any(_inconsistencies(completed))
     return completed
+
+
+def checked(value: Any, schema_path: str | Path, name: str) -> Any:
+    """A completed copy of what a file of another schema holds, as `validate` makes it.
+
+    Raises `AuditError` with a line for each of the first few faults, behind ``name``.
+    """
+    schema = read_yaml(schema_path)
+    validator = _Validator(schema)
+    raise_any(_wrong_keys(value), name)
+    raise_any(_violations(validator, value), name)
+    return _completed(validator, schema, value)
 
 
 def check_named(files: Iterable[str | Path], settings: Mapping[str, Any]) -> None:
@@ -194,14 +206,14 @@ _BOUNDS = {
 }
 
 
-def _raise_any(faults: Iterable[str]) -> None:
+def raise_any(faults: Iterable[str], name: str = "config") -> None:
     """Raise an `AuditError` with a line for each of the first faults, if any."""
     faults = list(dict.fromkeys(faults))
     if not faults:
         return
-    lines = [f"config: {fault}" for fault in faults[:MAX_REPORTED]]
+    lines = [f"{name}: {fault}" for fault in faults[:MAX_REPORTED]]
     if len(faults) > MAX_REPORTED:
-        lines.append(f"config: and {len(faults) - MAX_REPORTED} more")
+        lines.append(f"{name}: and {len(faults) - MAX_REPORTED} more")
     raise AuditError("\n".join(lines))
 
 
@@ -408,7 +420,7 @@ def _unrolled(config: Any) -> Any:
             f"statistics.reference: '{reference}' is a sweep of "
             f"{', '.join(sweeps[reference])}. Name one of these."
         )
-    _raise_any(faults)
+    raise_any(faults)
 
     unrolled = {**config, "normalizers": instances}
     named = _get(config, "grid", "normalizers")

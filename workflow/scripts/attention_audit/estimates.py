@@ -78,13 +78,17 @@ class Interval:
     interval_over: str | None
     interval_method: str | None
 
+    @property
+    def standard_error(self) -> float:
+        return float(np.sqrt(self.variance))
+
 
 @dataclass(frozen=True)
 class Summary:
     """One measure in one cell of the grid; NaN where undefined.
 
-    ``mean`` is over all defined values, [``low``, ``high``] its interval, see
-    `Interval`.
+    ``mean`` is over all defined values, [``low``, ``high``] its interval, which is
+    Student's with ``standard_error`` and ``df`` degrees of freedom, see `Interval`.
     ``sd_instances`` is the standard deviation, over instances, of each one's mean
     over seeds; ``sd_seeds`` that, over seeds, of each one's mean over instances, which
     pairs of seeds do not have.
@@ -97,6 +101,8 @@ class Summary:
     high: float
     interval_over: str | None
     interval_method: str | None
+    standard_error: float
+    df: float
     sd_instances: float
     sd_seeds: float
     n_instances: int
@@ -115,6 +121,8 @@ class Comparison:
     high: float
     interval_over: str | None
     interval_method: str | None
+    standard_error: float
+    df: float
     seed_low: float
     seed_high: float
     seed_signs: str | None
@@ -164,7 +172,7 @@ def intervals(
         Interval(
             mean=float(stacked.mean[i]),
             variance=float(variance[i]),
-            df=float(df[i]),
+            df=float(df[i]) if known else np.nan,
             low=float(low[i]),
             high=float(high[i]),
             interval_over=str(over[i]) if known else None,
@@ -243,6 +251,8 @@ class Summarised:
             high=interval.high,
             interval_over=interval.interval_over,
             interval_method=interval.interval_method,
+            standard_error=interval.standard_error,
+            df=interval.df,
             sd_instances=self.sd_instances,
             sd_seeds=self.sd_seeds,
             n_instances=self.n_instances,
@@ -337,6 +347,8 @@ class Compared:
             high=interval.high,
             interval_over=interval.interval_over,
             interval_method=interval.interval_method,
+            standard_error=interval.standard_error,
+            df=interval.df,
             seed_low=float(self.by_seed.min()) if apart else np.nan,
             seed_high=float(self.by_seed.max()) if apart else np.nan,
             seed_signs="".join("-0+"[int(np.sign(d)) + 1] for d in signs) or None,

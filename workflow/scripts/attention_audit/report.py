@@ -117,6 +117,67 @@ def _wide(
     return columns, [[*cell, *wide.loc[cell]] for cell in wide.index]
 
 
+def claim_table(
+    claims: pd.DataFrame, figures: Sequence[str], confidence: float
+) -> dict:
+    """Every declared claim over all cells, with its verdict and where it comes from.
+
+    ``figures`` are those on the page, which can be linked to.
+    """
+
+    def said(row: pd.Series) -> Markup:
+        about = (
+            f"{row['source']}. Rule: {row['rule']}, {row['holds'].replace('_', ' ')}."
+        )
+        if pd.notna(row["note"]):
+            about += f" {row['note'][0].upper()}{row['note'][1:]}."
+        return Markup("{}<br><small>{}</small>").format(row["text"], about)
+
+    def counts(row: pd.Series) -> str:
+        return " / ".join(
+            f"{row[f'n_{verdict}']:.0f}"
+            for verdict in ("supported", "contradicted", "undecided")
+        )
+
+    def links(row: pd.Series) -> str:
+        # what decides a claim that is not tested need not be there
+        if row["n_cells"] == 0:
+            return "–"
+        shown = Markup('<a href="../{}">{}</a>').format(
+            row["evidence"], Path(row["evidence"]).stem
+        )
+        if row["figure"] in figures:
+            shown += Markup(', <a href="#{}">figure</a>').format(row["figure"])
+        return shown
+
+    rows = claims[claims["n_cells"].notna()]
+    return {
+        "title": "Claims",
+        "text": "What was said of attention, each claim with the rule that it is held "
+        "against, fixed before looking: on average over the cells of this grid (data set, "
+        "model, normalizer, and what these are measured against), or somewhere among "
+        f"them. In brackets the {confidence:.0%} interval of the average. Undecided is no "
+        "finding, and all that fewer than three seeds can come to. Cells are counted as "
+        "supported, contradicted, undecided. Each of them stands in "
+        "statistics/claims.parquet and in the figure below; docs/statistics.md says how "
+        "they are judged.",
+        "columns": ["claim", "verdict", "estimate", "cells", "seeds", "from"],
+        "rows": [
+            [
+                said(row),
+                row["verdict"],
+                _with_interval(row, "estimate"),
+                counts(row),
+                "–" if pd.isna(row["n_seeds"]) else f"{row['n_seeds']:.0f}",
+                links(row),
+            ]
+            for _, row in rows.iterrows()
+        ],
+        "names": 0,
+        "wrapped": ["claim"],
+    }
+
+
 def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     """Test scores, mean over seeds with their range where there are several."""
     test = task[task["split"] == "test"]

@@ -36,6 +36,9 @@ _INTERVAL = [
     # what was sampled, and where the variance comes from; null without an interval
     ("interval_over", pa.string(), _NULLABLE),
     ("interval_method", pa.string(), _NULLABLE),
+    # of the estimate, by the model of the interval
+    ("standard_error", pa.float64(), _NULLABLE),
+    ("df", pa.float64(), _NULLABLE),
 ]
 
 _REMARKS = [
@@ -314,6 +317,43 @@ SCHEMAS: dict[str, pa.Schema] = {
         *_REMARKS,
         run=False,
     ),
+    # the declared claims: a row over all cells, and one a cell behind it
+    "claims": _schema(
+        ("claim", pa.string()),
+        ("source", pa.string()),
+        ("text", pa.string()),
+        ("rule", pa.string()),
+        ("side", pa.string()),
+        ("bound", pa.float64()),
+        ("holds", pa.string()),
+        # null over all cells, as is what these do not have in common
+        ("dataset", pa.string(), _NULLABLE),
+        ("encoder", pa.string(), _NULLABLE),
+        ("scorer", pa.string(), _NULLABLE),
+        ("normalizer", pa.string(), _NULLABLE),
+        ("measure", pa.string(), _NULLABLE),
+        ("subject", pa.string(), _NULLABLE),
+        ("reference", pa.string(), _NULLABLE),
+        ("less", pa.string(), _NULLABLE),
+        ("estimate", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        # null with fewer than three seeds
+        ("p", pa.float64(), _NULLABLE),
+        ("p_corrected", pa.float64(), _NULLABLE),
+        ("verdict", pa.string()),
+        # null for a cell
+        ("n_cells", pa.int64(), _NULLABLE),
+        ("n_supported", pa.int64(), _NULLABLE),
+        ("n_contradicted", pa.int64(), _NULLABLE),
+        ("n_undecided", pa.int64(), _NULLABLE),
+        ("n_instances", pa.int64(), _NULLABLE),
+        ("n_seeds", pa.int64(), _NULLABLE),
+        ("note", pa.string(), _NULLABLE),
+        # below the results, and the name of a figure
+        ("evidence", pa.string()),
+        ("figure", pa.string()),
+        run=False,
+    ),
     # explain: the instances of all runs, for figures that show them
     "explanation_points": _schema(
         ("instance_id", pa.string()),
@@ -387,6 +427,7 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/comparison",
         "a difference of two cells, or controls, and a measure",
     ),
+    "claims": ("statistics/claims", "a claim over all cells, or in one"),
     "agreement_examples": (
         "statistics/examples",
         "a text at either end of agreement with a method, in a cell, and a seed",
@@ -437,6 +478,8 @@ COLUMNS: dict[str, str] = {
     "with one seed or pair",
     "interval_method": "moderated, random_effects, jackknife, seed_means or one_sample, see "
     "[statistics.md](statistics.md)",
+    "standard_error": "of the mean, the difference or the estimate, by the model of the interval",
+    "df": "degrees of freedom of the interval; infinite where nothing varies",
     "sd_instances": "standard deviation over texts of their means over seeds",
     "sd_seeds": "standard deviation over seeds of their means over texts; null of pairs of "
     "seeds",
@@ -547,6 +590,34 @@ COLUMNS: dict[str, str] = {
     "comparison.family_size": "how many of them have a p value",
     "comparison.rank_biserial": "matched-pairs rank-biserial correlation, -1 to 1",
     "comparison.cohens_d": "mean over standard deviation of the differences",
+    "claims.claim": "name of the entry in workflow/claims.yaml",
+    "claims.source": "the paper and its section",
+    "claims.text": "the claim in a sentence",
+    "claims.rule": "what has to hold of the estimate, fixed before looking",
+    "claims.side": "below or above the bound, within it of 0, or outside of it",
+    "claims.bound": "in the unit of the measure",
+    "claims.holds": "on_average over the cells, or somewhere, in one at least",
+    "claims.less": "what is taken off: a reference normalizer, or other names of the same cell; "
+    "null where nothing is",
+    "claims.estimate": "the mean or the difference that decides; over all cells their mean, "
+    "each of one weight",
+    "claims.interval_over": 'as in the table of the estimate, or "seeds" of a score',
+    "claims.interval_method": "as in the table of the estimate; pooled over cells, see "
+    "[statistics.md](statistics.md)",
+    "claims.p": "of the nearer side of the bound, doubled; null with fewer than three seeds",
+    "claims.p_corrected": "over the cells of the claim; over all cells, where there is one "
+    "question, as p",
+    "claims.verdict": "supported, contradicted or undecided; not tested where the grid has no "
+    "row for it",
+    "claims.n_cells": "rows of the claim that are not by construction; null for a cell",
+    "claims.n_supported": "cells that support it; null for a cell",
+    "claims.n_contradicted": "cells that contradict it; null for a cell",
+    "claims.n_undecided": "the others; null for a cell",
+    "claims.n_instances": "texts with a value; over all cells, of the cell with fewest; null of "
+    "scores",
+    "claims.n_seeds": "seeds with a value; over all cells, of the cell with fewest",
+    "claims.evidence": "the table that the estimate is from",
+    "claims.figure": "the figure that shows its rows",
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
     "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",

@@ -12,6 +12,7 @@ from attention_audit.methods import hidden_methods, inputs_first
 
 # figure -> the statistics tables that it draws
 FIGURES: dict[str, tuple[str, ...]] = {
+    "claims": ("claims",),
     "task_score": ("task",),
     "attention_sparsity": ("summary",),
     "coindexed_influence": ("summary",),

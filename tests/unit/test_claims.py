@@ -1,0 +1,202 @@
+"""The list of claims: what it may hold, and which rows of a grid decide it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from attention_audit.claims import read_claims, resolved
+from attention_audit.config import grid, validate
+from attention_audit.errors import AuditError
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
+
+ROOT = Path(__file__).parents[2]
+CLAIMS = ROOT / "workflow/claims.yaml"
+SCHEMA = ROOT / "workflow/schemas/claims.schema.yaml"
+
+VALID = {
+    "source": "Nobody 2020, section 1",
+    "text": "Attention agrees with importance.",
+    "table": "summary",
+    "where": {"measure": "kendall_tau_b", "subject": "attention"},
+    "rule": {"above": 1},
+    "because": "Half of all pairs.",
+    "figure": "agreement",
+}
+
+
+def read(tmp_path, claims):
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump(claims, sort_keys=False), encoding="utf-8")
+    return read_claims(path, SCHEMA)
+
+
+def config(on=(), **sections):
+    base = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for name, section in sections.items():
+        base[name] = base[name] | section
+    base["explanations"] = {name: {"enabled": True} for name in on}
+    return validate(base, ROOT / "workflow/schemas/config.schema.yaml")
+
+
+def of_grid(claims, settings):
+    return {c["claim"]: c for c in resolved(claims, settings, grid(settings))}
+
+
+def test_defaults_are_filled_in(tmp_path):
+    claim = read(tmp_path, {"one": VALID})["one"]
+    assert (claim["holds"], claim["needs"], claim["less"]) == ("on_average", [], {})
+    assert claim["rule"] == {"above": 1.0}
+    assert read(tmp_path, {}) == {}
+
+
+FAULTS = {
+    "an unknown key": (
+        {"wher": {}},
+        "claims.yaml: unknown key 'one.wher'. Did you mean 'where'?",
+    ),
+    "a missing key": (
+        {"because": None},
+        "claims.yaml: one.because must be text, got null",
+    ),
+    "a bound that is no number": (
+        {"rule": {"below": "half"}},
+        "one.rule.below must be a number, got the text 'half'",
+    ),
+    "an unknown side": ({"rule": {"beneath": 1}}, "unknown key 'one.rule.beneath'"),
+    "two sides": (
+        {"rule": {"below": 1, "above": 0}},
+        "one of below, above, within and outside, with its bound",
+    ),
+    "an unknown column": (
+        {"where": {"measure": "max", "sbject": "attention"}},
+        "unknown key 'one.where.sbject'. Did you mean 'subject'?",
+    ),
+    "a column of another table": (
+        {"where": {"measure": "max", "guide": "attention"}},
+        "one.where.guide: summary has no such column.",
+    ),
+    "an unknown measure": (
+        {"where": {"measure": "kendal_tau_b"}},
+        "one.where.measure: 'kendal_tau_b' is no measure. Did you mean 'kendall_tau_b'?",
+    ),
+    "no measure": (
+        {"where": {"subject": "attention"}},
+        "one.where.measure is missing (which measure of summary decides the claim)",
+    ),
+    "settings of what has none": (
+        {"where": {"measure": {"kind": "tau"}}},
+        "one.where.measure must name measures, got settings.",
+    ),
+    "a comparison of who knows what": (
+        {"table": "comparison"},
+        "one.where.contrast is missing (normalizer, ",
+    ),
+    "a difference of differences": (
+        {
+            "table": "comparison",
+            "where": {"measure": "max", "contrast": "normalizer"},
+            "less": {"subject": "attention"},
+        },
+        "one.less: the rows of comparison are differences. Take them from summary",
+    ),
+    "a difference between cells": (
+        {"less": {"normalizer": "softmax"}},
+        "one.less.normalizer: a difference is taken within a cell of the grid.",
+    ),
+    "an experiment that is not named": (
+        {"table": "diagnostics", "where": {"metric": "accuracy"}},
+        "one.needs must name the experiments that make its rows of diagnostics: "
+        "diagnostics",
+    ),
+    "an unknown experiment": (
+        {"needs": ["flip"]},
+        "one.needs[0] must be one of permutation, adversarial,",
+    ),
+    "an unknown figure": (
+        {"figure": "agreements"},
+        "one.figure: no figure 'agreements'. Did you mean 'agreement'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_names_file_claim_key_and_fix(tmp_path, fault):
+    change, words = FAULTS[fault]
+    with pytest.raises(AuditError) as raised:
+        read(tmp_path, {"one": VALID | change})
+    message = str(raised.value)
+    assert words in message
+    for line in message.splitlines():
+        assert line.startswith(str(tmp_path / "claims.yaml")) and "one" in line
+
+
+def test_two_claims_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text("one: {}\none: {}\n", encoding="utf-8")
+    with pytest.raises(AuditError, match="the key 'one' stands on line 1"):
+        read_claims(path, SCHEMA)
+
+
+def test_settings_stand_for_the_instances_of_the_grid_that_have_them(tmp_path):
+    where = VALID["where"] | {
+        "reference": {"of": "inputs"},
+        "normalizer": {"kind": ["entmax", "sparsemax"]},
+        "encoder": "bilstm",
+    }
+    claims = read(tmp_path, {"one": VALID | {"where": where}})
+    # entmax and many more are declared, these are in the grid
+    found = of_grid(claims, config(grid={"normalizers": ["softmax", "entmax15"]}))
+    assert found["one"]["where"] == {
+        "measure": ["kendall_tau_b"],
+        "subject": ["attention"],
+        "reference": ["input_gradient", "input_leave_one_out"],
+        "normalizer": ["entmax15"],
+        "encoder": ["bilstm"],
+    }
+    assert found["one"]["lacks"] is None
+
+
+def test_a_claim_about_any_normalizer_is_about_no_control(tmp_path):
+    claims = read(tmp_path, {"one": VALID})
+    found = of_grid(claims, config(grid={"normalizers": ["softmax", "entmax15"]}))
+    assert found["one"]["where"]["normalizer"] == ["entmax15", "softmax"]
+
+
+def test_what_a_grid_lacks_is_told_with_its_fix(tmp_path):
+    change = {
+        "table": "explanation_summary",
+        "needs": ["adversarial", "seed_variance"],
+        "where": {"measure": "jsd", "normalizer": {"kind": ["top_k", "rela"]}},
+    }
+    claims = read(tmp_path, {"one": VALID | change})
+    assert of_grid(claims, config(on=["adversarial"]))["one"]["lacks"] == (
+        "set explanations.seed_variance.enabled to true; name an instance with kind "
+        "top_k or rela in grid.normalizers"
+    )
+    settings = config(
+        on=["adversarial", "seed_variance"], grid={"normalizers": ["softmax", "rela"]}
+    )
+    assert of_grid(claims, settings)["one"]["lacks"] is None
+
+
+def test_the_declared_list_is_that_of_the_papers():
+    claims = read_claims(CLAIMS, SCHEMA)
+    counts = {
+        "Meister et al. 2021": 3,
+        "Jain & Wallace 2019": 2,
+        "Wiegreffe & Pinter 2019": 4,
+        "Zhang et al. 2021": 1,
+        "Zhao et al. 2019": 1,
+        "this project": 1,
+    }
+    for source, least in counts.items():
+        assert sum(source in c["source"] for c in claims.values()) >= least, source
+    # with every experiment and kind in the grid, none of them is left untested
+    everything = config(
+        on=EXPERIMENT_FIGURES,
+        grid={"normalizers": ["softmax", "entmax15", "top_k", "rela", "uniform"]},
+    )
+    assert [c["lacks"] for c in resolved(claims, everything, grid(everything))] == (
+        [None] * len(claims)
+    )

@@ -1,0 +1,176 @@
+"""The declared claims: checked, and told which rows of this grid decide them.
+
+An entry of ``workflow/claims.yaml`` names the rows by what they are about, also by the
+settings of declared instances (``{kind: softmax}``), so that the same list serves every
+grid. What a claim comes to is decided in `verdicts`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attention_audit.config import AXES, Run, checked, raise_any
+from attention_audit.errors import suggestion
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.unique_keys import read_yaml
+
+# Tables that experiments make, and which of these; see `targets.STATISTICS`.
+_OF_EXPERIMENTS = {
+    "explanation_summary": [
+        name for name in EXPERIMENT_FIGURES if name != "diagnostics"
+    ],
+    "explanation_comparison": [
+        name for name in EXPERIMENT_FIGURES if name != "diagnostics"
+    ],
+    "diagnostics": ["diagnostics"],
+}
+
+# Tables whose rows are means of a measure in a cell, and those with a row a run.
+OF_MEANS = ("summary", "explanation_summary")
+OF_RUNS = ("task", "diagnostics")
+
+# A column whose names are those of declared instances -> the section that declares them.
+_SECTIONS = {
+    **AXES,
+    "baseline": "normalizers",
+    "subject": "methods",
+    "reference": "methods",
+}
+
+
+def read_claims(path: str | Path, schema_path: str | Path) -> dict[str, dict[str, Any]]:
+    """The claims of a file by name, completed with defaults, in their order.
+
+    Raises `AuditError` with a line for each of the first few faults, which names the
+    file, the claim, its key and the fix.
+    """
+    claims = checked(read_yaml(path) or {}, schema_path, str(path))
+    raise_any(
+        (f"{name}.{fault}" for name, c in claims.items() for fault in _faults(c)),
+        str(path),
+    )
+    return claims
+
+
+def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
+    """Faults of an entry that follows the schema, each behind its key."""
+    # Load numpy and arrow, which whoever only reads a config does without.
+    from attention_audit.measures import MEASURES
+    from attention_audit.schemas import RUN_COLUMNS, SCHEMAS
+
+    table, of_runs = claim["table"], claim["table"] in OF_RUNS
+    about = "metric" if of_runs else "measure"
+    if about not in claim["where"]:
+        yield f"where.{about} is missing (which {about} of {table} decides the claim)"
+    columns = SCHEMAS[table].names
+    for key in ("where", "less"):
+        for column, names in claim[key].items():
+            if column not in columns:
+                yield (
+                    f"{key}.{column}: {table} has no such column."
+                    f"{suggestion(column, columns)}"
+                )
+            if isinstance(names, Mapping) and column not in _SECTIONS:
+                yield (
+                    f"{key}.{column} must name {column}s, got settings. Only "
+                    f"{', '.join(_SECTIONS)} are declared with settings."
+                )
+            if column == "measure" and not isinstance(names, Mapping):
+                for name in _listed(names):
+                    if name not in MEASURES:
+                        yield (
+                            f"{key}.measure: '{name}' is no measure."
+                            f"{suggestion(name, MEASURES)}"
+                        )
+    if table.endswith("comparison") and "contrast" not in claim["where"]:
+        yield (
+            "where.contrast is missing (normalizer, for a normalizer less the reference; "
+            "or cut, beyond_cut, scores, zeros, for its controls)"
+        )
+    if claim["less"] and table not in (*OF_MEANS, *OF_RUNS):
+        yield (
+            f"less: the rows of {table} are differences. Take them from "
+            f"{table.replace('comparison', 'summary')}, or leave it out."
+        )
+    for column in claim["less"].keys() & {*RUN_COLUMNS}:
+        yield (
+            f"less.{column}: a difference is taken within a cell of the grid. Normalizers "
+            "are compared in the tables comparison and explanation_comparison."
+        )
+    makers = _OF_EXPERIMENTS.get(table, [])
+    if makers and not set(makers) & set(claim["needs"]):
+        yield (
+            f"needs must name the experiments that make its rows of {table}: "
+            f"{'' if len(makers) == 1 else 'of '}{', '.join(makers)}"
+        )
+    figures = [*FIGURES, *(f for made in EXPERIMENT_FIGURES.values() for f in made)]
+    if claim["figure"] not in figures:
+        yield f"figure: no figure '{claim['figure']}'.{suggestion(claim['figure'], figures)}"
+
+
+def _listed(names: Any) -> list:
+    return list(names) if isinstance(names, list) else [names]
+
+
+def resolved(
+    claims: Mapping[str, Mapping[str, Any]],
+    config: Mapping[str, Any],
+    runs: Iterable[Run],
+) -> list[dict[str, Any]]:
+    """The claims as a job takes them, with names in place of settings.
+
+    Without a normalizer a claim is about all of the grid, and not about controls.
+    Settings stand for the instances of the grid, and the methods, that have them all,
+    where a list means any of its values. ``lacks`` says what this config would need for
+    the claim to be tested, and is None where it needs nothing.
+    """
+    runs = list(runs)
+    grid = {axis: {getattr(run, axis) for run in runs} for axis in AXES}
+    methods = set(config["methods"])
+    grid |= {"baseline": grid["normalizer"], "subject": methods, "reference": methods}
+    found = []
+    for name, claim in claims.items():
+        lacks = [
+            f"explanations.{experiment}.enabled"
+            for experiment in claim["needs"]
+            if not config["explanations"][experiment]["enabled"]
+        ]
+        lacks = [f"set {' and '.join(lacks)} to true"] if lacks else []
+        chosen: dict[str, dict[str, list[str]]] = {}
+        for key in ("where", "less"):
+            chosen[key] = {}
+            for column, names in claim[key].items():
+                if isinstance(names, Mapping):
+                    declared = config[_SECTIONS[column]]
+                    names = sorted(n for n in grid[column] if _has(declared[n], names))
+                    if not names:
+                        lacks.append(_lacking(column, claim[key][column]))
+                chosen[key][column] = _listed(names)
+        if claim["table"] in OF_MEANS:
+            # controls stand there in the place of normalizers
+            chosen["where"].setdefault("normalizer", sorted(grid["normalizer"]))
+        found.append(
+            {
+                "claim": name,
+                **{k: claim[k] for k in ("source", "text", "table", "rule", "holds")},
+                "figure": claim["figure"],
+                **chosen,
+                "lacks": "; ".join(dict.fromkeys(lacks)) or None,
+            }
+        )
+    return found
+
+
+def _has(instance: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether a declared instance has all the settings."""
+    return all(instance.get(key) in _listed(wanted) for key, wanted in settings.items())
+
+
+def _lacking(column: str, settings: Mapping[str, Any]) -> str:
+    section = _SECTIONS[column]
+    place = section if section == "methods" else f"grid.{section}"
+    said = " and ".join(
+        f"{key} {' or '.join(map(str, _listed(value)))}"
+        for key, value in settings.items()
+    )
+    return f"name an instance with {said} in {place}"

@@ -1,0 +1,142 @@
+"""A forest plot of the claims: each over all cells, its cells, and its bound."""
+
+import textwrap
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from attention_audit.figures.intervals import WITHOUT_SEEDS, without_seeds
+from attention_audit.figures.style import PALETTE, Order, panel_pages
+
+# Blue and vermilion are told apart by all eyes, and markers in grey print.
+LOOKS = {
+    "supported": {"color": PALETTE[0], "marker": "o"},
+    "contradicted": {"color": PALETTE[3], "marker": "X"},
+    "undecided": {"color": "0.45", "marker": "s", "markerfacecolor": "white"},
+}
+
+# Rules about the size of an estimate have a bound on either side of 0.
+TWO_SIDED = ("within", "outside")
+
+# Of a panel: claims, inches of its width and of a claim's height, letters of a line.
+CLAIMS = 20
+WIDTH, HEIGHT = 9.0, 0.55
+LETTERS = 58
+# Where the cells of a claim are within its height, below the mean of them.
+CELLS = (0.0, 0.4)
+
+
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
+    """A line a claim with its verdict, over thin lines of its cells."""
+    rows = tables["claims"]
+    claims = rows.drop_duplicates("claim")["claim"].tolist()
+    count = -(-len(claims) // CLAIMS)
+    parts = [tuple(part) for part in np.array_split(claims, count)] if count else []
+    limits = _limits(rows)
+
+    def fill(axes: Axes, part: tuple[str, ...], _: None) -> None:
+        labels = []
+        for place, claim in enumerate(part):
+            of_claim = rows[rows["claim"] == claim]
+            labels.append(_draw_claim(axes, place, of_claim, limits))
+        axes.set_yticks(range(len(part)), labels)
+        axes.set_ylim(len(part) - 0.5, -0.5)
+        axes.set_xlim(*limits)
+        axes.grid(False, axis="y")
+
+    def key(axes: Axes) -> None:
+        for verdict, look in LOOKS.items():
+            axes.plot([], [], **look, label=verdict)
+        axes.plot([], [], color="black", linewidth=1, label="bound of the rule")
+        axes.fill_between([], [], [], color="0.9", label="where the claim holds")
+
+    pages = panel_pages(
+        parts,
+        [None],
+        fill,
+        title=lambda *_: "",
+        y_label=lambda _: "",
+        x_label="estimate, in the unit of its measure",
+        share_y=False,
+        size=(WIDTH, 0.6 + HEIGHT * max(map(len, parts), default=1)),
+        key=key,
+        legend_columns=len(LOOKS) + 2,
+    )
+    return pages, rows
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Room for all estimates and bounds; what an interval has beyond is cut off."""
+    tested = rows[rows["verdict"].isin(LOOKS)]
+    mirrored = tested["bound"].where(tested["side"].isin(TWO_SIDED))
+    known = pd.concat([tested["estimate"], tested["bound"], -mirrored]).dropna()
+    if known.empty:
+        return -1.0, 1.0
+    low, high = known.min(), known.max()
+    room = 0.15 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _draw_claim(
+    axes: Axes, place: int, rows: pd.DataFrame, limits: tuple[float, float]
+) -> str:
+    """Draw one claim at ``place`` from the top; what stands to the left of it."""
+    over, cells = rows.iloc[0], rows.iloc[1:]
+    beside = axes.get_yaxis_transform()
+    if over["verdict"] in LOOKS:
+        _draw_rule(axes, place, over["side"], over["bound"], limits)
+        _draw_cells(axes, place, cells)
+        look = LOOKS[over["verdict"]]
+        at = place - 0.2
+        axes.hlines(at, over["low"], over["high"], color=look["color"], linewidth=2)
+        axes.plot(over["estimate"], at, **look, markersize=7, linestyle="none")
+        said = "\n".join(f"{over[f'n_{v}']:.0f} {v}" for v in LOOKS)
+        axes.text(1.01, place, said, transform=beside, va="center", fontsize=6.5)
+    else:
+        said = textwrap.shorten(f"{over['verdict']}: {over['note']}", 110)
+        style = {"color": "0.4", "va": "center", "fontsize": 6.5}
+        axes.text(0.01, place, said, transform=beside, **style)
+    return "\n".join([*textwrap.wrap(over["text"], LETTERS), f"({over['rule']})"])
+
+
+def _draw_rule(
+    axes: Axes, place: int, side: str, bound: float, limits: tuple[float, float]
+) -> None:
+    """The bound, and as grey ground where the claim holds."""
+    low, high = limits
+    ground = {
+        "below": [(low, bound)],
+        "above": [(bound, high)],
+        "within": [(-bound, bound)],
+        "outside": [(low, -bound), (bound, high)],
+    }[side]
+    top, bottom = place - 0.42, place + 0.42
+    for left, right in ground:
+        axes.fill_betweenx([top, bottom], left, right, color="0.93", linewidth=0)
+    ends = [-bound, bound] if side in TWO_SIDED else [bound]
+    axes.vlines(ends, top, bottom, color="black", linewidth=1)
+
+
+def _draw_cells(axes: Axes, place: int, cells: pd.DataFrame) -> None:
+    """The intervals of the cells, one below the other in the order of their estimates."""
+    cells = cells.sort_values("estimate", kind="stable")
+    heights = place + np.linspace(*CELLS, max(len(cells), 1))
+    colors = [LOOKS[verdict]["color"] for verdict in cells["verdict"]]
+    alone = without_seeds(cells)
+    for part, line in ((~alone, {"linewidth": 0.8}), (alone, WITHOUT_SEEDS)):
+        axes.hlines(
+            heights[: len(cells)][part],
+            cells["low"][part],
+            cells["high"][part],
+            colors=[c for c, used in zip(colors, part, strict=True) if used],
+            alpha=0.5,
+            **line,
+        )
+    axes.scatter(
+        cells["estimate"], heights[: len(cells)], s=5, color=colors, linewidth=0
+    )

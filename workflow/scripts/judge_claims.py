@@ -1,0 +1,27 @@
+"""Every declared claim against the estimates that decide it."""
+
+from attention_audit.errors import reported
+from attention_audit.estimates import Settings
+from attention_audit.provenance import record
+from attention_audit.verdicts import Sources, claims_table
+
+with reported(snakemake.log[0]):
+    params = snakemake.params
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    named = dict(snakemake.input.items())
+    measures = {
+        name.removeprefix("behind_"): paths
+        for name, paths in named.items()
+        if name.startswith("behind_")
+    }
+    claims_table(
+        params.claims,
+        Sources(
+            tables={name: named[name] for name in params.tables},
+            runs=params.runs,
+            measures=measures,
+        ),
+        Settings(**params.statistics),
+        provenance,
+        snakemake.output.table,
+    )
