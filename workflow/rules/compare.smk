@@ -150,6 +150,7 @@ rule claims:
             )
         },
         **{table: f"{RESULTS}/statistics/{table}.parquet" for table in CLAIMED_TABLES},
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/claims.parquet",
     log:
@@ -163,6 +164,7 @@ rule claims:
         claims=CLAIMS,
         tables=CLAIMED_TABLES,
         runs=list(map(asdict, RUNS)),
+        datasets=DATASETS,
         statistics=statistics_slice("interval", "confidence", "correction"),
     message:
         "Every declared claim: supported, contradicted or undecided"

@@ -20,6 +20,7 @@ with reported(snakemake.log[0]):
             tables={name: named[name] for name in params.tables},
             runs=params.runs,
             measures=measures,
+            examples=dict(zip(params.datasets, named["examples"], strict=True)),
         ),
         Settings(**params.statistics),
         provenance,

@@ -7,7 +7,7 @@ cells of a claim, so that neither verdict is false in any of them more often tha
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +153,9 @@ def _difference(
     key: Key, other: Key, measures: Mapping[Key, Matrix]
 ) -> tuple[Compared, bool]:
     """One measure less another of the same runs, and whether over pairs of seeds."""
-    found = {key: measures[key], other: measures[other]}
-    values = dict(zip(found, found[key].paired(found[other]), strict=True))
-    pairs = any(map(of_pairs, found))
+    *sides_of_both, clusters = measures[key].paired(measures[other])
+    values = dict(zip((key, other), sides_of_both, strict=True))
+    pairs = any(map(of_pairs, values))
     if pairs:
         # where one side has no value the other has no pair
         defined = ~np.isnan(values[key] - values[other])
@@ -163,19 +163,20 @@ def _difference(
             k: v if of_pairs(k) else _as_pairs(np.where(defined, v, np.nan))
             for k, v in values.items()
         }
-    return Compared.of(values[key], values[other], pairs), pairs
+    return Compared.of(values[key], values[other], pairs, clusters), pairs
 
 
 def _of_measures(
     claims: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, object]],
     paths: Sequence[str | Path],
+    examples: Mapping[str, str | Path],
     settings: Settings,
 ) -> dict[str, list[dict]]:
     """For claims about differences within a cell, their rows, from the runs' measures."""
     columns = ("measure", "subject", "reference")
     found: dict[tuple[str, Key, Key], list[tuple[dict, Compared, bool]]] = {}
-    for group, normalizers in groups(runs, paths, ()):
+    for group, normalizers in groups(runs, paths, (), examples):
         for normalizer, measures in normalizers.items():
             cell = dict(zip(CELL, (*group, normalizer), strict=True))
             for claim in claims:
@@ -307,11 +308,13 @@ def _of_runs(
 @dataclass(frozen=True)
 class Sources:
     """Where the rows of claims are: ``tables`` by name, and the ``runs`` of the grid with
-    their ``measures``, by the table that summarises these."""
+    their ``measures``, by the table that summarises these. ``examples`` says, by data
+    set, what instances share."""
 
     tables: Mapping[str, str | Path]
     runs: Sequence[Mapping[str, object]]
     measures: Mapping[str, Sequence[str | Path]]
+    examples: Mapping[str, str | Path] = field(default_factory=dict)
 
 
 def claims_table(
@@ -332,7 +335,7 @@ def claims_table(
     within: dict[str, list[dict]] = {}
     for name, paths in sources.measures.items():
         asked = [c for c in claims if _reads_measures(c) and c["table"] == name]
-        within |= _of_measures(asked, sources.runs, paths, settings)
+        within |= _of_measures(asked, sources.runs, paths, sources.examples, settings)
     written = []
     for claim in claims:
         if claim["lacks"]:
