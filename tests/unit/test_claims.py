@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -9,6 +10,7 @@ from attention_audit.claims import read_claims, resolved
 from attention_audit.config import grid, validate
 from attention_audit.errors import AuditError
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
+from attention_audit.verdicts import _matching
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "workflow/claims.yaml"
@@ -155,6 +157,14 @@ def test_settings_stand_for_the_instances_of_the_grid_that_have_them(tmp_path):
         "encoder": ["bilstm"],
     }
     assert found["one"]["lacks"] is None
+
+
+def test_null_stands_for_rows_without_a_name(tmp_path):
+    where = VALID["where"] | {"reference": None}
+    claims = read(tmp_path, {"one": VALID | {"where": where}})
+    rows = pd.DataFrame({"reference": [None, "input_gradient", None]})
+    names = of_grid(claims, config())["one"]["where"]["reference"]
+    assert list(_matching(rows, {"reference": names}).index) == [0, 2]
 
 
 def test_a_claim_about_any_normalizer_is_about_no_control(tmp_path):

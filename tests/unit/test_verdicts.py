@@ -475,3 +475,8 @@ def test_scores_are_compared_by_seed(tmp_path):
         for c in (claim, claim | {"less": {}, "rule": {"above": 0.75}})
     )
     assert over["n_cells"] == 4 and whole[0]["n_cells"] == 2
+    without = claim["where"] | {"guide": ["adversary"]}
+    assert (
+        verdicts._of_runs(claim | {"where": without}, pd.DataFrame(rows), SETTINGS)
+        == []
+    )

@@ -129,9 +129,8 @@ def _of_table(claim: Mapping[str, Any], rows: pd.DataFrame) -> list[dict]:
     value = "difference" if "difference" in rows else "mean"
     found = _matching(rows, claim["where"]).rename(columns={value: "estimate"})
     found = found.assign(less=found.get("baseline"))
-    columns = [*CELL, *_ABOUT, *_KNOWN, "n_instances", "n_seeds", "note"]
-    columns.append("by_construction")
-    found = found[columns].astype(object)
+    remarks = ["n_instances", "n_seeds", "note", "by_construction"]
+    found = found[[*CELL, *_ABOUT, *_KNOWN, *remarks]].astype(object)
     return found.where(found.notna(), None).to_dict("records")
 
 
@@ -268,11 +267,10 @@ def _of_runs(
         others = _matching(rows, {**{c: where[c] for c in kept if c in where}, **less})
         keys = [*CELL, "seed", *kept]
         scores = scores.merge(others, on=keys, suffixes=("", "_less"))
-        names = [
-            "; " + f"{column} " + scores[f"{column}_less"].astype(str)
-            for column in less
-        ]
-        scores["less"] = pd.concat(names, axis=1).agg("".join, axis=1).str.lstrip("; ")
+        scores["less"] = ""
+        for column in less:
+            scores["less"] += f", {column} " + scores[f"{column}_less"]
+        scores["less"] = scores["less"].str.removeprefix(", ")
         scores["value"] = scores["value"] - scores["value_less"]
     found = []
     keys = [*CELL, *about, "less"]
@@ -280,8 +278,6 @@ def _of_runs(
         row = dict(zip(keys, named, strict=True))
         values = part.sort_values("seed")["value"].to_numpy(dtype=np.float64)
         (interval,) = intervals([moments(values[:, None])], settings)
-        alone = int((~np.isnan(values)).sum())
-        over = "seeds" if interval.interval_over else None
         found.append(
             {column: row[column] for column in CELL}
             | {
@@ -292,9 +288,9 @@ def _of_runs(
             }
             | _of_interval(interval)
             | {
-                "interval_over": over,
+                "interval_over": "seeds" if interval.interval_over else None,
                 "n_instances": None,
-                "n_seeds": alone,
+                "n_seeds": int((~np.isnan(values)).sum()),
                 "note": "over seeds alone, of one set of test texts",
                 "by_construction": None,
             }
