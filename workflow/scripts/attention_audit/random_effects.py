@@ -163,8 +163,8 @@ def by_cluster(values: Floats, clusters: npt.NDArray[np.integer]) -> Floats:
 def variance_of_mean(m: Moments) -> tuple[Floats, Floats]:
     """The variance of the mean and its degrees of freedom (Satterthwaite).
 
-    A component of variance that would be negative counts as 0. NaN where there is one
-    instance.
+    These are at least those of the part that has the fewest. A component of variance that
+    would be negative counts as 0. NaN where there is one instance.
     """
     residual = m.squares[..., 2:]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -173,6 +173,9 @@ def variance_of_mean(m: Moments) -> tuple[Floats, Floats]:
         parts = np.concatenate([shares, own[..., None]], -1) * m.squares
         variance = parts.sum(-1)
         df = variance**2 / (parts**2 / m.df).sum(-1)
+        # Where parts nearly cancel the formula goes to 0, of which Student's t makes an
+        # interval without end.
+        df = np.maximum(df, np.where(parts != 0, m.df, np.inf).min(-1))
     df = np.where(variance > 0, df, np.inf)
     return (
         np.where(m.separable, variance, m.plain),
