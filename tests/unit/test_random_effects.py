@@ -6,6 +6,7 @@ from scipy import special
 
 from attention_audit.random_effects import (
     by_cluster,
+    detectable,
     fit_prior,
     moments,
     variance_of_mean,
@@ -178,3 +179,13 @@ def test_a_cluster_without_any_value_of_a_seed_has_none():
     # four values of mean 4, in three cells
     assert pooled.tolist()[1] == [4 + 1 * 3 / 4, 4 + 3 * 3 / 4]
     assert pooled[0, 0] == 4 - 4 * 3 / 4 and np.isnan(pooled[0, 1])
+
+
+def test_degrees_of_freedom_are_those_of_a_part_where_parts_nearly_cancel():
+    # seeds that agree better than chance: the residual's part is taken off the others
+    random = np.random.default_rng(0)
+    values = random.normal(size=(4000, 20, 3))
+    variance, df = variance_of_mean(moments(values))
+    assert (variance > 0).all() and df.min() >= 2
+    found = detectable(variance, df, 0.95)
+    assert np.isfinite(found).all()

@@ -196,7 +196,7 @@ def test_too_few_seeds_decide_nothing():
 
 def test_what_is_arithmetic_or_undefined_settles_nothing():
     built = cell(9.0, by_construction="the zeros of both coincide")
-    over, rows = judge([built, cell(-0.5), cell(None)])
+    over, rows = judge([built, cell(-0.5), cell(np.nan)])
     assert len(rows) == over["n_cells"] == 1 and over["verdict"] == "contradicted"
     assert over["note"] == "1 left out, by construction"
     over, rows = judge([built])
@@ -228,8 +228,10 @@ def test_the_pooled_variance_by_hand():
     )
     # one data set: as wide as its cells are on average, whatever their number
     ones = np.ones(5)
-    assert pooled(ones, 0.1 * ones, 7 * ones, "aaaaa") == pytest.approx((1, 0.1, 7))
-    assert pooled(ones, 0 * ones, np.inf * ones, "aabbb") == (1, 0, np.inf)
+    assert pooled(ones, 0.1 * ones, 7 * ones, list("aaaaa")) == pytest.approx(
+        (1, 0.1, 7)
+    )
+    assert pooled(ones, 0 * ones, np.inf * ones, list("aabbb")) == (1, 0, np.inf)
 
 
 @pytest.mark.parametrize("interval", ["random_effects", "moderated"])
