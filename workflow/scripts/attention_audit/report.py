@@ -154,7 +154,7 @@ def claim_table(
     return {
         "title": "Claims",
         "text": "What was said of attention, each claim with the rule that it is held "
-        "against, fixed before looking: on average over the cells of this grid (data set, "
+        "against: on average over the cells of this grid (data set, "
         "model, normalizer, and what these are measured against), or somewhere among "
         f"them. In brackets the {confidence:.0%} interval of the average. Undecided is no "
         "finding, and all that fewer than three seeds can come to. Cells are counted as "

@@ -593,7 +593,7 @@ COLUMNS: dict[str, str] = {
     "claims.claim": "name of the entry in workflow/claims.yaml",
     "claims.source": "the paper and its section",
     "claims.text": "the claim in a sentence",
-    "claims.rule": "what has to hold of the estimate, fixed before looking",
+    "claims.rule": "what has to hold of the estimate",
     "claims.side": "below or above the bound, within it of 0, or outside of it",
     "claims.bound": "in the unit of the measure",
     "claims.holds": "on_average over the cells, or somewhere, in one at least",
