@@ -317,7 +317,7 @@ def measured(tmp_path):
     ):
         found[name] = tmp_path / f"{name}.parquet"
         write(runs, paths, SETTINGS, {}, found[name])
-    return Sources(tables=found, runs=runs, measures={"summary": paths})
+    return Sources(finished=found, runs=runs, measures={"summary": paths})
 
 
 def written(tmp_path, claims, sources):
@@ -348,7 +348,7 @@ def test_estimates_are_those_of_the_tables(tmp_path, measured):
         ("two", "comparison", "difference"),
     ):
         own = cells[cells["claim"] == claim]
-        theirs = tables.read_table(measured.tables[table], table).to_pandas()
+        theirs = tables.read_table(measured.finished[table], table).to_pandas()
         both = own.merge(theirs, on=keys, suffixes=("", "_there"))
         assert len(own) == len(both) == (4 if claim == "one" else 2)
         assert (both["estimate"] == both[value]).all()
@@ -396,7 +396,7 @@ def test_of_two_seeds_a_difference_from_their_one_pair_decides_nothing(
 ):
     keep = [run["seed"] < 2 for run in measured.runs]
     two = Sources(
-        tables={},
+        finished={},
         runs=[r for r, kept in zip(measured.runs, keep, strict=True) if kept],
         measures={
             "summary": [

@@ -150,9 +150,10 @@ def test_a_figure_shows_something_and_keeps_its_numbers(finished, figure):
     pixels = matplotlib.image.imread(folder / f"{figure}.png")[..., :3]
     inked = (pixels.min(-1) < 0.9).mean()
     assert 0.005 < inked < 0.7
-    # points and lines have colours, axes and text have none
+    # points and lines have colours, axes and text have none, and what two seeds leave
+    # undecided is grey
     coloured = (np.ptp(pixels, axis=-1) > 0.2).mean()
-    assert coloured > 0.0005
+    assert coloured > (0 if figure == "claims" else 0.0005)
     assert (folder / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
     made = read_metadata(folder / f"{figure}.parquet")
     assert made["rule"] == f"figure_{figure}"

@@ -17,7 +17,7 @@ with reported(snakemake.log[0]):
     claims_table(
         params.claims,
         Sources(
-            tables={name: named[name] for name in params.tables},
+            finished={name: named[name] for name in params.tables},
             runs=params.runs,
             measures=measures,
             examples=dict(zip(params.datasets, named["examples"], strict=True)),

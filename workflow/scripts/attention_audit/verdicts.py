@@ -303,11 +303,11 @@ def _of_runs(
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the rows of claims are: ``tables`` by name, and the ``runs`` of the grid with
-    their ``measures``, by the table that summarises these. ``examples`` says, by data
-    set, what instances share."""
+    """Where the rows of claims are: in ``finished`` tables, by name, or in the
+    ``measures`` of the ``runs`` of the grid, by the table that summarises these.
+    ``examples`` says, by data set, what instances share."""
 
-    tables: Mapping[str, str | Path]
+    finished: Mapping[str, str | Path]
     runs: Sequence[Mapping[str, object]]
     measures: Mapping[str, Sequence[str | Path]]
     examples: Mapping[str, str | Path] = field(default_factory=dict)
@@ -326,7 +326,7 @@ def claims_table(
     """
     read = {
         name: tables.read_table(source, name).to_pandas()
-        for name, source in sources.tables.items()
+        for name, source in sources.finished.items()
     }
     within: dict[str, list[dict]] = {}
     for name, paths in sources.measures.items():
