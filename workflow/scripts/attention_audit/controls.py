@@ -10,17 +10,12 @@ zeros. Each stands in the tables like a normalizer, under a name of its own.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attention_audit.distributions import Floats, Mask, check_shapes
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from attention_audit.config import Run
 
 # The two controls, as their files are called.
 CUT, SOFTMAX = CONTROLS = ("cut", "softmax")
@@ -44,7 +39,7 @@ def is_control(normalizer: str) -> bool:
     return " " in normalizer
 
 
-def by_cut(comparison: "pd.DataFrame") -> dict[str, str]:
+def by_cut(comparison: Any) -> dict[str, str]:
     """The normalizer that each cut is to, of a table "comparison"."""
     rows = comparison[comparison["contrast"] == "beyond_cut"]
     return dict(zip(rows["baseline"], rows["normalizer"], strict=True))
@@ -59,8 +54,8 @@ def has_controls(normalizer: str, kind: str, reference: str) -> bool:
 
 
 def controls_of(
-    runs: "Sequence[Run]", kinds: Mapping[str, str], reference: str
-) -> "list[tuple[Run, dict[str, Any]]]":
+    runs: Sequence[Any], kinds: Mapping[str, str], reference: str
+) -> list[tuple[Any, dict[str, Any]]]:
     """Every control of a grid, behind the run that it is a control of.
 
     ``kinds`` are those of the normalizers, by name. A run has controls where its

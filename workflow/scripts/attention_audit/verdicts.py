@@ -34,6 +34,10 @@ CELL = (*GROUP_COLUMNS, "normalizer")
 VERDICTS = ("supported", "contradicted", "undecided")
 NOT_TESTED = "not tested"
 
+# The tables that claims are about, by name, for a job depends on the schemas that it names.
+_READ = ("summary", "comparison", "explanation_summary", "explanation_comparison")
+_READ += ("task", "diagnostics")
+
 # What a row says of itself and a pooled row of all of them, where they agree.
 _ABOUT = ("measure", "subject", "reference", "less")
 _KNOWN = ("estimate", "low", "high", "interval_over", "interval_method")
@@ -325,8 +329,9 @@ def claims_table(
     ``claims`` are those of `claims.resolved`.
     """
     read = {
-        name: tables.read_table(source, name).to_pandas()
-        for name, source in sources.finished.items()
+        name: tables.read_table(sources.finished[name], name).to_pandas()
+        for name in _READ
+        if name in sources.finished
     }
     within: dict[str, list[dict]] = {}
     for name, paths in sources.measures.items():
