@@ -18,7 +18,9 @@ import numpy.typing as npt
 from attention_audit.distributions import Floats, Mask, check_shapes
 
 # The two controls, as their files are called.
-CUT, SOFTMAX = CONTROLS = ("cut", "softmax")
+CUT = "cut"
+SOFTMAX = "softmax"
+CONTROLS = (CUT, SOFTMAX)
 
 
 def cut_name(reference: str, normalizer: str) -> str:

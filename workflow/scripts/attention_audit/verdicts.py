@@ -35,13 +35,17 @@ VERDICTS = ("supported", "contradicted", "undecided")
 NOT_TESTED = "not tested"
 
 # The tables that claims are about, by name, for a job depends on the schemas that it names.
-_READ = ("summary", "comparison", "explanation_summary", "explanation_comparison")
-_READ += ("task", "diagnostics")
+_READ = (
+    *("summary", "comparison", "explanation_summary", "explanation_comparison"),
+    *("task", "diagnostics"),
+)
 
 # What a row says of itself and a pooled row of all of them, where they agree.
 _ABOUT = ("measure", "subject", "reference", "less")
-_KNOWN = ("estimate", "low", "high", "interval_over", "interval_method")
-_KNOWN += ("standard_error", "df")
+_KNOWN = (
+    *("estimate", "low", "high", "interval_over", "interval_method"),
+    *("standard_error", "df"),
+)
 
 
 # --- one estimate against a bound -------------------------------------------------
