@@ -9,6 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from attention_audit import tables
 from attention_audit.attribution.heads import describe_heads, write_heads
 from attention_audit.audit import Batch
+from attention_audit.errors import AuditError
 from attention_audit.estimates import Settings
 from attention_audit.figures import head_diversity
 from attention_audit.head_summary import head_table
@@ -114,6 +115,11 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
     examples = tmp_path / "test.parquet"
     tables.write_table(examples, "examples", columns, {})
     head_table(runs, paths, settings, {}, path, {"d": examples})
+    fewer = tmp_path / "fewer.parquet"
+    first = {k: v[:1] if isinstance(v, list) else v for k, v in columns.items()}
+    tables.write_table(fewer, "examples", first, {})
+    with pytest.raises(AuditError, match=r"fewer\.parquet: has no instance '1'"):
+        head_table(runs, paths, settings, {}, tmp_path / "no", {"d": fewer})
     summary = tables.read_table(path, "head_summary").to_pandas()
     # two normalizers, two layers of two heads and their mean, five measures
     assert len(summary) == 2 * 2 * 3 * 5

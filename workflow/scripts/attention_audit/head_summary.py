@@ -9,7 +9,7 @@ import pandas as pd
 
 from attention_audit import tables
 from attention_audit.estimates import Settings, summarise
-from attention_audit.matrices import cluster_ids
+from attention_audit.matrices import cluster_ids, cluster_places
 from attention_audit.measures import check_run
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
@@ -58,7 +58,7 @@ def head_table(
                 matrix = values.unstack("seed")
                 matrices.setdefault(kind, []).append(matrix.to_numpy())
                 clusters.setdefault(kind, []).append(
-                    pd.factorize(matrix.index.map(shared[cell[0]]))[0]
+                    cluster_places(matrix.index, shared[cell[0]], examples[cell[0]])
                 )
                 rows.setdefault(kind, []).append(
                     dict(zip(CELL, cell, strict=True))

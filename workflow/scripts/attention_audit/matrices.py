@@ -147,11 +147,13 @@ def cluster_ids(path: str | Path) -> dict[str, str]:
     }
 
 
-def _clusters(ids: Sequence[str], path: str | Path | None) -> npt.NDArray[np.int32]:
-    """For each of the sorted ``ids`` the place of its cluster; its own without a path."""
-    if path is None:
-        return np.arange(len(ids), dtype=np.int32)
-    known = cluster_ids(path)
+def cluster_places(
+    ids: Sequence[str], known: Mapping[str, str], path: str | Path
+) -> npt.NDArray[np.int32]:
+    """For each instance the place of its cluster, by what `cluster_ids` found in a file.
+
+    Raises `AuditError` for an instance that the file lacks.
+    """
     unknown = [i for i in ids if i not in known]
     if unknown:
         raise AuditError(
@@ -215,7 +217,12 @@ def groups(
                 cell.setdefault(key, {})[seed] = column
         ranks = ids.ranks()
         dataset = group[GROUP_COLUMNS.index("dataset")]
-        clusters = _clusters(sorted(ids.places), (examples or {}).get(dataset))
+        found = sorted(ids.places)
+        if examples and dataset in examples:
+            path = examples[dataset]
+            clusters = cluster_places(found, cluster_ids(path), path)
+        else:
+            clusters = np.arange(len(found), dtype=np.int32)
         yield (
             group,
             {
