@@ -12,18 +12,8 @@ from typing import Any
 from attention_audit.config import AXES, Run, checked, raise_any
 from attention_audit.errors import suggestion
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.targets import STATISTICS
 from attention_audit.unique_keys import read_yaml
-
-# Tables that experiments make, and which of these; see `targets.STATISTICS`.
-_OF_EXPERIMENTS = {
-    "explanation_summary": [
-        name for name in EXPERIMENT_FIGURES if name != "diagnostics"
-    ],
-    "explanation_comparison": [
-        name for name in EXPERIMENT_FIGURES if name != "diagnostics"
-    ],
-    "diagnostics": ["diagnostics"],
-}
 
 # Tables whose rows are means of a measure in a cell, and those with a row a run.
 OF_MEANS = ("summary", "explanation_summary")
@@ -97,7 +87,7 @@ def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
             f"less.{column}: a difference is taken within a cell of the grid. Normalizers "
             "are compared in the tables comparison and explanation_comparison."
         )
-    makers = _OF_EXPERIMENTS.get(table, [])
+    makers = STATISTICS[table]
     if makers and not set(makers) & set(claim["needs"]):
         yield (
             f"needs must name the experiments that make its rows of {table}: "

@@ -317,9 +317,9 @@ def comparison_table(
                 settings.reference,
             )
             continue
+        negligible = {name: _negligible(cell.model) for name, cell in cells.items()}
         for contrast, normalizer, baseline in _contrasts(cells, settings.reference):
             sides = cells[normalizer], cells[baseline]
-            negligible = [_negligible(side.model) for side in sides]
             shared = sides[0].measures.keys() & sides[1].measures.keys()
             for key in sorted_keys(shared, subjects.methods):
                 if key[0] in _NOT_COMPARED:
@@ -331,7 +331,13 @@ def comparison_table(
                     "correction": settings.correction,
                     "by_construction": reason,
                 }
-                rows.append(((key, contrast), row, negligible))
+                rows.append(
+                    (
+                        (key, contrast),
+                        row,
+                        (negligible[normalizer], negligible[baseline]),
+                    )
+                )
                 a, b, clusters = sides[0].measures[key].paired(sides[1].measures[key])
                 found.append(Compared.of(a, b, of_pairs(key), clusters))
     known = _by_pool([pool for pool, *_ in rows], found, settings)

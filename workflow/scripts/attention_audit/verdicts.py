@@ -35,9 +35,10 @@ VERDICTS = ("supported", "contradicted", "undecided")
 NOT_TESTED = "not tested"
 
 # The tables that claims are about, by name, for a job depends on the schemas that it names.
+_WITH_A_ROW_A_RUN = ("task", "diagnostics")
 _READ = (
     *("summary", "comparison", "explanation_summary", "explanation_comparison"),
-    *("task", "diagnostics"),
+    *_WITH_A_ROW_A_RUN,
 )
 
 # What a row says of itself and a pooled row of all of them, where they agree.
@@ -347,7 +348,7 @@ def claims_table(
             rows = []
         elif claim["claim"] in within:
             rows = within[claim["claim"]]
-        elif claim["table"] in ("task", "diagnostics"):
+        elif claim["table"] in _WITH_A_ROW_A_RUN:
             rows = _of_runs(claim, read[claim["table"]], settings)
         else:
             rows = _of_table(claim, read[claim["table"]])
