@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from attention_audit.controls import cut_name
 from attention_audit.figures.catalogue import slots
 from attention_audit.interventions.permutation import KINDS
 
@@ -38,6 +39,29 @@ def order_of(
     found = {axis: slots(order[axis]) for axis in ("methods", "encoders", "scorers")}
     methods = {"methods": [*inputs, *hidden], "hidden_methods": hidden}
     return order | methods | {"slots": found}
+
+
+def comparison_of(summary: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """A table "comparison" of the numbers of a summary, with the cut of each normalizer."""
+    rows = summary[summary["normalizer"] != reference]
+    rows = rows.rename(columns={"mean": "difference"})
+    cuts = [cut_name(reference, name) for name in rows["normalizer"]]
+    rows = rows.assign(
+        p=0.0001,
+        p_corrected=0.0001,
+        seed_signs=None,
+        verdict="different",
+        smallest_effect=0.1,
+        family="measure kendall_tau_b",
+        family_size=len(rows),
+    )
+    return pd.concat(
+        [
+            rows.assign(contrast="normalizer", baseline=reference),
+            rows.assign(contrast="cut", normalizer=cuts, baseline=reference),
+            rows.assign(contrast="beyond_cut", baseline=cuts),
+        ]
+    )
 
 
 def tables_of(
@@ -173,6 +197,7 @@ def tables_of(
     return {
         "task": pd.DataFrame(scores),
         "summary": summary,
+        "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": pd.DataFrame(heads),
         "explanation_summary": explanation_summary,
         "explanation_points": points,

@@ -11,6 +11,7 @@ from scipy.stats import t
 
 from attention_audit.estimates import Settings, compare
 from attention_audit.random_effects import (
+    by_cluster,
     moderated,
     moments,
     t_interval,
@@ -86,6 +87,24 @@ def test_of_pairs_of_seeds_they_cover_too(seeds):
     # The values of seeds are no sample of their own.
     mistaken, _ = coverage(moments(sample), truth=1.0)
     assert mistaken < 0.9, mistaken
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.2], ids=["balanced", "with holes"])
+def test_decisions_that_share_something_are_sampled_together(holes):
+    random = np.random.default_rng(7)
+    covered, mistaken = [], []
+    for _ in range(1500):
+        # texts of forty authors, from one to nine of each
+        authors = np.repeat(np.arange(40), random.integers(1, 10, 40))
+        sample = simulated(random, (), len(authors), 3, 0.02, holes=holes)
+        sample += random.normal(0, SD_INSTANCES, 40)[authors, None]
+        for found, m in (
+            (covered, moments(by_cluster(sample, authors))),
+            (mistaken, moments(sample)),
+        ):
+            found.append(coverage(m)[0])
+    assert within(np.mean(covered), PROMISED), np.mean(covered)
+    assert np.mean(mistaken) < 0.85, np.mean(mistaken)
 
 
 # --- mistakes that the same check finds ---------------------------------------------

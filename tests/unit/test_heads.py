@@ -108,7 +108,12 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
     )
     path = tmp_path / "summary.parquet"
     settings = Settings(confidence=0.9)
-    head_table(runs, paths, settings, {}, path)
+    columns = {"dataset": "d", "instance_id": ["0", "1", "2"]}
+    columns |= {"cluster_id": ["0", "1", "1"], "tokens": [["a"]] * 3}
+    columns |= {"token_ids": [[1]] * 3, "label": 0, "length": 1, "text": "a"}
+    examples = tmp_path / "test.parquet"
+    tables.write_table(examples, "examples", columns, {})
+    head_table(runs, paths, settings, {}, path, {"d": examples})
     summary = tables.read_table(path, "head_summary").to_pandas()
     # two normalizers, two layers of two heads and their mean, five measures
     assert len(summary) == 2 * 2 * 3 * 5
@@ -122,6 +127,7 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
     assert means[1, "null"] == pytest.approx(own)
     softmax = summary[summary["normalizer"] == "softmax"].set_index("measure")
     assert (softmax.loc[["sparsity", "null"], "mean"] == 0).all()
+    assert set(summary["n_clusters"]) == {2}
 
     order = order_of(["d"], ["transformer"], ["s"], ["softmax", "rela"])
     pages, drawn = head_diversity.draw({"head_summary": summary}, order)

@@ -1,14 +1,17 @@
 """Inference: against hand values, scipy and statsmodels; the tables."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import scipy.stats
 
 from attention_audit import families, inference, matrices, tables, task
+from attention_audit.controls import is_control
 from attention_audit.errors import AuditError
 from attention_audit.estimates import Settings, compare, summarise
 from attention_audit.inference import Subjects
@@ -203,8 +206,13 @@ def test_equivalence_by_hand():
 
 def test_verdicts_of_a_family():
     def row(p, equivalence, **named):
-        row = {"measure": "m", "subject": "s", "reference": None, "dataset": "d"}
-        return row | named | {"p": p, "p_equivalence": equivalence}
+        row = {"contrast": "normalizer", "measure": "m", "subject": "s"}
+        return (
+            row
+            | {"reference": None, "dataset": "d"}
+            | named
+            | {"p": p, "p_equivalence": equivalence}
+        )
 
     found = [
         row(0.001, 0.9),
@@ -213,6 +221,7 @@ def test_verdicts_of_a_family():
         row(0.03, 0.9),
         row(np.nan, np.nan),
         row(0.03, 0.9, measure="other"),
+        row(0.03, 0.9, contrast="cut"),
     ]
     families.correct_families(found, SETTINGS)
     assert [r["verdict"] for r in found] == [
@@ -223,9 +232,10 @@ def test_verdicts_of_a_family():
         "undecided",
         None,
         "different",
+        "different",
     ]
-    assert [r["family_size"] for r in found] == [4, 4, 4, 4, 4, 1]
-    assert found[0]["family"] == "measure m, subject s"
+    assert [r["family_size"] for r in found] == [4, 4, 4, 4, 4, 1, 1]
+    assert found[0]["family"] == "contrast normalizer, measure m, subject s"
     all_in_one = Settings(confidence=0.95, correction="fdr_bh", families=[])
     families.correct_families(found, all_in_one)
     assert {r["family"] for r in found} == {"all comparisons"}
@@ -486,6 +496,49 @@ def write_effects(folder, normalizer, effect, seed):
     return identity, path
 
 
+def write_examples(path, clusters):
+    columns = {"dataset": "imdb", "instance_id": list(clusters)}
+    columns |= {"cluster_id": list(clusters.values()), "label": 0, "length": 1}
+    columns |= {"tokens": [["a"]] * len(clusters), "token_ids": [[1]] * len(clusters)}
+    tables.write_table(path, "examples", columns | {"text": list(clusters)}, {})
+    return path
+
+
+def test_instances_of_a_cluster_count_as_one(tmp_path):
+    runs, paths, expected = [], [], []
+    random = rng(5)
+    for normalizer in ("softmax", "entmax"):
+        for seed in range(3):
+            values = random.normal(size=4)
+            expected.append(values)
+            runs.append(run(normalizer, seed))
+            each = {f"i{k}": float(values[k // 2]) for k in range(8)}
+            paths.append(write_measures(tmp_path, runs[-1], each))
+    shared = {f"i{k}": f"author {k // 2}" for k in range(8)} | {"of train": "author 9"}
+    examples = {"imdb": write_examples(tmp_path / "test.parquet", shared)}
+    by_hand = summarised(np.transpose(expected[:3]))
+    path = tmp_path / "table.parquet"
+    inference.summary_table(runs, paths, SETTINGS, {}, path, None, examples)
+    row = next(r for r in rows(path, "summary") if r["normalizer"] == "softmax")
+    assert (row["n_instances"], row["n_clusters"]) == (8, 4)
+    assert [row["low"], row["high"]] == pytest.approx([by_hand.low, by_hand.high])
+    inference.comparison_table(runs, paths, SETTINGS, {}, path, None, examples)
+    (row,) = rows(path, "comparison")
+    by_hand = compared(np.transpose(expected[3:]), np.transpose(expected[:3]))
+    assert (row["n_instances"], row["n_clusters"]) == (8, 4)
+    assert row["p"] == pytest.approx(by_hand.p)
+    assert row["low"] == pytest.approx(by_hand.low)
+
+
+def test_an_instance_that_the_split_lacks_is_an_error(tmp_path):
+    path = write_measures(tmp_path, run("softmax", 0), {"a": 1.0, "b": 2.0})
+    examples = {"imdb": write_examples(tmp_path / "test.parquet", {"a": "a"})}
+    with pytest.raises(AuditError, match=r"test\.parquet: has no instance 'b'"):
+        inference.summary_table(
+            [run("softmax", 0)], [path], SETTINGS, {}, tmp_path / "s", None, examples
+        )
+
+
 def test_agreement_with_what_hardly_moves_the_output_is_noted(tmp_path):
     written = [
         write_effects(tmp_path, normalizer, effect, seed)
@@ -621,7 +674,7 @@ def test_comparison_table(tmp_path, grid):
         assert row["low"] < row["difference"] < row["high"]
         assert row["difference"] > 0.4
         assert (row["family"], row["family_size"]) == (
-            "measure entropy, subject attention",
+            "contrast normalizer, measure entropy, subject attention",
             4,
         )
         assert row["smallest_effect"] == 0.5 and row["seed_signs"] == "+++"
@@ -654,6 +707,211 @@ def test_another_normalizer_changes_no_other_row(tmp_path, grid):
             for name in ("p_corrected", "p_equivalence_corrected", "family_size"):
                 row.pop(name, None)
         assert kept == few
+
+
+# --- controls -----------------------------------------------------------------------
+
+
+def control(called, kind, of, model, seed, **more):
+    said = {"control": kind, "of": of, "model": model}
+    return run(called, seed, **more) | said
+
+
+@pytest.fixture
+def controlled(tmp_path, grid):
+    """The grid with both controls of its two normalizers; those of entmax are exact."""
+    runs, paths = map(list, grid)
+    random = rng(14)
+    for identity, path in zip(*grid, strict=True):
+        name, seed, dataset = (identity[k] for k in ("normalizer", "seed", "dataset"))
+        if name == "softmax":
+            continue
+        for called, kind, model in (
+            (f"softmax cut to {name}", "cut", "softmax"),
+            (f"{name} under softmax", "softmax", name),
+        ):
+            values = {f"i{k}": random.normal(0.3, 2) for k in range(12)}
+            if name == "entmax":
+                # as if training with it did nothing beyond
+                values = {
+                    r["instance_id"]: r["value"]
+                    for r in rows(path, "measures")
+                    if r["measure"] == "entropy"
+                }
+            runs.append(control(called, kind, name, model, seed, dataset=dataset))
+            paths.append(write_measures(tmp_path, run(called, seed, dataset), values))
+    return runs, paths
+
+
+def test_every_contrast_says_what_is_compared_with_what(tmp_path, controlled):
+    path = tmp_path / "c.parquet"
+    inference.comparison_table(*controlled, SETTINGS, {}, path)
+    found = rows(path, "comparison")
+    assert {
+        (r["contrast"], r["normalizer"], r["baseline"])
+        for r in found
+        if "sparsemax" in r["normalizer"]
+    } == {
+        ("normalizer", "sparsemax", "softmax"),
+        ("cut", "softmax cut to sparsemax", "softmax"),
+        ("beyond_cut", "sparsemax", "softmax cut to sparsemax"),
+        ("scores", "sparsemax under softmax", "softmax"),
+        ("zeros", "sparsemax", "sparsemax under softmax"),
+    }
+    assert len(found) == 2 * 2 * 5
+    # two parts make the whole
+    of = {(r["dataset"], r["contrast"]): r for r in found if "sparse" in str(r)}
+    for dataset in ("imdb", "sst"):
+        whole = of[dataset, "normalizer"]["difference"]
+        for parts in (("cut", "beyond_cut"), ("scores", "zeros")):
+            both = sum(of[dataset, part]["difference"] for part in parts)
+            assert both == pytest.approx(whole)
+    # what asks one question is corrected together
+    families_of = {r["family"]: (r["contrast"], r["family_size"]) for r in found}
+    assert len(families_of) == 5
+    for family, (contrast, size) in families_of.items():
+        assert family == f"contrast {contrast}, measure entropy, subject attention"
+        assert size == 4
+
+
+def test_a_run_that_is_its_cut_has_nothing_beyond_it(tmp_path, controlled):
+    path = tmp_path / "c.parquet"
+    inference.comparison_table(*controlled, SETTINGS, {}, path)
+    found = [r for r in rows(path, "comparison") if r["normalizer"] == "entmax"]
+    nothing = [r for r in found if r["contrast"] in ("beyond_cut", "zeros")]
+    assert len(nothing) == 4
+    for row in nothing:
+        assert row["difference"] == row["low"] == row["high"] == 0
+        assert row["verdict"] == "equivalent" and row["seed_signs"] == "000"
+    assert all(r["difference"] > 0.4 for r in found if r["contrast"] == "normalizer")
+
+
+@pytest.mark.parametrize("schema", ["summary", "comparison"])
+def test_controls_change_no_row_of_declared_normalizers(
+    tmp_path, grid, controlled, schema
+):
+    table = getattr(inference, f"{schema}_table")
+    # by which the cells of a measure matter for each other's intervals
+    settings = replace(SETTINGS, interval="moderated")
+    table(*grid, settings, {}, tmp_path / "without.parquet")
+    table(*controlled, settings, {}, tmp_path / "with.parquet")
+    found = rows(tmp_path / "with.parquet", schema)
+    kept = [
+        r
+        for r in found
+        if not is_control(r["normalizer"]) and not is_control(r.get("baseline", ""))
+    ]
+    assert len(found) > len(kept)
+    without = rows(tmp_path / "without.parquet", schema)
+    assert {r["interval_method"] for r in without} == {"moderated"}
+    assert kept == without
+
+
+def test_what_a_control_shows_by_construction(tmp_path):
+    """A hidden state without weight has no importance, in the run that gave it none."""
+    written = [
+        write_zeros(tmp_path, "softmax", 0.0),
+        write_zeros(tmp_path, "top_k", 0.5),
+    ]
+    for called, kind, model, sparsity in (
+        ("softmax cut to top_k", "cut", "softmax", 0.5),
+        ("top_k under softmax", "softmax", "top_k", 0.0),
+    ):
+        identity, path = write_zeros(tmp_path, called, sparsity)
+        said = {"control": kind, "of": "top_k", "model": model}
+        written.append((identity | said, path))
+    runs, paths = zip(*written, strict=True)
+    path = tmp_path / "table.parquet"
+    hidden = ("kendall_tau_b", "attention", "hidden_a")
+
+    def marked(schema):
+        return {
+            (r.get("contrast"), r["normalizer"]): r["by_construction"]
+            for r in rows(path, schema)
+            if (r["measure"], r["subject"], r["reference"]) == hidden
+        }
+
+    inference.summary_table(runs, paths, SETTINGS, {}, path, SUBJECTS)
+    coincide = "no weight, no importance: the zeros of both coincide"
+    last = "no weight, no importance: these positions rank last in both"
+    assert marked("summary") == {
+        (None, "softmax"): None,
+        (None, "top_k"): coincide,
+        # what is cut keeps its importance
+        (None, "softmax cut to top_k"): None,
+        (None, "top_k under softmax"): last,
+    }
+    sparsity = {
+        r["normalizer"]: r["by_construction"]
+        for r in rows(path, "summary")
+        if r["measure"] == "sparsity"
+    }
+    assert sparsity == {
+        "softmax": None,
+        "top_k": None,
+        "softmax cut to top_k": "the cut leaves as many positions as the run attends to",
+        "top_k under softmax": "softmax gives every position weight",
+    }
+    inference.comparison_table(runs, paths, SETTINGS, {}, path, SUBJECTS)
+    assert marked("comparison") == {
+        ("normalizer", "top_k"): coincide,
+        ("cut", "softmax cut to top_k"): None,
+        ("beyond_cut", "top_k"): coincide,
+        ("scores", "top_k under softmax"): last,
+        ("zeros", "top_k"): last,
+    }
+    # inputs that are not bound to the weights are a finding everywhere
+    inputs = [r for r in rows(path, "comparison") if r["reference"] == "input_a"]
+    assert len(inputs) == 5 and not any(r["by_construction"] for r in inputs)
+
+
+def test_the_cut_of_a_sparse_reference_keeps_its_zeros(tmp_path):
+    written = [
+        write_zeros(tmp_path, "sparsemax", 0.25),
+        write_zeros(tmp_path, "top_k", 0.5),
+    ]
+    identity, path = write_zeros(tmp_path, "sparsemax cut to top_k", 0.5)
+    said = {"control": "cut", "of": "top_k", "model": "sparsemax"}
+    runs, paths = zip(*written, (identity | said, path), strict=True)
+    out = tmp_path / "table.parquet"
+    inference.summary_table(runs, paths, SETTINGS, {}, out, SUBJECTS)
+    marks = {
+        r["normalizer"]: r["by_construction"]
+        for r in rows(out, "summary")
+        if (r["measure"], r["reference"]) == ("kendall_tau_b", "hidden_a")
+        and r["subject"] == "attention"
+    }
+    assert set(marks.values()) == {
+        "no weight, no importance: the zeros of both coincide"
+    }
+
+
+def test_a_control_has_the_notes_of_the_model_that_it_is_held_against(tmp_path):
+    written = [
+        write_effects(tmp_path, normalizer, effect, seed)
+        for normalizer, effect in {"softmax": 0.02, "entmax": 1e-4}.items()
+        for seed in (0, 1)
+    ]
+    for called, kind, model in (
+        ("softmax cut to entmax", "cut", "softmax"),
+        ("entmax under softmax", "softmax", "entmax"),
+    ):
+        for seed in (0, 1):
+            # its own table has no effects
+            identity, path = write_effects(tmp_path, called, 1.0, seed)
+            table = tables.read_table(path, "measures")
+            left = table.filter(pc.equal(table["measure"], "kendall_tau_b"))
+            tables.write_table(path, "measures", left, {})
+            said = {"control": kind, "of": "entmax", "model": model}
+            written.append((identity | said, path))
+    runs, paths = zip(*written, strict=True)
+    path = tmp_path / "table.parquet"
+    inference.summary_table(runs, paths, SETTINGS, {}, path)
+    noted = {r["normalizer"] for r in rows(path, "summary") if r["note"]}
+    assert noted == {"entmax", "entmax under softmax"}
+    inference.comparison_table(runs, paths, SETTINGS, {}, path)
+    noted = {r["contrast"] for r in rows(path, "comparison") if r["note"]}
+    assert noted == {"normalizer", "beyond_cut", "scores", "zeros"}
 
 
 def test_batches_change_no_row(tmp_path, grid, monkeypatch):

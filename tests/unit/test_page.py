@@ -40,21 +40,6 @@ class Page(HTMLParser):
             self.tables[-1][-1][-1] += data
 
 
-def comparison_of(order) -> pd.DataFrame:
-    """The reference normalizer, which is the first, has no rows of its own."""
-    summary = tables_of(order)["summary"]
-    rows = summary[summary["normalizer"] != order["normalizers"][0]]
-    return rows.rename(columns={"mean": "difference"}).assign(
-        p=0.0001,
-        p_corrected=0.0001,
-        seed_signs=None,
-        verdict="different",
-        smallest_effect=0.1,
-        family="measure kendall_tau_b",
-        family_size=len(rows),
-    )
-
-
 def examples_of(order) -> pd.DataFrame:
     """Two texts of every cell and method, by two seeds, with odd words."""
     summary = tables_of(order)["summary"]
@@ -94,7 +79,7 @@ def tables(order, labels=("negative", "positive")) -> list[dict]:
         report.score_table(made["task"], order),
         report.agreement_table(made["summary"], order, 0.95),
         report.difference_table(
-            comparison_of(order), order, order["normalizers"][0], "holm"
+            made["comparison"], order, order["normalizers"][0], "holm"
         ),
         report.example_table(examples_of(order), order),
         report.data_table([card]),

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import special
 
-from attention_audit.random_effects import fit_prior, moments, variance_of_mean
+from attention_audit.random_effects import (
+    by_cluster,
+    fit_prior,
+    moments,
+    variance_of_mean,
+)
 from tests.unit.samples import simulated
 
 # --- by hand and beside other libraries -------------------------------------------
@@ -136,3 +141,40 @@ def test_the_prior_is_found_again():
     )
     assert prior_df == pytest.approx(8, rel=0.15)
     assert prior == pytest.approx(0.5, rel=0.03)
+
+
+# --- clusters ---------------------------------------------------------------------
+
+
+def test_clusters_of_one_size_count_by_their_means():
+    values = np.random.default_rng(0).normal(size=(12, 3))
+    clusters = np.tile([7, 3, 5, 9], 3)
+    means = [values[clusters == c].mean(0) for c in (3, 5, 7, 9)]
+    np.testing.assert_allclose(by_cluster(values, clusters), means)
+
+
+def test_clusters_keep_the_mean_of_all_instances():
+    random = np.random.default_rng(1)
+    values = random.normal(size=(50, 4))
+    values[random.random(values.shape) < 0.3] = np.nan
+    clusters = random.integers(0, 9, 50)
+    pooled = by_cluster(values, clusters)
+    assert pooled.shape == (9, 4)
+    assert moments(pooled).mean == pytest.approx(np.nanmean(values))
+    # the larger count for more: not the mean of the means of clusters
+    assert np.nanmean(pooled) != pytest.approx(
+        np.mean([np.nanmean(values[clusters == c]) for c in range(9)])
+    )
+
+
+def test_instances_that_stand_alone_stay_as_they_are():
+    values = np.random.default_rng(2).normal(size=(6, 2))
+    assert by_cluster(values, np.array([4, 2, 0, 1, 3, 5])) is values
+
+
+def test_a_cluster_without_any_value_of_a_seed_has_none():
+    values = np.array([[1.0, np.nan], [3.0, np.nan], [5.0, 7.0]])
+    pooled = by_cluster(values, np.array([0, 0, 1]))
+    # four values of mean 4, in three cells
+    assert pooled.tolist()[1] == [4 + 1 * 3 / 4, 4 + 3 * 3 / 4]
+    assert pooled[0, 0] == 4 - 4 * 3 / 4 and np.isnan(pooled[0, 1])

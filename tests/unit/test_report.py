@@ -76,6 +76,8 @@ def difference(p, **more):
         "seed_signs": "++-",
         "smallest_effect": 0.1,
         "verdict": "different",
+        "contrast": "normalizer",
+        "baseline": "softmax",
         "family": "measure kendall_tau_b, subject attention",
         "family_size": 18,
     } | more
@@ -95,6 +97,32 @@ def test_a_difference_has_its_test_or_the_signs_of_its_seeds():
     table = difference_table(few)
     assert table["rows"][0][-1] == "0.250 [0.125, 0.375], seeds +−"
     assert "Too few seeds for a test" in table["text"]
+
+
+def test_every_part_of_a_difference_has_a_table_of_its_own():
+    whole = agreement(normalizer="sparsemax") | difference(p=0.02)
+    cut = whole | {"normalizer": "softmax cut to sparsemax", "difference": 0.125}
+    cut["contrast"] = "cut"
+    beyond = whole | {"baseline": "softmax cut to sparsemax", "difference": 0.375}
+    beyond["contrast"] = "beyond_cut"
+    rows = pd.DataFrame([whole, cut, beyond])
+    found = {}
+    for contrast in ("normalizer", "cut", "beyond_cut"):
+        table = report.difference_table(rows, ORDER, "softmax", "holm", contrast)
+        (row,) = table["rows"]
+        # all are about the normalizer
+        assert row[:4] == ["imdb", "bilstm", "additive", "sparsemax"]
+        found[contrast] = row[-1].split()[0], table["title"]
+    assert found == {
+        "normalizer": ("0.250", "Agreement less that of softmax"),
+        "cut": ("0.125", "Of this, what cutting softmax does"),
+        "beyond_cut": ("0.375", "Of this, what remains beyond the cut of softmax"),
+    }
+
+
+def test_controls_are_no_rows_of_the_table_of_agreement():
+    control = agreement(normalizer="softmax cut to sparsemax")
+    assert len(agreement_table(agreement(), control)["rows"]) == 1
 
 
 def test_what_agrees_by_construction_is_marked_and_told():

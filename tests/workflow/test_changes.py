@@ -38,6 +38,12 @@ def once(*rules: str) -> dict[str, set[str]]:
     return {rule: {""} for rule in rules}
 
 
+def controls(runs: set[str]) -> dict[str, set[str]]:
+    """The reference has no controls, and what changes there changes those of others."""
+    others = {run for run in runs if "/softmax/" not in run}
+    return {"measure_controls": others} if others else {}
+
+
 def audit(runs: set[str]) -> dict[str, set[str]]:
     """Everything about some runs after their training."""
     return {
@@ -45,21 +51,27 @@ def audit(runs: set[str]) -> dict[str, set[str]]:
         "attribute": of_methods(runs),
         "trace_influence": runs,
         "measure": runs,
-    }
+    } | controls(runs)
 
 
 ALL = runs()
+MEASURED = {"measure": ALL} | controls(ALL)
 FIGURES = figures_of([], transformers=False)
 REPORT = once("report_page")
 # A table of statistics, and what says when and from what it was made.
 OF_TABLE = once("experiment") | REPORT
 FIGURE = {name: once(f"figure_{name}") for name in FIGURES}
 OF_TASK = once("task") | FIGURE["task_score"] | OF_TABLE
-OF_SUMMARY = (
-    once("summary", *(f"figure_{f}" for f, t in FIGURES.items() if "summary" in t))
-    | OF_TABLE
-)
-OF_STATISTICS = once("comparison") | OF_SUMMARY
+
+
+def of_table(table: str) -> dict[str, set[str]]:
+    """A table of statistics and all that shows it."""
+    figures = (f"figure_{f}" for f, tables in FIGURES.items() if table in tables)
+    return once(table, *figures) | OF_TABLE
+
+
+OF_COMPARISON = of_table("comparison")
+OF_STATISTICS = of_table("summary") | OF_COMPARISON
 OF_EXAMPLES = once("examples") | REPORT
 OF_MEASURES = OF_STATISTICS | OF_EXAMPLES
 ALL_FIGURES = once(*(f"figure_{name}" for name in FIGURES)) | REPORT
@@ -341,15 +353,15 @@ CHANGES = {
     ),
     "the smallest effect of interest": (
         key("statistics.smallest_effect.default", 0.01),
-        once("comparison") | OF_TABLE,
+        OF_COMPARISON,
     ),
     "the correction for many tests": (
         key("statistics.correction", "bonferroni"),
-        once("comparison") | OF_TABLE,
+        OF_COMPARISON,
     ),
     "what the others are compared with": (
         key("statistics.reference", "entmax15"),
-        once("comparison") | OF_TABLE,
+        {"measure_controls": runs(["softmax"])} | OF_STATISTICS,
     ),
     "the level of confidence": (key("statistics.confidence", 0.9), OF_STATISTICS),
     "the table of task scores": (function("task.py", "task_table"), OF_TASK),
@@ -361,28 +373,29 @@ CHANGES = {
     "how an explained text is shown": (function("heatmap.py", "as_html"), {}),
     "a library of one table": (
         upgraded("statsmodels"),
-        once("comparison") | OF_TABLE,
+        OF_COMPARISON,
     ),
     # measures and attributions
     "a measure": (
         function("ranks.py", "rank_agreement"),
-        {"measure": ALL} | OF_MEASURES,
+        MEASURED | OF_MEASURES,
     ),
     "a helper of some attributions": (
         function("audit.py", "ragged"),
-        {"attend": ALL, "attribute": of_methods(ALL), "measure": ALL} | OF_MEASURES,
+        {"attend": ALL, "attribute": of_methods(ALL)} | MEASURED | OF_MEASURES,
     ),
     "a method's code": (
         function("attribution/ablation.py", "leave_one_out"),
-        {"attribute": of_methods(ALL, METHODS[1:]), "measure": ALL} | OF_MEASURES,
+        {"attribute": of_methods(ALL, METHODS[1:])} | MEASURED | OF_MEASURES,
     ),
     "a method's parameter": (
         key("methods.input_gradient.attention", "attached"),
-        {"attribute": of_methods(ALL, METHODS[:1]), "measure": ALL} | OF_MEASURES,
+        {"attribute": of_methods(ALL, METHODS[:1])} | MEASURED | OF_MEASURES,
     ),
     "a new method": (
         key("methods.input_leave_one_out", {"kind": "leave_one_out", "of": "inputs"}),
-        {"attribute": of_methods(ALL, ["input_leave_one_out"]), "measure": ALL}
+        {"attribute": of_methods(ALL, ["input_leave_one_out"])}
+        | MEASURED
         | OF_MEASURES,
     ),
     "the schema of a table": (
@@ -395,7 +408,7 @@ CHANGES = {
     ),
     "the number of audited instances": (
         key("audit.instances", 14),
-        {"attend": ALL, "attribute": of_methods(ALL), "measure": ALL} | OF_MEASURES,
+        {"attend": ALL, "attribute": of_methods(ALL)} | MEASURED | OF_MEASURES,
     ),
     # training
     "the training loop": (function("training.py", "train"), TRAINED),
@@ -555,7 +568,7 @@ def test_without_the_default_profile_a_comment_counts_and_nothing_is_missed(done
     bare = ("--workflow-profile", "none")
     assert planned(done, *bare) == {}
     replace_in(done / PACKAGE / "ranks.py", "_BLOCK = 64", "_BLOCK = 32")
-    assert planned(done, *bare) == {"measure": ALL} | OF_MEASURES
+    assert planned(done, *bare) == MEASURED | OF_MEASURES
     replace_in(
         done / "workflow/scripts/train_model.py", "import json\n", "import json  # so\n"
     )

@@ -53,13 +53,24 @@ OF_A_RUN = {
 }
 
 
+# of every run that is not of the reference, with the name of the control
+OF_A_CONTROL = {
+    "controls/{run}/cut.parquet": "softmax cut to entmax15",
+    "controls/{run}/softmax.parquet": "entmax15 under softmax",
+}
+CONTROLLED = [run for run in RUNS if "/softmax/" not in run]
+
+
 def all_tables() -> dict[str, str]:
     of_runs = {
         path.format(run=run): schema
         for run in RUNS
         for path, (schema, _) in OF_A_RUN.items()
     }
-    return TABLES | of_runs
+    of_controls = {
+        path.format(run=run): "measures" for run in CONTROLLED for path in OF_A_CONTROL
+    }
+    return TABLES | of_runs | of_controls
 
 
 def test_every_table_is_there_and_follows_its_schema(finished):
@@ -84,6 +95,30 @@ def test_rows_of_a_run_carry_its_identity(finished):
                 assert table[column].unique().to_pylist() == [value]
             if rows is not None:
                 assert len(table) == rows, path
+
+
+def test_controls_stand_in_the_statistics_under_their_names(finished):
+    for run in CONTROLLED:
+        for path, name in OF_A_CONTROL.items():
+            table = read_table(finished / "results" / path.format(run=run), "measures")
+            assert table["normalizer"].unique().to_pylist() == [name]
+            assert table["seed"].unique().to_pylist() == [int(run[-1])]
+    rows = read_table(finished / "results/statistics/summary.parquet", "summary")
+    names = {"softmax", "entmax15", *OF_A_CONTROL.values()}
+    assert set(rows["normalizer"].to_pylist()) == names
+    rows = read_table(finished / "results/statistics/comparison.parquet", "comparison")
+    of = {
+        (r["contrast"], r["reference"]): r
+        for r in rows.to_pylist()
+        if (r["measure"], r["subject"]) == ("kendall_tau_b", "attention")
+    }
+    for method in METHODS:
+        whole = of["normalizer", method]
+        for parts in (("cut", "beyond_cut"), ("scores", "zeros")):
+            found = [of[part, method] for part in parts]
+            if {r["n_instances"] for r in (whole, *found)} == {12}:
+                parts_sum = sum(r["difference"] for r in found)
+                assert parts_sum == pytest.approx(whole["difference"])
 
 
 def test_weights_of_every_instance_form_a_distribution(finished):

@@ -17,6 +17,7 @@ WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.config import check_named, grid, validate
+from attention_audit.controls import controls_of, has_controls
 from attention_audit.cost import Announcer
 from attention_audit.errors import AuditError
 from attention_audit.experiments import logs_of, results_of
@@ -66,6 +67,10 @@ WORKFLOW = os.path.relpath(WORKFLOW_FILES)
 RUN = "{dataset}/{encoder}/{scorer}/{normalizer}/seed{seed}"
 # The same in a rule's message, where wildcards have to be named as such.
 THIS_RUN = RUN.replace("{", "{wildcards.")
+REFERENCE = config["statistics"]["reference"]
+KINDS = {name: settings["kind"] for name, settings in config["normalizers"].items()}
+# Each with the run that it is a control of; in tables they stand among the runs.
+CONTROLS = controls_of(RUNS, KINDS, REFERENCE)
 DATASETS = sorted({run.dataset for run in RUNS})
 METHODS = inputs_first(dict(sorted(config["methods"].items())))
 EXPERIMENTS_ON = [
@@ -170,6 +175,14 @@ def needs(rule, mb, seconds, disk_mb=lambda wildcards: 0.02):
 def of_runs(pattern):
     """The paths of a pattern for every run of the grid."""
     return [pattern.format(run=run.path) for run in RUNS]
+
+
+def of_controls(pattern):
+    """The paths of a pattern for every control of the grid."""
+    return [
+        pattern.format(run=run.path, control=control["control"])
+        for run, control in CONTROLS
+    ]
 
 
 def identity(wildcards):

@@ -1,9 +1,16 @@
 # compare: over instances and seeds. One table a question.
 
 # They read what was measured of every audited instance of every run.
-AUDITED = len(RUNS) * config["audit"]["instances"]
+AUDITED = (len(RUNS) + len(CONTROLS)) * config["audit"]["instances"]
 COMPARE_MB = 400 + 0.0025 * AUDITED
 COMPARE_SECONDS = 5 + 2e-4 * AUDITED
+
+# What stands among the runs says that it is a control.
+RUNS_AND_CONTROLS = [*map(asdict, RUNS), *(control for _, control in CONTROLS)]
+OF_MEASURES = [
+    *of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+    *of_controls(f"{RESULTS}/controls/{{run}}/{{control}}.parquet"),
+]
 
 OF_COMPARISON = (
     "reference",
@@ -33,6 +40,9 @@ OF_IMPORTANCE = {
         }
     ),
 }
+
+# Which say what instances share, in the order of DATASETS.
+AUDITED_SPLITS = expand(rules.prepare.output.test, dataset=DATASETS)
 
 
 rule runs:
@@ -75,7 +85,8 @@ rule task:
 
 rule summary:
     input:
-        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        measures=OF_MEASURES,
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/summary.parquet",
     log:
@@ -86,9 +97,10 @@ rule summary:
         **needs("summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=RUNS_AND_CONTROLS,
         statistics=statistics_slice("interval", "confidence"),
         subjects=OF_IMPORTANCE,
+        datasets=DATASETS,
     message:
         "Means with intervals over instances and seeds"
     script:
@@ -97,7 +109,8 @@ rule summary:
 
 rule comparison:
     input:
-        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
+        measures=OF_MEASURES,
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/comparison.parquet",
     log:
@@ -108,11 +121,12 @@ rule comparison:
         **needs("comparison", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("compare.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=RUNS_AND_CONTROLS,
         statistics=statistics_slice(*OF_COMPARISON),
         subjects=OF_IMPORTANCE,
+        datasets=DATASETS,
     message:
-        "Every normalizer against the reference, paired by instance"
+        "Every normalizer and control against the reference, paired by instance"
     script:
         "../scripts/compare.py"
 
@@ -126,7 +140,7 @@ rule examples:
             for run in RUNS
             for method in METHODS
         ],
-        examples=expand(f"{RESULTS}/data/{{dataset}}/test.parquet", dataset=DATASETS),
+        examples=AUDITED_SPLITS,
         cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
     output:
         table=f"{RESULTS}/statistics/examples.parquet",
@@ -153,6 +167,7 @@ rule head_summary:
             f"{RESULTS}/attributions/{run.path}/heads.parquet"
             for run in TRANSFORMER_RUNS
         ],
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/head_summary.parquet",
     log:
@@ -165,6 +180,7 @@ rule head_summary:
         **made_by("summarise_heads.py"),
         runs=list(map(asdict, TRANSFORMER_RUNS)),
         statistics=statistics_slice("interval", "confidence"),
+        datasets=DATASETS,
     message:
         "Heads of self-attention over instances and seeds"
     script:

@@ -450,6 +450,7 @@ ERASED = {"methods": METHODS if "erasure" in EXPERIMENTS_ON else []}
 rule explanation_summary:
     input:
         measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/explanation_summary.parquet",
     log:
@@ -463,6 +464,7 @@ rule explanation_summary:
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice("interval", "confidence"),
         subjects=ERASED,
+        datasets=DATASETS,
     message:
         "Experiments: means with intervals over instances and seeds"
     script:
@@ -472,6 +474,7 @@ rule explanation_summary:
 rule explanation_comparison:
     input:
         measures=of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet"),
+        examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/explanation_comparison.parquet",
     log:
@@ -487,6 +490,7 @@ rule explanation_comparison:
         runs=list(map(asdict, RUNS)),
         statistics=statistics_slice(*OF_COMPARISON),
         subjects=ERASED,
+        datasets=DATASETS,
     message:
         "Experiments: every normalizer against the reference"
     script:

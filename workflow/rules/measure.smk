@@ -1,4 +1,7 @@
-# measure: numbers an instance, from the attributions of one run.
+# measure: numbers an instance, from the attributions of one run and, for what its zeros
+# do by themselves, of its reference run.
+
+CONTROL = f"{RESULTS}/controls/{RUN}"
 
 
 rule measure:
@@ -32,3 +35,45 @@ rule measure:
         f"Measuring {THIS_RUN}"
     script:
         "../scripts/measure.py"
+
+
+def of_reference(pattern):
+    """A pattern for runs, with the reference normalizer in the place of a run's own."""
+    return pattern.replace("{normalizer}", REFERENCE)
+
+
+rule measure_controls:
+    input:
+        attention=rules.attend.output.attention,
+        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
+        reference_attention=of_reference(ATTENTION),
+        reference_importances=expand(
+            of_reference(IMPORTANCE), method=METHODS, allow_missing=True
+        ),
+    output:
+        cut=f"{CONTROL}/cut.parquet",
+        softmax=f"{CONTROL}/softmax.parquet",
+    log:
+        f"{LOGS}/measure_controls/{RUN}.log",
+    benchmark:
+        f"{LOGS}/measure_controls/{RUN}.tsv"
+    wildcard_constraints:
+        normalizer=one_of(
+            name for name, kind in KINDS.items() if has_controls(name, kind, REFERENCE)
+        ),
+    resources:
+        **needs(
+            "measure_controls",
+            mb=lambda w: 300 + 2e-2 * config["audit"]["instances"] * length(w),
+            seconds=lambda w: LIGHT + 3e-5 * audited_tokens(w),
+            disk_mb=lambda w: 0.1,
+        ),
+    params:
+        **made_by("measure_controls.py"),
+        run=identity,
+        reference=REFERENCE,
+        methods=METHODS,
+    message:
+        f"Measuring the controls of {THIS_RUN}"
+    script:
+        "../scripts/measure_controls.py"

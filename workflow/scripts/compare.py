@@ -14,4 +14,5 @@ with reported(snakemake.log[0]):
         provenance,
         snakemake.output.table,
         Subjects(**snakemake.params.subjects),
+        dict(zip(snakemake.params.datasets, snakemake.input.examples, strict=True)),
     )

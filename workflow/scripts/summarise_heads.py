@@ -13,4 +13,5 @@ with reported(snakemake.log[0]):
         Settings(**snakemake.params.statistics),
         provenance,
         snakemake.output.table,
+        dict(zip(snakemake.params.datasets, snakemake.input.examples, strict=True)),
     )

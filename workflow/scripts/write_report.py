@@ -25,8 +25,15 @@ with reported(snakemake.log[0]):
     tables = [
         report.score_table(task, order),
         report.agreement_table(summary, order, statistics["confidence"]),
-        report.difference_table(
-            comparison, order, statistics["reference"], statistics["correction"]
+        *(
+            report.difference_table(
+                comparison,
+                order,
+                statistics["reference"],
+                statistics["correction"],
+                contrast,
+            )
+            for contrast in ("normalizer", "cut", "beyond_cut")
         ),
         report.example_table(
             read_table(snakemake.input.examples, "agreement_examples").to_pandas(),

@@ -8,10 +8,22 @@ without the training; the run's scores under *softmax* have the training without
 zeros. Each stands in the tables like a normalizer, under a name of its own.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import numpy.typing as npt
 
 from attention_audit.distributions import Floats, Mask, check_shapes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from attention_audit.config import Run
+
+# The two controls, as their files are called.
+CUT, SOFTMAX = CONTROLS = ("cut", "softmax")
 
 
 def cut_name(reference: str, normalizer: str) -> str:
@@ -25,6 +37,51 @@ def cut_name(reference: str, normalizer: str) -> str:
 def softmax_name(normalizer: str) -> str:
     """What the scores of a run with ``normalizer`` under softmax are called."""
     return f"{normalizer} under softmax"
+
+
+def is_control(normalizer: str) -> bool:
+    """Whether what stands in the place of a normalizer is a control."""
+    return " " in normalizer
+
+
+def by_cut(comparison: "pd.DataFrame") -> dict[str, str]:
+    """The normalizer that each cut is to, of a table "comparison"."""
+    rows = comparison[comparison["contrast"] == "beyond_cut"]
+    return dict(zip(rows["baseline"], rows["normalizer"], strict=True))
+
+
+def has_controls(normalizer: str, kind: str, reference: str) -> bool:
+    """Whether runs with a normalizer have controls: not the reference, nor uniform ones.
+
+    ``kind`` is that of the normalizer. Uniform weights have neither zeros nor scores.
+    """
+    return normalizer != reference and kind != "uniform"
+
+
+def controls_of(
+    runs: "Sequence[Run]", kinds: Mapping[str, str], reference: str
+) -> "list[tuple[Run, dict[str, Any]]]":
+    """Every control of a grid, behind the run that it is a control of.
+
+    ``kinds`` are those of the normalizers, by name. A run has controls where its
+    reference run, the same with the normalizer ``reference``, is in the grid. A control
+    is called as the run but for its own name in the place of the normalizer, and says
+    what it is: which ``control``, the normalizer that it is a control ``of``, and the
+    normalizer of the ``model`` whose importances it is held against.
+    """
+    found = []
+    for run in runs:
+        name = run.normalizer
+        paired = replace(run, normalizer=reference) in runs
+        if not paired or not has_controls(name, kinds[name], reference):
+            continue
+        for control, called, model in (
+            (CUT, cut_name(reference, name), reference),
+            (SOFTMAX, softmax_name(name), name),
+        ):
+            said = {"control": control, "of": name, "model": model}
+            found.append((run, asdict(run) | {"normalizer": called} | said))
+    return found
 
 
 def cut(weights: npt.ArrayLike, support: npt.ArrayLike, mask: Mask) -> Floats:

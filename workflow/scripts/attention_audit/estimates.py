@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from attention_audit.matrices import Floats, Key
 from attention_audit.random_effects import (
     Moments,
+    by_cluster,
     detectable,
     equivalence_test,
     moderated,
@@ -23,6 +24,9 @@ from attention_audit.random_effects import (
     t_test,
     variance_of_mean,
 )
+
+# Which instances are not independent of each other, (I,).
+Clusters = npt.NDArray[np.integer]
 
 # A test that speaks of seeds needs so many.
 MIN_SEEDS = 3
@@ -52,7 +56,7 @@ class Settings:
     interval: str = "moderated"
     reference: str = ""
     correction: str = "holm"
-    families: Sequence[str] = ("measure", "subject", "reference")
+    families: Sequence[str] = ("contrast", "measure", "subject", "reference")
     smallest_effect: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -96,6 +100,7 @@ class Summary:
     sd_instances: float
     sd_seeds: float
     n_instances: int
+    n_clusters: int
     n_seeds: int
     n_undefined: int
     note: str | None
@@ -120,6 +125,7 @@ class Comparison:
     rank_biserial: float
     cohens_d: float
     n_instances: int
+    n_clusters: int
     n_seeds: int
     note: str | None
 
@@ -181,6 +187,17 @@ def _sd(values: Floats) -> float:
     return float(values.std(ddof=1)) if values.size > 1 else np.nan
 
 
+def _n_instances(values: Floats) -> int:
+    return int((~np.isnan(values)).any(axis=1).sum())
+
+
+def _moments(values: Floats, pairs: bool, clusters: Clusters | None) -> Moments:
+    """`moments` with clusters in place of instances where these are not independent."""
+    if clusters is not None:
+        values = by_cluster(values, clusters)
+    return moments(values, pairs)
+
+
 def of_pairs(key: Key) -> bool:
     return key[2] == OF_PAIRS
 
@@ -200,21 +217,25 @@ class Summarised:
     moments: Moments
     sd_instances: float
     sd_seeds: float
+    n_instances: int
     n_undefined: int
     pairs: bool
 
     @classmethod
-    def of(cls, values: Floats, pairs: bool = False) -> "Summarised":
+    def of(
+        cls, values: Floats, pairs: bool = False, clusters: Clusters | None = None
+    ) -> "Summarised":
         return cls(
-            moments=moments(values, pairs),
+            moments=_moments(values, pairs, clusters),
             sd_instances=_sd(_mean(values, axis=1)),
             sd_seeds=np.nan if pairs else _sd(_mean(values, axis=0)),
+            n_instances=_n_instances(values),
             n_undefined=int(np.isnan(values).sum()),
             pairs=pairs,
         )
 
     def summary(self, interval: Interval) -> Summary:
-        n_instances = int(self.moments.n_instances)
+        n_clusters = int(self.moments.n_instances)
         n_seeds = int(self.moments.n_seeds)
         return Summary(
             mean=interval.mean,
@@ -224,25 +245,33 @@ class Summarised:
             interval_method=interval.interval_method,
             sd_instances=self.sd_instances,
             sd_seeds=self.sd_seeds,
-            n_instances=n_instances,
+            n_instances=self.n_instances,
+            n_clusters=n_clusters,
             n_seeds=n_seeds,
             n_undefined=self.n_undefined,
             note=joined(
-                "one instance: no interval" if n_instances == 1 else None,
+                "one instance: no interval" if n_clusters == 1 else None,
                 _note_on_pairs(n_seeds) if self.pairs else None,
             ),
         )
 
 
 def summarise(
-    cells: Sequence[npt.ArrayLike], settings: Settings, pairs: bool = False
+    cells: Sequence[npt.ArrayLike],
+    settings: Settings,
+    pairs: bool = False,
+    clusters: Sequence[Clusters | None] | None = None,
 ) -> list[Summary]:
     """Summarise the cells of one measure.
 
     Each is a matrix ``(I, S)``, instances by seeds, NaN where undefined. With ``pairs``
-    a value is the mean of a seed's pairs with every other.
+    a value is the mean of a seed's pairs with every other. ``clusters`` (I,) of a cell
+    says which of its instances are not independent of each other.
     """
-    found = [Summarised.of(np.asarray(v, dtype=np.float64), pairs) for v in cells]
+    found = [
+        Summarised.of(np.asarray(values, dtype=np.float64), pairs, of_cell)
+        for values, of_cell in zip(cells, clusters or [None] * len(cells), strict=True)
+    ]
     known = intervals([one.moments for one in found], settings, pairs)
     return [one.summary(interval) for one, interval in zip(found, known, strict=True)]
 
@@ -255,11 +284,18 @@ class Compared:
     by_seed: Floats
     rank_biserial: float
     cohens_d: float
+    n_instances: int
     only_rounding: bool
     pairs: bool
 
     @classmethod
-    def of(cls, a: Floats, b: Floats, pairs: bool = False) -> "Compared":
+    def of(
+        cls,
+        a: Floats,
+        b: Floats,
+        pairs: bool = False,
+        clusters: Clusters | None = None,
+    ) -> "Compared":
         if a.shape != b.shape:
             raise ValueError(
                 f"expected matrices of one shape, got {a.shape} and {b.shape}"
@@ -278,17 +314,18 @@ class Compared:
         by_seed = _mean(differences, axis=0)
         rank_biserial, cohens_d = _effect_sizes(by_instance, resolution)
         return cls(
-            moments=moments(differences, pairs),
+            moments=_moments(differences, pairs, clusters),
             by_seed=by_seed[~np.isnan(by_seed)],
             rank_biserial=rank_biserial,
             cohens_d=cohens_d,
+            n_instances=_n_instances(differences),
             only_rounding=bool(only_rounding),
             pairs=pairs,
         )
 
     def comparison(self, interval: Interval, smallest: float, confidence: float):
         """The `Comparison`, without p values where there are too few seeds."""
-        n_instances, n_seeds = int(self.moments.n_instances), self.by_seed.size
+        n_clusters, n_seeds = int(self.moments.n_instances), self.by_seed.size
         known = (interval.mean, interval.variance, interval.df)
         tested = n_seeds >= MIN_SEEDS and not np.isnan(interval.variance)
         apart = n_seeds > 1 and not self.pairs
@@ -315,10 +352,11 @@ class Compared:
             ),
             rank_biserial=self.rank_biserial,
             cohens_d=self.cohens_d,
-            n_instances=n_instances,
+            n_instances=self.n_instances,
+            n_clusters=n_clusters,
             n_seeds=n_seeds,
             note=joined(
-                "one instance: no interval, no test" if n_instances == 1 else None,
+                "one instance: no interval, no test" if n_clusters == 1 else None,
                 _note_on_pairs(n_seeds) if self.pairs else None,
                 "equal but for rounding" if self.only_rounding else None,
             ),

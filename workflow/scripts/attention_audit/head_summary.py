@@ -9,6 +9,7 @@ import pandas as pd
 
 from attention_audit import tables
 from attention_audit.estimates import Settings, summarise
+from attention_audit.matrices import cluster_ids
 from attention_audit.measures import check_run
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
@@ -21,10 +22,12 @@ def head_table(
     settings: Settings,
     provenance: Mapping[str, object],
     path: str | Path,
+    examples: Mapping[str, str | Path],
 ) -> None:
     """Write the table "head_summary": a row a cell of the grid, layer, head and measure.
 
-    ``runs`` holds the identity of each of ``paths``, tables of schema "heads". A row
+    ``runs`` holds the identity of each of ``paths``, tables of schema "heads", and
+    ``examples`` by data set the table that says what its instances share. A row
     without a head is about its layer: the mean over the heads of an instance, which for
     ``divergence`` is the Jensen-Shannon divergence between them.
     """
@@ -34,6 +37,8 @@ def head_table(
         check_run(table, run, source)
         cell = tuple(run[column] for column in CELL)
         cells.setdefault(cell, []).append(table.to_pandas())
+    shared = {name: cluster_ids(source) for name, source in examples.items()}
+    clusters: dict[tuple[str, bool], list] = {}
     rows: dict[tuple[str, bool], list[dict]] = {}
     matrices: dict[tuple[str, bool], list] = {}
     for cell in sorted(cells):
@@ -50,7 +55,11 @@ def head_table(
                 values = part[measure].groupby(["instance_id", "seed"]).first()
                 # heads lend strength to heads, and layers to layers
                 kind = (measure, head is None)
-                matrices.setdefault(kind, []).append(values.unstack("seed").to_numpy())
+                matrix = values.unstack("seed")
+                matrices.setdefault(kind, []).append(matrix.to_numpy())
+                clusters.setdefault(kind, []).append(
+                    pd.factorize(matrix.index.map(shared[cell[0]]))[0]
+                )
                 rows.setdefault(kind, []).append(
                     dict(zip(CELL, cell, strict=True))
                     | {"layer": layer, "head": head, "measure": measure}
@@ -59,7 +68,9 @@ def head_table(
         row | asdict(summary)
         for kind in rows
         for row, summary in zip(
-            rows[kind], summarise(matrices[kind], settings), strict=True
+            rows[kind],
+            summarise(matrices[kind], settings, clusters=clusters[kind]),
+            strict=True,
         )
     ]
     written.sort(key=_place)

@@ -37,15 +37,16 @@ class Matrix:
     """Values ``(I, S)`` of one measure in one cell, NaN where undefined.
 
     ``instances`` (I,) are places among the sorted ids of the group, ``seeds`` (S,) the
-    seeds of the columns; both ascend.
+    seeds of the columns; both ascend. ``clusters`` (I,) says which instances share one.
     """
 
     instances: npt.NDArray[np.int32]
     seeds: npt.NDArray[np.int64]
     values: Floats
+    clusters: npt.NDArray[np.int32]
 
-    def paired(self, other: "Matrix") -> tuple[Floats, Floats]:
-        """The values of both for the instances and seeds that both have."""
+    def paired(self, other: "Matrix") -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
+        """The values of both for the instances and seeds that both have, and clusters."""
         sides = []
         rows = np.intersect1d(self.instances, other.instances, assume_unique=True)
         columns = np.intersect1d(self.seeds, other.seeds, assume_unique=True)
@@ -53,7 +54,8 @@ class Matrix:
             row = np.searchsorted(side.instances, rows)
             column = np.searchsorted(side.seeds, columns)
             sides.append(side.values[np.ix_(row, column)])
-        return sides[0], sides[1]
+        clusters = self.clusters[np.searchsorted(self.instances, rows)]
+        return sides[0], sides[1], clusters
 
 
 class _Ids:
@@ -133,7 +135,38 @@ def _rows_by_key(batch: pa.Table) -> dict[Key, npt.NDArray[np.int64]]:
     }
 
 
-def _matrix(columns: Mapping[int, _Column], ranks: npt.NDArray[np.int32]) -> Matrix:
+def cluster_ids(path: str | Path) -> dict[str, str]:
+    """The cluster of every instance of a split."""
+    columns = ["instance_id", "cluster_id"]
+    return {
+        instance: cluster
+        for batch in tables.iterate_table(path, "examples", BATCH_ROWS, columns)
+        for instance, cluster in zip(
+            *(batch[column].to_pylist() for column in columns), strict=True
+        )
+    }
+
+
+def _clusters(ids: Sequence[str], path: str | Path | None) -> npt.NDArray[np.int32]:
+    """For each of the sorted ``ids`` the place of its cluster; its own without a path."""
+    if path is None:
+        return np.arange(len(ids), dtype=np.int32)
+    known = cluster_ids(path)
+    unknown = [i for i in ids if i not in known]
+    if unknown:
+        raise AuditError(
+            f"{path}: has no instance '{unknown[0]}', which was measured. Delete the "
+            "file and run snakemake again to rebuild it."
+        )
+    names = [known[i] for i in ids]
+    return np.unique(names, return_inverse=True)[1].astype(np.int32)
+
+
+def _matrix(
+    columns: Mapping[int, _Column],
+    ranks: npt.NDArray[np.int32],
+    clusters: npt.NDArray[np.int32],
+) -> Matrix:
     """The matrix of the columns of each seed."""
     present = np.zeros(len(ranks), dtype=bool)
     for column in columns.values():
@@ -143,7 +176,7 @@ def _matrix(columns: Mapping[int, _Column], ranks: npt.NDArray[np.int32]) -> Mat
     values = np.full((len(instances), len(columns)), np.nan)
     for i, column in enumerate(columns.values()):
         values[rows[ranks[column.instances]], i] = column.values
-    return Matrix(instances, np.array(list(columns)), values)
+    return Matrix(instances, np.array(list(columns)), values, clusters[instances])
 
 
 def sorted_keys(keys: Iterable[Key], methods: Sequence[str]) -> list[Key]:
@@ -160,8 +193,13 @@ def groups(
     runs: Sequence[Mapping[str, object]],
     paths: Sequence[str | Path],
     methods: Sequence[str],
+    examples: Mapping[str, str | Path] | None = None,
 ) -> Iterator[tuple[tuple[str, ...], dict[str, dict[Key, Matrix]]]]:
-    """Yield each (dataset, encoder, scorer) with its matrices, by normalizer and key."""
+    """Yield each (dataset, encoder, scorer) with its matrices, by normalizer and key.
+
+    ``examples`` holds, by data set, the table that says what instances share; without
+    it they share nothing.
+    """
     grouped: dict[tuple, list] = {}
     for run, path in zip(runs, paths, strict=True):
         group = tuple(run[column] for column in GROUP_COLUMNS)
@@ -176,11 +214,13 @@ def groups(
             for key, column in _read_run(path, run, ids).items():
                 cell.setdefault(key, {})[seed] = column
         ranks = ids.ranks()
+        dataset = group[GROUP_COLUMNS.index("dataset")]
+        clusters = _clusters(sorted(ids.places), (examples or {}).get(dataset))
         yield (
             group,
             {
                 normalizer: {
-                    key: _matrix(cell.pop(key), ranks)
+                    key: _matrix(cell.pop(key), ranks, clusters)
                     for key in sorted_keys(cell, methods)
                 }
                 for normalizer, cell in cells.items()

@@ -13,7 +13,7 @@ share out, and they are undefined. `mass` and `null` tell such instances apart.
 Support, sparsity and ranks do not depend on the total.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
 from pathlib import Path
@@ -375,7 +375,7 @@ MEASURES: dict[str, Measure] = {
 
 
 @dataclass(frozen=True)
-class _Padded:
+class Padded:
     """One list column of a batch: ids (B,), values (B, n) and mask (B, n)."""
 
     path: str | Path
@@ -398,7 +398,7 @@ def check_run(
                 )
 
 
-def _padded(table: pa.Table, column: str, path: str | Path) -> _Padded:
+def _padded(table: pa.Table, column: str, path: str | Path) -> Padded:
     """Pad a list column; lists must be as long as the column ``length`` says."""
     lists = table[column].combine_chunks()
     lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
@@ -416,24 +416,28 @@ def _padded(table: pa.Table, column: str, path: str | Path) -> _Padded:
     flat = lists.flatten().to_numpy(zero_copy_only=False)
     values = np.zeros(mask.shape, dtype=flat.dtype)
     values[mask] = flat
-    return _Padded(path, ids, values, mask)
+    return Padded(path, ids, values, mask)
 
 
-def _weights(table: pa.Table, column: str, path: str | Path) -> _Padded:
-    """As `_padded`, for values that must be finite and not negative."""
+def finite(
+    table: pa.Table, column: str, path: str | Path, low: float = -np.inf
+) -> Padded:
+    """As `_padded`, for values that must be finite and at least ``low``."""
     padded = _padded(table, column, path)
-    bad = padded.mask & ~((padded.values >= 0) & np.isfinite(padded.values))
+    bad = padded.mask & ~((padded.values >= low) & np.isfinite(padded.values))
     if bad.any():
         i, j = np.argwhere(bad)[0]
+        bound = f" of at least {low:g}" if np.isfinite(low) else ""
         raise AuditError(
             f"{path}: '{column}' of instance '{padded.ids[i]}' is {padded.values[i, j]} "
-            f"at position {j}; expected finite values of at least 0. Did the model's "
+            f"at position {j}; expected finite values{bound}. Did the model's "
             "training diverge? See its metrics.json and history.parquet."
         )
     return padded
 
 
-def _check_aligned(first: _Padded, other: _Padded) -> None:
+def check_aligned(first: Padded, other: Padded) -> None:
+    """Raise an `AuditError` unless both hold the same instances in the same order."""
     for i, (a, b) in enumerate(zip_longest(first.ids, other.ids)):
         if a != b:
             raise AuditError(
@@ -450,11 +454,11 @@ def _check_aligned(first: _Padded, other: _Padded) -> None:
 
 
 # (measure, subject, reference, values)
-_Block = tuple[str, str, str | None, npt.NDArray]
+Block = tuple[str, str, str | None, npt.NDArray]
 
 
-def _rows(
-    identity: Mapping[str, object], ids: list[str], blocks: Iterable[_Block]
+def table_of(
+    identity: Mapping[str, object], ids: list[str], blocks: Iterable[Block]
 ) -> pa.Table:
     """A table of schema "measures": the blocks one below the other, NaN as null."""
     pieces = []
@@ -481,23 +485,17 @@ def _rows(
 
 def _attention_blocks(
     table: pa.Table,
-    attention: _Padded,
-    importances: Mapping[str, _Padded],
+    attention: Padded,
+    importances: Mapping[str, Padded],
     effects: Mapping[str, str],
-) -> Iterator[_Block]:
+) -> Iterator[Block]:
     weights, mask = attention.values, attention.mask
-    support = support_size(weights, mask)
-    with np.errstate(invalid="ignore"):
-        share = support / mask.sum(axis=1)
     largest = np.max(weights, axis=1, initial=0.0, where=mask)
+    null = support_size(weights, mask) == 0
     correct = table["predicted"].to_numpy() == table["label"].to_numpy()
-    yield "support", "attention", None, support
-    yield "support_share", "attention", None, share
-    yield "sparsity", "attention", None, 1 - share
-    yield "entropy", "attention", None, entropy(weights, mask)
-    yield "dispersion", "attention", None, dispersion(weights, mask)
+    yield from concentration_blocks(weights, mask)
     yield "mass", "attention", None, weights.sum(axis=1, where=mask, dtype=np.float64)
-    yield "null", "attention", None, support == 0
+    yield "null", "attention", None, null
     yield "max", "attention", None, largest
     yield "correct", "prediction", None, correct
     classes = table["probabilities"].combine_chunks().value_lengths().to_numpy()
@@ -510,7 +508,7 @@ def _attention_blocks(
             )
             yield "largest_effect", method, None, most
     for method, importance in importances.items():
-        yield from _agreement_blocks(weights, method, importance.values, mask)
+        yield from agreement_blocks(weights, method, importance.values, mask)
     for subject, reference in combinations(importances, 2):
         found = rank_agreement(
             importances[subject].values, importances[reference].values, mask
@@ -519,9 +517,21 @@ def _attention_blocks(
         yield "kendall_p", subject, reference, found.p
 
 
-def _agreement_blocks(
+def concentration_blocks(weights: Floats, mask: Mask) -> Iterator[Block]:
+    """How few positions have weight, and how unequal the weights are."""
+    support = support_size(weights, mask)
+    with np.errstate(invalid="ignore"):
+        share = support / mask.sum(axis=1)
+    yield "support", "attention", None, support
+    yield "support_share", "attention", None, share
+    yield "sparsity", "attention", None, 1 - share
+    yield "entropy", "attention", None, entropy(weights, mask)
+    yield "dispersion", "attention", None, dispersion(weights, mask)
+
+
+def agreement_blocks(
     attention: Floats, method: str, importance: Floats, mask: Mask
-) -> Iterator[_Block]:
+) -> Iterator[Block]:
     """Agreement of attention with one importance, by measures that ties fool and not."""
     found = rank_agreement(attention, importance, mask)
     support = support_size(attention, mask)
@@ -545,7 +555,7 @@ def _mean_over_hidden_states(values: Floats, mask: Mask) -> Floats:
         return np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
 
 
-def _influence_blocks(table: pa.Table, path: str | Path) -> Iterator[_Block]:
+def _influence_blocks(table: pa.Table, path: str | Path) -> Iterator[Block]:
     spread = _padded(table, "dispersion", path)
     share = _padded(table, "coindexed_share", path)
     rank = _padded(table, "coindexed_rank", path)
@@ -562,6 +572,64 @@ def _influence_blocks(table: pa.Table, path: str | Path) -> Iterator[_Block]:
     }.items():
         mean = _mean_over_hidden_states(values, mask)
         yield measure, "hidden_states", "inputs", mean
+
+
+def read_in_step(
+    identity: Mapping[str, object],
+    attention: str | Path,
+    importances: Mapping[str, str | Path],
+    batch_size: int = 512,
+) -> Iterator[tuple[pa.Table, Padded, dict[str, Padded]]]:
+    """Yield the table, the attention and every importance of one run, in batches.
+
+    Arguments and errors are those of `measure_run`.
+    """
+    methods = list(importances)
+    streams = [tables.iterate_table(attention, "attention", batch_size)]
+    streams += [
+        tables.iterate_table(importances[m], "importance", batch_size) for m in methods
+    ]
+    paths = [attention, *(importances[m] for m in methods)]
+    seen: set[str] = set()
+    for batches in zip_longest(*streams):
+        check_lengths(paths, batches)
+        for path, batch in zip(paths, batches, strict=True):
+            check_run(batch, identity, path)
+        main = finite(batches[0], "attention", attention, low=0.0)
+        others = {}
+        for method, path, batch in zip(methods, paths[1:], batches[1:], strict=True):
+            for found in pc.unique(batch["method"]).to_pylist():
+                if found != method:
+                    raise AuditError(
+                        f"{path}: holds method '{found}', expected '{method}'. Delete "
+                        "the file and run snakemake again to rebuild it."
+                    )
+            others[method] = finite(batch, "importance", path, low=0.0)
+            check_aligned(main, others[method])
+        repeated = seen.intersection(main.ids)
+        if repeated or len(set(main.ids)) < len(main.ids):
+            raise AuditError(
+                f"{attention}: an instance stands twice"
+                f"{f' ({min(repeated)})' if repeated else ''}. Delete the file and "
+                "run snakemake again to rebuild it."
+            )
+        seen.update(main.ids)
+        yield batches[0], main, others
+
+
+def check_lengths(
+    paths: Sequence[str | Path], batches: Sequence[object | None]
+) -> None:
+    """Raise an `AuditError` where some of the files have ended before others."""
+    ended = [path for path, batch in zip(paths, batches, strict=True) if batch is None]
+    going = [
+        path for path, batch in zip(paths, batches, strict=True) if batch is not None
+    ]
+    if ended:
+        raise AuditError(
+            f"{ended[0]} holds fewer instances than {going[0]}. Delete both files "
+            "and run snakemake again to rebuild them."
+        )
 
 
 def measure_run(
@@ -591,45 +659,13 @@ def measure_run(
         AuditError: where files hold different instances, lengths, methods or runs,
             or weights that are negative or not finite.
     """
-    methods = list(importances)
-    streams = [tables.iterate_table(attention, "attention", batch_size)]
-    streams += [
-        tables.iterate_table(importances[m], "importance", batch_size) for m in methods
-    ]
-    paths = [attention, *(importances[m] for m in methods)]
     seen: set[str] = set()
-    for batches in zip_longest(*streams):
-        for path, batch in zip(paths, batches, strict=True):
-            if batch is None:
-                longer = next(
-                    p for p, b in zip(paths, batches, strict=True) if b is not None
-                )
-                raise AuditError(
-                    f"{path} holds fewer instances than {longer}. Delete both files "
-                    "and run snakemake again to rebuild them."
-                )
-            check_run(batch, identity, path)
-        main = _weights(batches[0], "attention", attention)
-        others = {}
-        for method, path, batch in zip(methods, paths[1:], batches[1:], strict=True):
-            for found in pc.unique(batch["method"]).to_pylist():
-                if found != method:
-                    raise AuditError(
-                        f"{path}: holds method '{found}', expected '{method}'. Delete "
-                        "the file and run snakemake again to rebuild it."
-                    )
-            others[method] = _weights(batch, "importance", path)
-            _check_aligned(main, others[method])
-        repeated = seen.intersection(main.ids)
-        if repeated or len(set(main.ids)) < len(main.ids):
-            raise AuditError(
-                f"{attention}: an instance stands twice"
-                f"{f' ({min(repeated)})' if repeated else ''}. Delete the file and "
-                "run snakemake again to rebuild it."
-            )
+    for table, main, others in read_in_step(
+        identity, attention, importances, batch_size
+    ):
         seen.update(main.ids)
-        blocks = _attention_blocks(batches[0], main, others, effects or {})
-        yield _rows(identity, main.ids, blocks)
+        blocks = _attention_blocks(table, main, others, effects or {})
+        yield table_of(identity, main.ids, blocks)
 
     if influence is None:
         return
@@ -644,4 +680,4 @@ def measure_run(
                 f"{influence}: instance '{unknown[0]}' is not in {attention}. Delete "
                 "both files and run snakemake again to rebuild them."
             )
-        yield _rows(identity, ids, _influence_blocks(batch, influence))
+        yield table_of(identity, ids, _influence_blocks(batch, influence))

@@ -137,6 +137,29 @@ def moments(values: npt.ArrayLike, pairs: bool = False) -> Moments:
     )
 
 
+def by_cluster(values: Floats, clusters: npt.NDArray[np.integer]) -> Floats:
+    """Values ``(C, S)`` of clusters whose mean varies as that of ``values`` (I, S).
+
+    ``clusters`` (I,) says to which each instance belongs. A cluster counts by the sum of
+    what its instances differ from the mean (the linearized mean of a cluster sample,
+    Cochran 1977, sec. 9A.2, with the number of instances itself random), so that a large
+    one counts for more. Where every instance stands alone the values stay as they are.
+    """
+    _, places, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    if (sizes == 1).all():
+        return values
+    present = ~np.isnan(values)
+    n = present.sum()
+    with np.errstate(invalid="ignore"):
+        mean = np.where(present, values, 0).sum() / n
+    beyond, met = np.zeros((2, len(sizes), values.shape[1]))
+    np.add.at(beyond, places, np.where(present, values - mean, 0))
+    np.add.at(met, places, present)
+    cells = np.count_nonzero(met)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(met > 0, mean + beyond * cells / n, np.nan)
+
+
 def variance_of_mean(m: Moments) -> tuple[Floats, Floats]:
     """The variance of the mean and its degrees of freedom (Satterthwaite).
 

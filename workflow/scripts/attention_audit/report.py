@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from attention_audit.controls import by_cut, is_control
 from attention_audit.tables import atomic_path
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
@@ -161,7 +162,9 @@ def agreement_table(
 ) -> dict:
     """Kendall's tau-b of attention with every importance."""
     rows = summary[
-        (summary["measure"] == "kendall_tau_b") & (summary["subject"] == "attention")
+        (summary["measure"] == "kendall_tau_b")
+        & (summary["subject"] == "attention")
+        & ~summary["normalizer"].map(is_control)
     ]
     text = rows.apply(lambda row: _marked(row, _with_interval(row)), axis=1)
     columns, values = _wide(rows, "reference", order["methods"], order, text)
@@ -180,16 +183,22 @@ def difference_table(
     order: Mapping[str, Any],
     reference: str,
     correction: str,
+    contrast: str = "normalizer",
 ) -> dict:
     """Each normalizer's agreement less that of the reference normalizer.
 
+    Or a part of it: with the contrast "cut" what the reference loses by being cut to the
+    support of a normalizer, with "beyond_cut" what remains between the two.
     A cell has its difference, interval, corrected p and verdict; the signs of its seeds
     instead of the last two where these are too few for a test.
     """
     rows = comparison[
         (comparison["measure"] == "kendall_tau_b")
         & (comparison["subject"] == "attention")
+        & (comparison["contrast"] == contrast)
     ]
+    # whatever the side, a row is about the normalizer that was cut to
+    rows = rows.assign(normalizer=rows["normalizer"].replace(by_cut(comparison)))
 
     def text(row: pd.Series) -> str:
         p = row["p_corrected"]
@@ -200,11 +209,23 @@ def difference_table(
             test = f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}, {row['verdict']}"
         return _marked(row, _with_interval(row, "difference") + test)
 
+    titles = {
+        "normalizer": f"Agreement less that of {reference}",
+        "cut": f"Of this, what cutting {reference} does",
+        "beyond_cut": f"Of this, what remains beyond the cut of {reference}",
+    }
+    said = {
+        "normalizer": "",
+        "cut": f"{reference}, cut afterwards to the largest weights, as many as the "
+        f"normalizer has in the same text, less {reference} uncut: arithmetic. ",
+        "beyond_cut": f"The normalizer less {reference} cut to its support: what training "
+        "with it did. ",
+    }
     written = rows.apply(text, axis=1)
     columns, values = _wide(rows, "reference", order["methods"], order, written)
     return {
-        "title": f"Agreement less that of {reference}",
-        "text": "Paired by instance and seed. The interval is over "
+        "title": titles[contrast],
+        "text": f"{said[contrast]}Paired by instance and seed. The interval is over "
         f"{_over(rows)}, and p from the same model, corrected by the method "
         f"'{correction}'. {_families(rows)}{_notes(rows)}",
         "columns": columns,

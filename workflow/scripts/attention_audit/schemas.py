@@ -229,6 +229,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("sd_instances", pa.float64(), _NULLABLE),
         ("sd_seeds", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
+        ("n_clusters", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
         *_REMARKS,
@@ -267,6 +268,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("sd_instances", pa.float64(), _NULLABLE),
         ("sd_seeds", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
+        ("n_clusters", pa.int64()),
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
         # what has to be known to read the row; null where nothing has
@@ -279,6 +281,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("scorer", pa.string()),
         ("normalizer", pa.string()),
         ("baseline", pa.string()),
+        ("contrast", pa.string()),
         ("measure", pa.string()),
         ("subject", pa.string()),
         ("reference", pa.string(), _NULLABLE),
@@ -301,6 +304,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("rank_biserial", pa.float64(), _NULLABLE),
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
+        ("n_clusters", pa.int64()),
         ("n_seeds", pa.int64()),
         *_REMARKS,
         run=False,
@@ -361,15 +365,18 @@ TABLES: dict[str, tuple[str, str]] = {
         "a text and adversary",
     ),
     "measures": (
-        "measures/{run} and explanations/{run}/measures",
+        "measures/{run} and explanations/{run}/measures and controls/{run}/{control}",
         "a text and measure",
     ),
     "runs": ("statistics/runs", "a run of the grid"),
     "task": ("statistics/task", "a run and metric"),
-    "summary": ("statistics/summary", "a cell of the grid and measure, over its runs"),
+    "summary": (
+        "statistics/summary",
+        "a cell of the grid, or control, and measure, over its runs",
+    ),
     "comparison": (
         "statistics/comparison",
-        "a cell that is not of the reference normalizer, and a measure",
+        "a difference of two cells, or controls, and a measure",
     ),
     "agreement_examples": (
         "statistics/examples",
@@ -395,7 +402,7 @@ COLUMNS: dict[str, str] = {
     "dataset": "name of the data set",
     "encoder": "name of the encoder",
     "scorer": "name of the scorer",
-    "normalizer": "name of the normalizer",
+    "normalizer": "name of the normalizer, or of what stands in its place as a control",
     "seed": "seed of the run",
     "instance_id": "hash of the whole text, the same in every set that holds it",
     "cluster_id": "what texts share that are not independent, which statistics sample "
@@ -425,6 +432,7 @@ COLUMNS: dict[str, str] = {
     "sd_seeds": "standard deviation over seeds of their means over texts; null of pairs of "
     "seeds",
     "n_instances": "texts with a value",
+    "n_clusters": "of these, that are independent: clusters, which sample as one",
     "n_seeds": "seeds with a value",
     "n_undefined": "pairs of text and seed without a value",
     "note": "what has to be known to read the row; null where nothing has",
@@ -437,7 +445,7 @@ COLUMNS: dict[str, str] = {
     "tvd": "total variation distance of the outputs",
     "jsd": "Jensen-Shannon divergence of the attention; null without any weight",
     "kind": "what changes place: all weights; those of the support among each other, or with zeros (border), at equal mass; null_support and null_border, the same of weights placed at random",
-    "difference": "of the means, the normalizer less the reference one",
+    "difference": "of the means, the normalizer less the baseline",
     "documents.split": "ours: train, dev, test, or all for what is in none yet",
     "documents.text": "the text; null where the source has none",
     "documents.label": "the label as the source has it; null where it has none",
@@ -503,7 +511,10 @@ COLUMNS: dict[str, str] = {
     "explained.token": "what stands there",
     "explained.subject": "attention, or a method",
     "explained.weight": "its weight, or importance, not normalized",
-    "comparison.baseline": "the reference normalizer",
+    "comparison.baseline": "what it is compared with: the reference normalizer, or a control",
+    "comparison.contrast": "normalizer, less the reference one; cut: the control cut to a "
+    "normalizer, less the reference; beyond_cut: the normalizer less that control; scores: the "
+    "control under softmax, less the reference; zeros: the normalizer less that control",
     "comparison.seed_low": "the smallest difference of a single seed",
     "comparison.seed_high": "the largest difference of a single seed",
     "comparison.seed_signs": "sign of the difference of each seed, in their order",

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attention_audit.config import AXES, grid
+from attention_audit.controls import CONTROLS, has_controls
 from attention_audit.errors import AuditError, suggestion
 from attention_audit.experiments import results_of, split
 from attention_audit.figures.catalogue import (
@@ -101,6 +102,9 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _attribution_faults(e, file, config)
         case ("measures", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
+        case ("controls", d, e, s, n, seed, file) if file.endswith(".parquet"):
+            yield from _run_faults([d, e, s, n, seed], config)
+            yield from _control_faults(n, path.stem, config)
         case ("explanations", d, e, s, n, seed, file):
             yield from _run_faults([d, e, s, n, seed], config)
             experiment = path.stem
@@ -166,6 +170,20 @@ def _attribution_faults(
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)
+
+
+def _control_faults(
+    normalizer: str, file: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    kind = config["normalizers"].get(normalizer, {}).get("kind", "")
+    reference = config["statistics"]["reference"]
+    if not has_controls(normalizer, kind, reference):
+        yield (
+            f"controls tell what is due to the zeros of a normalizer, and '{normalizer}' "
+            f"is {'the reference' if normalizer == reference else 'uniform'}. Name another."
+        )
+    if file not in CONTROLS:
+        yield f"no control '{file}'.{suggestion(file, CONTROLS)}"
 
 
 def _is_transformer(encoder: str, config: Mapping[str, Any]) -> bool:

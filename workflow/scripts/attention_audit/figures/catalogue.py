@@ -16,6 +16,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "attention_sparsity": ("summary",),
     "coindexed_influence": ("summary",),
     "agreement": ("summary",),
+    "cut_control": ("comparison",),
     "importance_dispersion": ("summary",),
     "head_diversity": ("head_summary",),
 }

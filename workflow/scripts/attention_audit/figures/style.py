@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
+from attention_audit.controls import is_control
 from attention_audit.figures.intervals import error_bars, intervals_key
 from attention_audit.tables import atomic_path
 
@@ -158,9 +159,12 @@ def measured(
     measure: str,
     subject: str | None = None,
     reference: str | None = None,
+    controls: bool = False,
 ) -> pd.DataFrame:
-    """The rows of a summary for one measure, with their model."""
+    """The rows of a summary for one measure, with their model; ``controls`` if wanted."""
     rows = summary[summary["measure"] == measure]
+    if not controls:
+        rows = rows[~rows["normalizer"].map(is_control).astype(bool)]
     if subject is not None:
         rows = rows[rows["subject"] == subject]
     if reference is not None:
@@ -394,7 +398,7 @@ MARKS = {
 }
 
 
-def _mark(
+def mark(
     axes: Axes, x: pd.Series | np.ndarray, rows: pd.DataFrame, style: Mapping[str, Any]
 ) -> list[Any]:
     """Draw `MARKS` over the markers at ``x`` and the means of ``rows``."""
@@ -436,7 +440,7 @@ def points_by_normalizer(
         x = np.arange(len(names)) + dodge(i, len(looks), 0.3)
         style = {**style, "markersize": 5 if len(looks) <= 4 else 3.5}
         error_bars(axes, x, part, linestyle="none", **style, label=model, capsize=2)
-        _mark(axes, x, part, style)
+        mark(axes, x, part, style)
     category_axis(axes, names)
 
 
@@ -519,7 +523,7 @@ def lines_by_sparsity(
             label=name.replace("_", " "),
             capsize=2,
         )
-        drawn += _mark(axes, part[x], part, style)
+        drawn += mark(axes, part[x], part, style)
         aside = ScaledTranslation(
             step * (i - (len(methods) - 1) / 2) / 72, 0, axes.figure.dpi_scale_trans
         )

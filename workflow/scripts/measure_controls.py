@@ -1,0 +1,28 @@
+"""The measures of both controls of one run, a row an (instance, measure)."""
+
+from attention_audit.control_measures import Attributed, measure_controls
+from attention_audit.controls import CUT, SOFTMAX
+from attention_audit.errors import reported
+from attention_audit.provenance import record
+from attention_audit.tables import open_table
+
+with reported(snakemake.log[0]):
+    params, inputs = snakemake.params, snakemake.input
+    provenance = record(snakemake.rule, dict(params.items()), inputs)
+    run = Attributed(
+        params.run,
+        inputs.attention,
+        dict(zip(params.methods, inputs.importances, strict=True)),
+    )
+    reference = Attributed(
+        {**params.run, "normalizer": params.reference},
+        inputs.reference_attention,
+        dict(zip(params.methods, inputs.reference_importances, strict=True)),
+    )
+    with (
+        open_table(snakemake.output.cut, "measures", provenance) as of_cut,
+        open_table(snakemake.output.softmax, "measures", provenance) as of_softmax,
+    ):
+        for measured in measure_controls(run, reference):
+            of_cut.write(measured[CUT])
+            of_softmax.write(measured[SOFTMAX])
