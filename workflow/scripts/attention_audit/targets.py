@@ -25,7 +25,11 @@ MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name != "diagnostics")
 # Tables over the whole grid; those of experiments want one of them switched on.
 STATISTICS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
-        ("runs", "task", "summary", "comparison", "examples", "head_summary"), ()
+        (
+            *("runs", "task", "summary", "comparison", "recorded", "examples"),
+            "head_summary",
+        ),
+        (),
     ),
     **dict.fromkeys(
         ("explanation_summary", "explanation_comparison", "explanation_points"),
