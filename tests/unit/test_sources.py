@@ -1,5 +1,6 @@
 """Sources: checked downloads, streamed documents, word vectors."""
 
+import collections
 import csv
 import gzip
 import hashlib
@@ -431,6 +432,43 @@ def test_faults_of_json_are_named(tmp_path, content, match):
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(AuditError, match=rf"a\.jsonl.*{match}|{match}"):
         list(read_documents(local_source(), {"all": file}))
+
+
+def test_sentences_and_root_labels_of_trees_are_read(tmp_path):
+    file = tmp_path / "dev.txt"
+    file.write_text(
+        "(3 (2 It) (4 (2 's) (4 (2 good) (2 .))))\n\n"
+        "(1 (2 -LRB-) (1 (2 no) (2 (2 and\\/or) (2 -RRB-))))\n"
+    )
+    source = local_source(format="trees", labels={"3": "positive", "1": "negative"})
+    assert list(read_documents(source, {"dev": file})) == [
+        ("dev", "It 's good .", "positive"),
+        ("dev", "( no and/or )", "negative"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["(3 (2 a)", "(3 (2 a)))", "3 a", "(3)", "((2 a))", "(3 (2 a)) (2 b)", "a b"],
+)
+def test_what_is_no_tree_is_named(tmp_path, line):
+    file = tmp_path / "dev.txt"
+    file.write_text(f"(3 (2 a) (2 b))\n{line}\n")
+    source = local_source(format="trees")
+    with pytest.raises(AuditError, match=r"dev\.txt, line 2: not a labelled tree"):
+        list(read_documents(source, {"dev": file}))
+
+
+def test_the_treebank_has_as_many_sentences_as_its_paper_says():
+    folder = Path(__file__).parents[3] / "shared/data/sst"
+    if not folder.is_dir():
+        pytest.skip(f"{folder}: the Stanford Sentiment Treebank is not here")
+    labels = {"0": "negative", "1": "negative", "3": "positive", "4": "positive"}
+    source = local_source(format="trees", labels=labels)
+    files = {split: folder / f"{split}.txt" for split in ("train", "dev", "test")}
+    found = collections.Counter(d.split for d in read_documents(source, files))
+    # Socher et al. 2013, sec. 5: binary, neutral sentences left out
+    assert found == {"train": 6920, "dev": 872, "test": 1821}
 
 
 def test_json_columns_may_begin_with_nulls_and_change_their_kind(tmp_path):

@@ -10,10 +10,8 @@ Run with ``PYTHONPATH=workflow/scripts:. python -m tests.validation.sst FOLDER
 of GloVe vectors.
 """
 
-import re
 import sys
 import tempfile
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -28,14 +26,24 @@ from attention_audit.audit import audited
 from attention_audit.batches import read_examples, read_vocabulary
 from attention_audit.model import ModelSettings
 from attention_audit.ranks import kendall_tau_b
-from attention_audit.sources import Document, read_vectors
+from attention_audit.sources import read_documents, read_vectors
 from attention_audit.text import prepare_dataset
 from attention_audit.training import evaluate, train
 
 DATASET = {
     "source": {
         "kind": "local",
-        "labels": {"negative": "negative", "positive": "positive"},
+        "format": "trees",
+        "delimiter": None,
+        "text": "text",
+        "label": "label",
+        # sentences that are not neutral
+        "labels": {
+            "0": "negative",
+            "1": "negative",
+            "3": "positive",
+            "4": "positive",
+        },
     },
     "vectors": None,
     "lowercase": True,
@@ -64,28 +72,16 @@ TRAINING = {
 SPLITS = ("train", "dev", "test")
 
 
-def sentence(tree: str) -> tuple[str, int]:
-    """Words of a sentence and its label, 0 to 4, from a tree in brackets."""
-    words = re.findall(r"\(\d ([^()]+)\)", tree)
-    return " ".join(words), int(tree[1])
-
-
-def documents(folder: Path) -> Iterator[Document]:
-    """Sentences that are not neutral, in the source's splits."""
-    for split in SPLITS:
-        for line in (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines():
-            text, label = sentence(line)
-            if label != 2:
-                yield Document(split, text, "positive" if label > 2 else "negative")
-
-
 def prepare(trees: Path, folder: Path, glove: Path | None) -> dict[str, Path]:
     """Prepared splits and vocabulary, in ``folder``."""
     paths = {name: folder / f"{name}.parquet" for name in (*SPLITS, "vocabulary")}
     vectors = None if glove is None else partial(read_vectors, GLOVE, glove)
     settings = DATASET | {"vectors": None if glove is None else "glove"}
     outputs = {**paths, "card": folder / "card.json"}
-    prepare_dataset("sst", settings, documents(trees), vectors, outputs, {})
+    documents = read_documents(
+        DATASET["source"], {split: trees / f"{split}.txt" for split in SPLITS}
+    )
+    prepare_dataset("sst", settings, documents, vectors, outputs, {})
     return paths
 
 

@@ -5,13 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.validation.sst import RECORDED, audit, prepare, sentence
+from tests.validation.sst import RECORDED, audit, prepare
 
 TREES = Path(__file__).parents[3] / "shared/data/sst"
-
-
-def test_a_tree_reads_as_its_sentence():
-    assert sentence("(3 (2 It) (4 (4 's) (3 good)))") == ("It 's good", 3)
 
 
 @pytest.mark.slow

@@ -172,6 +172,26 @@ rule claims:
         "../scripts/judge_claims.py"
 
 
+rule recorded:
+    input:
+        summary=rules.summary.output.table,
+    output:
+        table=f"{RESULTS}/statistics/recorded.parquet",
+    log:
+        f"{LOGS}/compare/recorded.log",
+    benchmark:
+        f"{LOGS}/compare/recorded.tsv"
+    resources:
+        **needs("recorded", lambda w: COMPARE_MB, lambda w: LIGHT),
+    params:
+        **made_by("tabulate_recorded.py"),
+        recorded=config["recorded"],
+    message:
+        "What papers recorded, beside the same here"
+    script:
+        "../scripts/tabulate_recorded.py"
+
+
 rule examples:
     input:
         measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),

@@ -37,6 +37,7 @@ rule report_page:
         summary=rules.summary.output.table,
         comparison=rules.comparison.output.table,
         examples=rules.examples.output.table,
+        recorded=rules.recorded.output.table if config["recorded"] else [],
         experiment=rules.experiment.output.about,
         config=rules.experiment.output.config,
         # part of the checkout, also where results are in a store

@@ -36,6 +36,11 @@ with reported(snakemake.log[0]):
             )
             for contrast in ("normalizer", "cut", "beyond_cut")
         ),
+        *(
+            [report.recorded_table(read_table(recorded, "recorded").to_pandas(), order)]
+            if (recorded := snakemake.input.get("recorded"))
+            else []
+        ),
         report.example_table(
             read_table(snakemake.input.examples, "agreement_examples").to_pandas(),
             order,

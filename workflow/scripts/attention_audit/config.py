@@ -547,6 +547,7 @@ def _inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
             )
     yield from _name_faults(config)
     yield from _explanation_faults(config)
+    yield from _recorded_faults(config)
     influence = config["influence"]
     if influence["matrices"] > influence["instances"]:
         yield (
@@ -604,6 +605,35 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def _recorded_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """Recorded numbers of what is not declared, which would never stand beside any."""
+    subjects = {"attention": None, "prediction": None, **config["methods"]}
+    for index, entry in enumerate(config["recorded"]):
+        key = f"recorded[{index}]"
+        for axis, section in AXES.items():
+            if axis in entry:
+                yield from _undeclared(f"{key}.{axis}", entry[axis], section, config)
+        for place, number in enumerate(entry["values"]):
+            where = f"{key}.values[{place}]"
+            yield from _no_measure(f"{where}.measure", number["measure"])
+            for side in ("subject", "reference"):
+                name = number[side]
+                if name is not None and name not in subjects:
+                    yield (
+                        f"{where}.{side}: '{name}' is no method, attention or "
+                        f"prediction.{suggestion(name, subjects)}"
+                    )
+
+
+def _no_measure(key: str, name: str) -> Iterator[str]:
+    """A line where a name is that of no measure."""
+    # Loads numpy, which whoever only reads a config does without.
+    from attention_audit.measures import MEASURES
+
+    if name not in MEASURES:
+        yield f"{key}: '{name}' is no measure.{suggestion(name, MEASURES)}"
+
+
 def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
     for section in AXES.values():
         for name in config["grid"][section]:
@@ -621,15 +651,9 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
             f"statistics.reference: '{reference}' is not in grid.normalizers "
             f"({', '.join(compared)}). Add it there, or name one of these."
         )
-    # Loads numpy, which whoever only reads a config does without.
-    from attention_audit.measures import MEASURES
-
     for name in config["statistics"]["smallest_effect"]:
-        if name != "default" and name not in MEASURES:
-            yield (
-                f"statistics.smallest_effect: '{name}' is no measure."
-                f"{suggestion(name, MEASURES)}"
-            )
+        if name != "default":
+            yield from _no_measure("statistics.smallest_effect", name)
     if not grid(config):
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
 

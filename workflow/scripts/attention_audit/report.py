@@ -295,6 +295,39 @@ def difference_table(
     }
 
 
+def recorded_table(recorded: pd.DataFrame, order: Mapping[str, Any]) -> dict:
+    """What papers recorded, beside ours."""
+    rows = recorded.assign(
+        of=[
+            " ".join(filter(None, about)).replace("_", " ")
+            for about in zip(
+                recorded["measure"],
+                recorded["subject"],
+                recorded["reference"],
+                strict=True,
+            )
+        ]
+    )
+    return {
+        "title": "Beside what papers recorded",
+        "text": "Ours less the recorded number, with the interval of ours; a paper's own "
+        "is not on record.",
+        "columns": ["source", *CELL, "measure", "recorded", "ours", "difference"],
+        "rows": [
+            [
+                row["source"],
+                *(row[column] for column in CELL),
+                row["of"],
+                f"{row['recorded']:.3f}",
+                f"{row['mean']:.3f}",
+                _with_interval(row, "difference"),
+            ]
+            for _, row in _sorted(rows, order).iterrows()
+        ],
+        "names": len(CELL) + 2,
+    }
+
+
 def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
     """The text of every cell that disagrees most, as its first seed reads it.
 

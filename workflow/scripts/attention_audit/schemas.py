@@ -243,6 +243,26 @@ SCHEMAS: dict[str, pa.Schema] = {
         *_REMARKS,
         run=False,
     ),
+    # numbers of papers beside ours, with the interval of the difference
+    "recorded": _schema(
+        ("source", pa.string()),
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("measure", pa.string()),
+        ("subject", pa.string()),
+        ("reference", pa.string(), _NULLABLE),
+        ("recorded", pa.float64()),
+        ("mean", pa.float64()),
+        ("difference", pa.float64()),
+        *_INTERVAL,
+        # whether the interval leaves out the recorded number
+        ("beyond", pa.bool_(), _NULLABLE),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        run=False,
+    ),
     # the texts at either end of a cell's agreement of attention with each importance, a
     # row a seed; see `examples`
     "agreement_examples": _schema(
@@ -428,6 +448,10 @@ TABLES: dict[str, tuple[str, str]] = {
         "a difference of two cells, or controls, and a measure",
     ),
     "claims": ("statistics/claims", "a claim over all cells, or in one"),
+    "recorded": (
+        "statistics/recorded",
+        "a number of a paper that the grid has one for",
+    ),
     "agreement_examples": (
         "statistics/examples",
         "a text at either end of agreement with a method, in a cell, and a seed",
@@ -480,6 +504,12 @@ COLUMNS: dict[str, str] = {
     "[statistics.md](statistics.md)",
     "standard_error": "of the mean, the difference or the estimate, by the model of the interval",
     "df": "degrees of freedom of the interval; infinite where nothing varies",
+    "recorded": "the number in the paper",
+    "recorded.source": "the paper, and the place in it",
+    "recorded.low": "lower end of the interval of the difference",
+    "recorded.high": "upper end of the interval of the difference",
+    "recorded.difference": "ours less the recorded one",
+    "beyond": "whether that interval leaves out 0",
     "sd_instances": "standard deviation over texts of their means over seeds",
     "sd_seeds": "standard deviation over seeds of their means over texts; null of pairs of "
     "seeds",

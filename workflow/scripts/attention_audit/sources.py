@@ -596,10 +596,52 @@ def _parquet_records(
                 row += 1
 
 
+# What a treebank writes for brackets, which stand for the tree itself.
+_BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]"}
+_TREE = re.compile(r"\(|\)|[^\s()]+")
+
+
+def _sentence(tree: str) -> tuple[str, str]:
+    """The words of a labelled tree, "(3 (2 A) (4 triumph))", and the label of its root.
+
+    Raises ValueError where it is no such tree.
+    """
+    found = _TREE.findall(tree)
+    words, depth = [], 0
+    for i, token in enumerate(found):
+        depth += {"(": 1, ")": -1}.get(token, 0)
+        if depth < 0 or (depth == 0 and i < len(found) - 1):
+            raise ValueError("a bracket closes more than was opened")
+        if token == "(" and found[i + 1 : i + 2] in ([], ["("], [")"]):
+            raise ValueError("a node has no label")
+        if token not in "()" and found[i - 1] != "(":
+            words.append(_BRACKETS.get(token, token.replace("\\/", "/")))
+    if depth or found[0] != "(":
+        raise ValueError("a bracket stays open, or none opens")
+    if not words:
+        raise ValueError("it has no words")
+    return " ".join(words), found[1]
+
+
+def _tree_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _Records:
+    for number, line in enumerate(_text_lines(stream, where, newline="\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            text, label = _sentence(line)
+        except ValueError as error:
+            raise AuditError(
+                f"{where}, line {number}: not a labelled tree ({error}). Expected one a "
+                'line, such as "(3 (2 A) (4 triumph))".'
+            ) from error
+        yield f"{where}, line {number}", text, label
+
+
 _FORMATS: dict[str, Callable[[IO[bytes], str, Mapping[str, Any]], _Records]] = {
     "csv": _csv_records,
     "json": _json_records,
     "parquet": _parquet_records,
+    "trees": _tree_records,
 }
 _SUFFIXES = {
     ".csv": "csv",
@@ -620,7 +662,7 @@ def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
         if kind is None:
             raise AuditError(
                 f"{path}: the format cannot be told from '{path.suffix}'. Set "
-                "source.format to csv, json or parquet."
+                "source.format to csv, json, parquet or trees."
             )
         if not path.is_file():
             raise AuditError(

@@ -31,6 +31,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "summary",
             "comparison",
             "claims",
+            "recorded",
             "examples",
             "head_summary",
         ),
