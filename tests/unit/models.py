@@ -8,6 +8,7 @@ ENCODERS = {
     "average": {"kind": "average", "hidden_size": 6},
     "bilstm": {"kind": "bilstm", "hidden_size": 4},
     "bilstm2": {"kind": "bilstm", "hidden_size": 3, "layers": 2},
+    "marked": {"kind": "bilstm", "hidden_size": 4, "markers": True},
     "transformer": {
         "kind": "transformer",
         "hidden_size": 8,

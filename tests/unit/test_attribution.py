@@ -176,7 +176,7 @@ def test_influence_is_the_norm_of_the_jacobian(encoder, n):
     )
 
 
-@pytest.mark.parametrize("encoder", ["bilstm", "bilstm2", "transformer1"])
+@pytest.mark.parametrize("encoder", ["bilstm", "bilstm2", "marked", "transformer1"])
 @pytest.mark.parametrize("numbers", [1, 150, 2**17])
 def test_influence_in_chunks_is_the_same(monkeypatch, encoder, numbers):
     model = tiny_model(encoder)

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from snakemake.utils import update_config
 
-from attention_audit.config import RESERVED_METHODS, Run, grid, validate
+from attention_audit.config import (
+    RESERVED_METHODS,
+    Run,
+    grid,
+    validate,
+    without_missing,
+)
 from attention_audit.errors import AuditError
 
 ROOT = Path(__file__).parents[2]
@@ -168,9 +174,20 @@ def test_small_configuration_is_completed_in_the_right_branches():
         },
     )
     done = validate(config, SCHEMA_PATH)
-    common = {"embedding_size": 50, "freeze_vectors": False, "dropout": 0.0}
+    common = {
+        "embedding_size": 50,
+        "freeze_vectors": False,
+        "single_logit": False,
+        "dropout": 0.0,
+    }
     assert done["encoders"] == {
-        "b": {"kind": "bilstm", "hidden_size": 3, "layers": 1, **common},
+        "b": {
+            "kind": "bilstm",
+            "hidden_size": 3,
+            "layers": 1,
+            "markers": False,
+            **common,
+        },
         "t": {
             "kind": "transformer",
             "hidden_size": 4,
@@ -201,8 +218,10 @@ def test_small_configuration_is_completed_in_the_right_branches():
             "label": "label",
             "labels": None,
         },
+        "optional": False,
         "vectors": None,
         "max_length": 256,
+        "min_length": 1,
         "max_examples": {"train": None, "dev": None, "test": None},
         "min_count": 2,
         "max_vocabulary": 20000,
@@ -279,6 +298,37 @@ def test_a_sweep_stands_for_its_instances_wherever_it_is_named():
         ("e_learned", 0),
         ("e_learned", 1),
     ]
+
+
+def test_an_optional_data_set_leaves_the_grid_where_its_files_are_missing(tmp_path):
+    config = small(grid={"datasets": ["mine", "yours"]})
+    source = {"kind": "local", "files": {"all": "yours.csv"}}
+    config["datasets"]["yours"] = {"source": source, "optional": True}
+    done = validate(config, SCHEMA_PATH)
+    less, notices = without_missing(done, tmp_path)
+    assert {run.dataset for run in grid(less)} == {"mine"}
+    assert notices == ["yours.csv is not there: the grid goes without 'yours'."]
+    (tmp_path / "yours.csv").touch()
+    assert without_missing(done, tmp_path) == (done, [])
+    (tmp_path / "yours.csv").unlink()
+    done["grid"]["datasets"] = ["yours"]
+    with pytest.raises(AuditError, match="yours.csv is not there"):
+        without_missing(done, tmp_path)
+
+
+def test_a_list_in_an_exclusion_stands_for_any_of_its_names():
+    normalizers = {"e": {"kind": "entmax", "alpha": [1.25, 1.5]}} | {
+        name: {"kind": name} for name in ("softmax", "sparsemax", "rela")
+    }
+    entry = {"normalizer": ["e", "sparsemax"], "seed": [0, 2]}
+    config = small(normalizers=normalizers, grid={"seeds": [0, 1, 2]}, exclude=[entry])
+    done = validate(config, SCHEMA_PATH)
+    assert validate(done, SCHEMA_PATH) == done
+    left = {(run.normalizer, run.seed) for run in grid(done)}
+    some = {"e_1.25", "e_1.5", "sparsemax"}
+    assert left == {(n, 1) for n in some} | {
+        (n, s) for n in ("softmax", "rela") for s in range(3)
+    }
 
 
 def test_a_sweep_is_the_same_as_its_instances_written_out():
@@ -362,7 +412,7 @@ ONE_FAULT = {
     "than 1, got 1",
     "encoders: {bilstm: {heads: 4}}": "config: unknown key 'encoders.bilstm.heads' for "
     "kind 'bilstm'. Known: dropout, embedding_size, freeze_vectors, hidden_size, kind, "
-    "layers.",
+    "layers, markers, single_logit.",
     "encoders: {transformer: {heads: 5}}": "config: encoders.transformer.hidden_size "
     "must be a multiple of heads (5), got 64",
     "encoders: {transformer: {self_attention: softmax}}": "config: "
@@ -456,6 +506,8 @@ ONE_FAULT = {
     "'bilsm' is not declared under encoders. Did you mean 'bilstm'?",
     "exclude: [{encoders: bilstm}]": "config: unknown key 'exclude[0].encoders'. Did "
     "you mean 'encoder'?",
+    "exclude: [{encoder: [bilstm, bilsm]}]": "config: exclude[1].encoder: 'bilsm' is not "
+    "declared under encoders. Did you mean 'bilstm'?",
     "exclude: [{}]": "config: exclude[0] must not be empty, got {}",
     "exclude: [{seed: 0}, {seed: 1}, {seed: 2}]": "config: exclude leaves no run of the grid. "
     "Remove an entry, or widen the grid.",

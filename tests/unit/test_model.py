@@ -53,6 +53,17 @@ def test_bilstm_is_that_of_packed_sequences(layers):
     torch.testing.assert_close(encoder(x, mask), packed_lstm(encoder, x, mask))
 
 
+def test_markers_are_read_around_a_text_and_have_no_state_of_their_own():
+    marked = tiny_model("marked").encoder
+    plain = tiny_model("bilstm").encoder
+    plain.load_state_dict(marked.state_dict(), strict=False)
+    x = torch.randn(1, 5, 5, dtype=torch.float64)
+    start, end = marked.markers.detach()
+    mask = torch.ones(1, 7, dtype=torch.bool)
+    around = torch.cat([start[None, None], x, end[None, None]], dim=1)
+    torch.testing.assert_close(marked(x, mask[:, :5]), plain(around, mask)[:, 1:-1])
+
+
 @encoders
 @scorers
 def test_padding_changes_nothing(encoder, scorer):

@@ -21,6 +21,8 @@ def summary(path, low=0.35, seeds=2):
         "interval_method": "moderated",
         "sd_instances": 0.2,
         "sd_seeds": 0.01,
+        "standard_error": 0.01,
+        "df": 4.0,
         "n_instances": 500,
         "n_clusters": 500,
         "n_seeds": seeds,

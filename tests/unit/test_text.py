@@ -116,6 +116,7 @@ SETTINGS = {
     "replace_digits": True,
     "strip_markup": True,
     "max_length": None,
+    "min_length": 1,
     "max_examples": None,
     "min_count": 1,
     "max_vocabulary": None,
@@ -187,6 +188,17 @@ def test_split_of_a_text_does_not_depend_on_the_others(tmp_path):
     kept = {d.text for d in some}
     for split in FILES[:3]:
         assert set(texts_of(part, split)) == kept & set(texts_of(full, split))
+
+
+def test_short_texts_are_dropped_before_any_cap(tmp_path):
+    short = [Document("all", f"w{i}", "ab"[i % 2]) for i in range(20)]
+    caps = {"train": 10, "dev": 10, "test": 10}
+    outputs = prepare(
+        tmp_path, many(80) + short, min_length=3, max_length=2, max_examples=caps
+    )
+    card = json.loads(outputs["card"].read_text())
+    assert card["dropped"]["too_short"] == len(short)
+    assert {part: sum(n.values()) for part, n in card["counts"].items()} == caps
 
 
 def test_caps_are_nested_and_ids_do_not_follow_them(tmp_path):

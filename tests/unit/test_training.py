@@ -1,12 +1,14 @@
 """The training loop: it learns, repeats itself, stops, resumes, and fails loudly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from attention_audit.batches import Examples
 from attention_audit.errors import AuditError
-from attention_audit.model import ModelSettings
+from attention_audit.model import Classifier, ModelSettings
 from attention_audit.optimizer import AMSGrad
 from attention_audit.training import (
     build_optimizer,
@@ -57,6 +59,18 @@ def model_settings(encoder="bilstm", dropout=0.0, normalizer=None):
         scorer={"kind": "additive"},
         normalizer=normalizer or {"kind": "sparsemax"},
     )
+
+
+def test_one_logit_is_that_of_a_sigmoid():
+    settings = replace(model_settings(), single_logit=True)
+    trained = train(
+        settings, SETTINGS, keyword_task(), keyword_task(60, seed=1), 0, CPU
+    )
+    linear = trained.model.output
+    assert not linear.weight[0].any() and linear.bias[0] == 0
+    assert linear.weight[1].all() and linear.bias[1] != 0
+    with pytest.raises(AuditError, match="single_logit is for two classes"):
+        Classifier(replace(settings, n_classes=3))
 
 
 def run(

@@ -52,6 +52,7 @@ DATASET = {
     "max_length": None,
     "max_examples": None,
     "min_count": 1,
+    "min_length": 1,
     "max_vocabulary": None,
     "split": {"dev": 0.1, "test": 0.1, "parts": False},
     "note": None,

@@ -17,7 +17,7 @@ WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.claims import OF_MEANS, read_claims, resolved
-from attention_audit.config import check_named, grid, validate
+from attention_audit.config import check_named, grid, validate, without_missing
 from attention_audit.controls import controls_of, has_controls
 from attention_audit.cost import Announcer
 from attention_audit.errors import AuditError
@@ -52,6 +52,7 @@ try:
         workflow.overwrite_configfiles, workflow.config_settings.overwrite_config
     )
     config = validate(config, WORKFLOW_FILES / "schemas/config.schema.yaml")
+    config, notices = without_missing(config)
     # Snakemake tells the targets only after it has read the rules, and would then say
     # no more than that no rule makes an undeclared one.
     for argument in sys.argv[1:]:
@@ -68,6 +69,9 @@ try:
     )
 except AuditError as error:
     raise WorkflowError(str(error)) from None
+
+for notice in notices:
+    logging.getLogger("snakemake.logging").warning(notice)
 
 # What an experiment makes stands in folders of its own.
 RESULTS, LOGS = results_of(config["experiment"]), logs_of(config["experiment"])

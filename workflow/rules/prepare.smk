@@ -179,7 +179,12 @@ rule prepare:
     params:
         **made_by("prepare.py"),
         name="{dataset}",
-        dataset=lambda w: config["datasets"][w.dataset],
+        dataset=lambda w: {
+            key: value
+            for key, value in config["datasets"][w.dataset].items()
+            # of the grid, and not of the data
+            if key != "optional"
+        },
         files=files_of,
         vectors=vectors_settings,
         archives=archives_of,

@@ -99,7 +99,8 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     A sweep is an instance under ``normalizers`` with a list for one of its settings:
     ``entmax: {kind: entmax, alpha: [1, 1.5, 2]}`` stands for the instances
     ``entmax_1``, ``entmax_1.5`` and ``entmax_2``, in this order. Where ``grid`` or
-    ``exclude`` names the sweep, it names all of them.
+    ``exclude`` names the sweep, it names all of them. A list in an entry of ``exclude``
+    stands for an entry each.
 
     Raises `AuditError` with a line for each of the first few faults, the most
     telling first, and before that where schema and code know different kinds.
@@ -155,6 +156,29 @@ def grid(config: Mapping[str, Any]) -> list[Run]:
         for run in runs
         if not any(_matches(run, entry) for entry in config["exclude"])
     ]
+
+
+def without_missing(
+    config: dict[str, Any], folder: str | Path = "."
+) -> tuple[dict[str, Any], list[str]]:
+    """A validated configuration whose grid lacks the optional data sets that are missing.
+
+    And a notice for each, which names the file in ``folder``. Raises `AuditError` where
+    no data set is left.
+    """
+    notices, present = [], []
+    for name in config["grid"]["datasets"]:
+        dataset = config["datasets"][name]
+        files = dataset["source"]["files"].values() if dataset["optional"] else ()
+        lacks = [file for file in files if not Path(folder, file).is_file()]
+        if lacks:
+            notices.append(f"{lacks[0]} is not there: the grid goes without '{name}'.")
+        else:
+            present.append(name)
+    config = {**config, "grid": {**config["grid"], "datasets": present}}
+    if not grid(config):
+        raise AuditError(f"{notices[0]} It has no other. Put the file there.")
+    return config, notices
 
 
 def _matches(run: Run, entry: Mapping[str, Any]) -> bool:
@@ -452,12 +476,23 @@ def _members(name: Any, sweeps: Mapping[str, list[str]]) -> list[Any]:
 
 
 def _exclusions(entry: Any, sweeps: Mapping[str, list[str]]) -> Iterator[Any]:
-    """An entry of ``exclude``, or one for each instance of the sweep that it names."""
-    if isinstance(entry, Mapping) and "normalizer" in entry:
-        for name in _members(entry["normalizer"], sweeps):
-            yield {**entry, "normalizer": name}
-    else:
+    """An entry of ``exclude``, or one for each way to choose from the lists in it.
+
+    The name of a sweep is a list of its instances.
+    """
+    if not isinstance(entry, Mapping):
         yield entry
+        return
+    choices = [
+        [
+            one
+            for name in (value if isinstance(value, list) and value else [value])
+            for one in (_members(name, sweeps) if axis == "normalizer" else [name])
+        ]
+        for axis, value in entry.items()
+    ]
+    for chosen in itertools.product(*choices):
+        yield dict(zip(entry, chosen, strict=True))
 
 
 # --- defaults -----------------------------------------------------------------
@@ -548,6 +583,7 @@ def _inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _name_faults(config)
     yield from _explanation_faults(config)
     yield from _recorded_faults(config)
+    yield from _optional_faults(config)
     influence = config["influence"]
     if influence["matrices"] > influence["instances"]:
         yield (
@@ -632,6 +668,16 @@ def _no_measure(key: str, name: str) -> Iterator[str]:
 
     if name not in MEASURES:
         yield f"{key}: '{name}' is no measure.{suggestion(name, MEASURES)}"
+
+
+def _optional_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, dataset in config["datasets"].items():
+        kind = dataset["source"]["kind"]
+        if dataset["optional"] and kind != "local":
+            yield (
+                f"datasets.{name}.optional: a source of kind '{kind}' is fetched, and "
+                "never missing. Set it to false, or leave it out."
+            )
 
 
 def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:

@@ -39,12 +39,22 @@ class BiLSTMEncoder(nn.Module):
     the end, so that neither direction reads padding before text. The outputs are those
     of packed sequences, which take several times as long on a CPU: their kernel goes
     back to the interpreter wherever the number of texts left in the batch changes.
+
+    With ``markers`` it reads a learned vector before each text and one behind it, which
+    have no hidden state of their own: the first and last tokens of Jain & Wallace 2019,
+    masked there from attention and left out of correlations.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, layers: int = 1, dropout: float = 0.0
+        self,
+        input_size: int,
+        hidden_size: int,
+        layers: int = 1,
+        dropout: float = 0.0,
+        markers: bool = False,
     ):
         super().__init__()
+        self.markers = nn.Parameter(torch.randn(2, input_size)) if markers else None
         sizes = [input_size] + [2 * hidden_size] * (layers - 1)
         self.forwards, self.backwards = (
             nn.ModuleList(
@@ -56,6 +66,20 @@ class BiLSTMEncoder(nn.Module):
         self.output_size = 2 * hidden_size
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        if self.markers is None:
+            return self._states(x, mask)
+        return self._states(*self.marked(x, mask))[:, 1:-1] * mask.unsqueeze(-1)
+
+    def marked(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, n + 2, E) and mask (B, n + 2) of texts between their markers."""
+        start, end = self.markers.expand(len(x), -1, -1).unbind(1)
+        gap = torch.zeros_like(x[:, :1])
+        last = torch.arange(len(x), device=x.device), mask.sum(-1) + 1
+        x = torch.cat([start.unsqueeze(1), x * mask.unsqueeze(-1), gap], dim=1)
+        ends = torch.ones_like(mask[:, :1])
+        return x.index_put(last, end), torch.cat([ends, ends, mask], dim=1)
+
+    def _states(self, x: Tensor, mask: Tensor) -> Tensor:
         order = _reversal(mask)
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
             x = self.dropout(x)

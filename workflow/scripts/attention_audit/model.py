@@ -39,6 +39,7 @@ class ModelSettings:
     encoder: dict[str, Any]
     scorer: dict[str, Any]
     normalizer: dict[str, Any]
+    single_logit: bool = False
 
     @classmethod
     def from_config(
@@ -54,6 +55,7 @@ class ModelSettings:
         encoder = dict(encoder)
         embedding_size = encoder.pop("embedding_size")
         freeze_vectors = encoder.pop("freeze_vectors")
+        single_logit = encoder.pop("single_logit", False)
         if encoder.get("self_attention") == "run":
             encoder["self_attention"] = dict(normalizer)
         return cls(
@@ -64,6 +66,7 @@ class ModelSettings:
             encoder=encoder,
             scorer=dict(scorer),
             normalizer=dict(normalizer),
+            single_logit=single_logit,
         )
 
 
@@ -91,6 +94,21 @@ class Classifier(nn.Module):
             self.encoder.output_size, settings.scorer, settings.normalizer
         )
         self.output = nn.Linear(self.encoder.output_size, settings.n_classes)
+        if settings.single_logit:
+            self._fix_first_logit()
+
+    def _fix_first_logit(self) -> None:
+        """The first of two logits stays 0: the other is that of one sigmoid."""
+        if self.settings.n_classes != 2:
+            raise AuditError(
+                f"single_logit is for two classes, and this data set has "
+                f"{self.settings.n_classes}. Take it from the encoder, or exclude the cell."
+            )
+        for parameter in self.output.parameters():
+            with torch.no_grad():
+                parameter[0] = 0.0
+            # Without a gradient no step moves it, nor does decay move a zero.
+            parameter.register_hook(lambda gradient: _without_first(gradient))
 
     @torch.no_grad()
     def set_vectors(self, vectors: Tensor) -> None:
@@ -121,6 +139,12 @@ class Classifier(nn.Module):
         hidden = self.encode(embeddings, mask)
         weights = self.pooling.weights(hidden, mask)
         return Output(self.classify(hidden, weights), weights, hidden, embeddings)
+
+
+def _without_first(gradient: Tensor) -> Tensor:
+    kept = torch.ones(len(gradient), *[1] * (gradient.dim() - 1)).to(gradient)
+    kept[0] = 0.0
+    return gradient * kept
 
 
 def learned_alphas(model: Classifier) -> dict[str, float]:

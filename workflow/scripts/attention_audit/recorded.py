@@ -41,6 +41,8 @@ def recorded_rows(
                 },
                 "interval_over": row["interval_over"],
                 "interval_method": row["interval_method"],
+                "standard_error": row["standard_error"],
+                "df": row["df"],
                 "beyond": None
                 if row["low"] is None
                 else not row["low"] <= value <= row["high"],

@@ -411,6 +411,15 @@ def _drop_copies(texts: _Texts, split: np.ndarray, dropped: Counter) -> None:
     split[frame.index[copy | conflicting]] = _DROPPED
 
 
+def _drop_short(
+    texts: _Texts, split: np.ndarray, min_length: int, dropped: Counter
+) -> None:
+    """Drop, in place, the texts of fewer tokens."""
+    short = (texts.full_length < min_length) & (split != _DROPPED)
+    split[short] = _DROPPED
+    dropped["too_short"] += int(short.sum())
+
+
 def _apply_caps(
     texts: _Texts,
     split: np.ndarray,
@@ -600,7 +609,7 @@ def prepare_dataset(
 
     ``settings`` is the data set's entry in the configuration with all defaults:
     ``source``; ``vectors`` (a name or None); ``lowercase``, ``replace_digits``,
-    ``strip_markup`` (see `tokenize`); ``max_length`` (tokens or None);
+    ``strip_markup`` (see `tokenize`); ``max_length`` (tokens or None); ``min_length``;
     ``max_examples`` ({split: number or None} or None); ``min_count`` and
     ``max_vocabulary`` (or None; see `build_vocabulary`); ``split`` ({"dev": share,
     "test": share, "parts": whether texts are parts of others, see
@@ -633,6 +642,7 @@ def prepare_dataset(
         if shares["parts"]:
             _keep_parts_together(spool, settings, texts, split, dropped)
         _drop_copies(texts, split, dropped)
+        _drop_short(texts, split, settings["min_length"], dropped)
         _apply_caps(texts, split, settings["max_examples"] or {}, dropped)
         _check_splits(name, split, texts.label, found, dropped)
         in_use = split != _DROPPED

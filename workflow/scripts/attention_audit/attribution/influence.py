@@ -40,11 +40,32 @@ def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
     deeper Transformers among them: in a second layer the derivatives are dense, and to
     carry all of them through it takes as many products as the backward passes.
     """
+    if not getattr(encoder, "contextual", True):
+        return own_jacobian_norms(encoder, x)
     if isinstance(encoder, BiLSTMEncoder):
-        return bilstm_jacobian_norms(encoder, x)
+        if encoder.markers is None:
+            return bilstm_jacobian_norms(encoder, x)
+        mask = torch.ones(1, len(x), dtype=torch.bool, device=x.device)
+        (marked,), _ = encoder.marked(x.unsqueeze(0), mask)
+        return bilstm_jacobian_norms(encoder, marked)[1:-1, 1:-1]
     if isinstance(encoder, TransformerEncoder) and len(encoder.layers) == 1:
         return transformer_jacobian_norms(encoder, x)
     return batched_jacobian_norms(encoder, x)
+
+
+def own_jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
+    """`jacobian_norms` of an encoder without context: 0 off the diagonal.
+
+    Every position is a text of its own, so that a pass serves a hidden unit of them all.
+    """
+    x = x.detach().requires_grad_()
+    alone = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
+    hidden = encoder(x.unsqueeze(1), alone).squeeze(1)  # (n, H)
+    squares = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for unit in hidden.sum(0):
+        (gradient,) = torch.autograd.grad(unit, x, retain_graph=True)
+        squares += gradient.double().square().sum(-1)
+    return squares.sqrt().diag()
 
 
 def batched_jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
