@@ -312,7 +312,7 @@ def test_an_optional_data_set_leaves_the_grid_where_its_files_are_missing(tmp_pa
     assert without_missing(done, tmp_path) == (done, [])
     (tmp_path / "yours.csv").unlink()
     done["grid"]["datasets"] = ["yours"]
-    with pytest.raises(AuditError, match="yours.csv is not there"):
+    with pytest.raises(AuditError, match=r"yours\.csv is not there"):
         without_missing(done, tmp_path)
 
 
