@@ -176,7 +176,8 @@ def curve(folder, values):
         for seed, value in enumerate(of_share)
     ]
     table = pa.Table.from_pandas(pd.DataFrame(rows, columns=study.CURVE_COLUMNS))
-    made = {"rule": "learning_curve", "params": {"code": "4567"}, "versions": {}}
+    params = {"code": "4567", "points": [{"seed": 7}]}
+    made = {"rule": "learning_curve", "params": params, "versions": {}}
     tables.write_table(
         folder / study.CURVE, table.schema.remove_metadata(), table, made
     )
@@ -342,6 +343,12 @@ def test_what_made_a_table_is_told(kept, experiments):
     assert about["sha256"] == study.file_digest(path)
     assert about["code"] == "0123" and about["seeds"] == [0, 1, 2]
     assert about["libraries"] == {"numpy": "1"} and len(about["config"]) == 64
+    curve = made["sources"][
+        "results/experiments/study/statistics/learning_curve.parquet"
+    ]
+    assert curve["seeds"] == [7] and curve["code"] == "4567"
+    picture = made["sources"]["results/experiments/study/figures/claims.png"]
+    assert picture["code"] == "89ab"
     config = made["sources"]["results/experiments/study/config.yaml"]
     assert config["commit"] == "c0ffee"
 

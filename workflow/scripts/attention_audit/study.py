@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from PIL import Image
 
-from attention_audit.controls import by_cut, is_control
+from attention_audit.controls import by_cut, cut_name, is_control
 from attention_audit.errors import AuditError
 from attention_audit.experiments import results_of
 from attention_audit.methods import hidden_methods
@@ -77,7 +77,7 @@ CURVE = "statistics/learning_curve.parquet"
 CURVE_COLUMNS = [*CELL, "seed", "share", "n_train", "split", "metric", "value"]
 
 # What the figures and sentences of the page show of these tables.
-_OF_SUMMARY = ("coindexed_share", "coindexed_top", "dispersion", "kendall_tau_b")
+_OF_INFLUENCE = ("coindexed_share", "coindexed_top")
 _OF_ATTENTION = ("sparsity", "support_share", "dispersion")
 _OF_EXPLANATIONS = ("permutation_difference", "jsd", "tvd", "gain", "flip_never")
 
@@ -342,17 +342,26 @@ def _claims(claims: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _summary(one: Finished) -> pd.DataFrame:
-    """What hidden states owe to their inputs, and importance of inputs and attention."""
+    """What hidden states owe to their inputs, and importance of inputs and attention.
+
+    Of the controls, the agreement of the reference's attention cut to each normalizer.
+    """
     rows = one.table("summary")
-    rows = rows[~rows["normalizer"].map(is_control)]
     inputs = one.inputs_methods()
-    own = rows["measure"].isin(_OF_SUMMARY) & (
-        (rows["subject"] == "hidden_states")
-        | rows["subject"].isin(inputs)
-        | ((rows["subject"] == "attention") & rows["reference"].isin(inputs))
+    control = rows["normalizer"].map(is_control)
+    reference = one.config["statistics"]["reference"]
+    cuts = [cut_name(reference, name) for name in one.config["grid"]["normalizers"]]
+    attention = rows["subject"] == "attention"
+    agreement = (
+        (rows["measure"] == "kendall_tau_b")
+        & attention
+        & rows["reference"].isin(inputs)
+        & (~control | rows["normalizer"].isin(cuts))
     )
-    weights = rows["measure"].isin(_OF_ATTENTION) & (rows["subject"] == "attention")
-    return _means(rows[own | weights])
+    weights = rows["measure"].isin(_OF_ATTENTION) & attention
+    dispersion = (rows["measure"] == "dispersion") & rows["subject"].isin(inputs)
+    influence = rows["measure"].isin(_OF_INFLUENCE)
+    return _means(rows[agreement | (~control & (weights | dispersion | influence))])
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -442,7 +451,11 @@ def _made_by(one: Finished, name: str) -> dict[str, Any]:
         record = read_metadata(path.with_suffix(".parquet"))
     params = dict(record["params"])
     code, libraries = params.pop("code", None), params.pop("libraries", {})
-    seeds = {run["seed"] for run in params.get("runs", []) if "seed" in run}
+    seeds = {
+        run["seed"]
+        for runs in (params.get("runs", []), params.get("points", []))
+        for run in runs
+    }
     sliced = json.dumps(params, sort_keys=True).encode()
     return made | {
         "rule": record["rule"],
