@@ -243,8 +243,15 @@ def tables_of(
             cells, range(layers), ("divergence", "sparsity", "null")
         )
     ]
+    curve = [
+        row | {"share": share, "n_train": int(2000 * share), "value": value()}
+        for row in scores
+        if row["normalizer"] == order["normalizers"][0]
+        for share in (0.125, 0.25, 0.5, 1.0)
+    ]
     return {
         "claims": _claims(summary),
+        "learning_curve": pd.DataFrame(curve),
         "task": pd.DataFrame(scores),
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),

@@ -204,7 +204,7 @@ def test_the_declared_list_is_that_of_the_papers():
         assert sum(source in c["source"] for c in claims.values()) >= least, source
     # with every experiment and kind in the grid, none of them is left untested
     everything = config(
-        on=EXPERIMENT_FIGURES,
+        on=set(EXPERIMENT_FIGURES) - {"learning_curve"},
         grid={"normalizers": ["softmax", "entmax15", "top_k", "rela", "uniform"]},
     )
     assert [c["lacks"] for c in resolved(claims, everything, grid(everything))] == (

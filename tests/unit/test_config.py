@@ -523,6 +523,16 @@ ONE_FAULT = {
     "explanations: {adversarial_training: {weights: [0.12345678]}}": "config: "
     "explanations.adversarial_training.weights[0] is part of a path with 6 digits, got "
     "0.12345678. Write 0.123457.",
+    "learning_curve: {shares: [0.5, 1]}": "config: learning_curve.shares[1] must be less "
+    "than 1, got 1",
+    "learning_curve: {shares: [0]}": "config: learning_curve.shares[0] must be more than "
+    "0, got 0",
+    "learning_curve: {shares: [0.5, 0.5]}": "config: learning_curve.shares must not name "
+    "anything twice, got [0.5, 0.5]",
+    "learning_curve: {shares: []}": "config: learning_curve.shares must not be empty, got "
+    "[]",
+    "learning_curve: {share: [0.5]}": "config: unknown key 'learning_curve.share'. Did you "
+    "mean 'shares'?",
     "grid: {seeds: [9223372036854775808]}": "config: grid.seeds[0] must be at most "
     "9223372036854775807, got 9223372036854775808",
     "methods: {m: {kind: gradient}}": "config: methods.m.of is missing (What the "

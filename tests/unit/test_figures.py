@@ -18,6 +18,7 @@ from attention_audit.figures import (
     faithfulness_at_support,
     guided_models,
     importance_dispersion,
+    learning_curve,
     style,
     task_score,
 )
@@ -503,6 +504,34 @@ def test_a_cell_that_the_grid_leaves_out_stays_empty(figure, table):
     (page,) = pages
     full, left_out = page.axes
     assert len(full.lines[0].get_xdata()) == 2
+    assert all(len(line.get_xdata()) == 0 for line in left_out.lines)
+
+
+def test_a_curve_goes_through_the_means_of_its_seeds():
+    cell = {
+        "dataset": "full",
+        "encoder": "bilstm",
+        "scorer": "additive",
+        "normalizer": "softmax",
+        "split": "test",
+        "metric": "accuracy",
+    }
+    points = [(500, 0.6), (1000, 0.7), (500, 0.8), (1000, 0.9)]
+    curve = pd.DataFrame([cell | {"n_train": n, "value": value} for n, value in points])
+    # other splits and metrics are not drawn
+    others = [curve.assign(split="dev"), curve.assign(metric="loss")]
+    pages, rows = learning_curve.draw(
+        {"learning_curve": pd.concat([curve, *others])}, ORDER
+    )
+    assert list(rows["value"]) == [0.6, 0.7, 0.8, 0.9]
+    (page,) = pages
+    full, left_out = page.axes
+    runs, means = full.lines
+    assert list(runs.get_xydata().ravel()) == list(np.ravel(points))
+    np.testing.assert_allclose(means.get_xydata(), [(500, 0.7), (1000, 0.8)])
+    assert full.get_xscale() == "log" and list(full.get_xticks()) == [500, 1000]
+    page.draw_without_rendering()
+    assert [t.get_text() for t in full.get_xticklabels()] == ["500", "1,000"]
     assert all(len(line.get_xdata()) == 0 for line in left_out.lines)
 
 

@@ -15,12 +15,15 @@ ROOT = Path(__file__).parents[2]
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 
+def switch(name: str) -> str:
+    return name if name == "learning_curve" else f"explanations.{name}"
+
+
 def config(on=(), **grid):
-    settings = {
-        **BASE,
-        "grid": BASE["grid"] | grid,
-        "explanations": {name: {"enabled": True} for name in on},
-    }
+    settings = {**BASE, "grid": BASE["grid"] | grid, "explanations": {}}
+    for name in on:
+        section = settings if name == "learning_curve" else settings["explanations"]
+        section[name] = {"enabled": True}
     return validate(settings, ROOT / "workflow/schemas/config.schema.yaml")
 
 
@@ -47,6 +50,8 @@ OF_EXPERIMENTS = {
     "results/statistics/explanation_comparison.parquet": MEASURED,
     "results/statistics/explanation_points.parquet": MEASURED,
     "results/statistics/diagnostics.parquet": ["diagnostics"],
+    f"results/learning_curve/{RUN}/share0.125.json": ["learning_curve"],
+    "results/statistics/learning_curve.parquet": ["learning_curve"],
     **{
         f"results/figures/{figure}.{suffix}": [experiment]
         for experiment, figures in EXPERIMENT_FIGURES.items()
@@ -72,7 +77,7 @@ def test_what_is_switched_off_is_refused_with_its_switch(target):
     message = fault(target)
     assert message.startswith("the experiment that makes it is switched off. Set ")
     for name in OF_EXPERIMENTS[target]:
-        assert f"explanations.{name}.enabled" in message
+        assert f"{switch(name)}.enabled" in message
         check_target(target, config(on=[name]))
     check_target(target, ON)
 
@@ -81,6 +86,18 @@ def test_the_message_about_a_figure_that_is_switched_off():
     assert fault("results/figures/decision_flips.png") == (
         "the experiment that makes it is switched off. Set explanations.flips.enabled "
         "to true."
+    )
+
+
+def test_a_share_that_is_not_in_the_config_is_refused():
+    file = f"results/learning_curve/{RUN}/share0.3.json"
+    assert fault(file, ON).startswith(
+        "no share 'share0.3.json' in learning_curve.shares."
+    )
+    file = f"results/learning_curve/{RUN.replace('imdb', 'imbd')}/share0.5.json"
+    assert fault(file, ON).startswith("dataset 'imbd' is not declared")
+    assert fault("results/figures/learning_curve.png") == (
+        "the experiment that makes it is switched off. Set learning_curve.enabled to true."
     )
 
 

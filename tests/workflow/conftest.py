@@ -29,6 +29,7 @@ EXPERIMENTS = {
     "adversarial_training": {"weights": [0, 0.1], "max_epochs": 1},
     "diagnostics": {},
 }
+SHARE = 0.5
 # every figure of the experiments
 TARGETS = [
     f"results/figures/{figure}.png"
@@ -166,6 +167,7 @@ def explained(shared, finished, offline) -> Path:
         settings["explanations"] = {
             name: {"enabled": True, **more} for name, more in EXPERIMENTS.items()
         }
+        settings["learning_curve"] = {"enabled": True, "shares": [SHARE]}
         project.write_config(folder, settings)
         recorded = project.recorded(folder)
         project.run(folder, "--cores", "2", *TARGETS, **offline, **recorded)

@@ -329,6 +329,10 @@ CHANGES = {
         key("explanations.flips.random_orders", 3),
         {},
     ),
+    "the shares of a learning curve that is off": (
+        key("learning_curve.shares", [0.1]),
+        {},
+    ),
     "a touched input": (touched("results/data/reviews/train.parquet"), {}),
     "all results touched": (touched_everything, {}),
     "a library that is recorded only": (upgraded("pandas"), {}),
@@ -458,6 +462,12 @@ CHANGES = {
     # Which device that is, only the machine knows that runs the job.
     "the device": (key("training.device", "auto"), TRAINED),
     "a setting of training": (key("training.learning_rate", 0.01), TRAINED),
+    "a learning curve": (
+        key("learning_curve", {"enabled": True, "shares": [0.5]}),
+        {"train_on_share": {f"{run}/0.5" for run in runs(["softmax"])}}
+        | once("learning_curve", "figure_learning_curve")
+        | OF_TABLE,
+    ),
     "an encoder": (key("encoders.bilstm.hidden_size", 16), TRAINED),
     "an upgraded torch": (upgraded("torch"), TRAINED),
     "alpha of one normalizer": (

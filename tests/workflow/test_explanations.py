@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 import pytest
 
 from attention_audit.config import RESERVED_METHODS
-from attention_audit.tables import read_table
+from attention_audit.tables import read_json, read_table
 from tests.workflow import project
-from tests.workflow.conftest import TARGETS
+from tests.workflow.conftest import SHARE, TARGETS
 
 RUNS = {
     f"reviews/bilstm/additive/{normalizer}/{seed}"
@@ -60,6 +60,32 @@ def test_controls_of_erasure_stand_beside_their_runs(explained):
         "uniform cut to entmax15",
         "entmax15 under softmax",
     }
+
+
+def test_a_learning_curve_ends_at_the_runs_themselves(explained):
+    """Of the reference, which is uniform there, and of no other normalizer."""
+    results = explained / "results"
+    path = results / "statistics/learning_curve.parquet"
+    rows = read_table(path, "learning_curve").to_pylist()
+    texts = read_table(results / "data/reviews/train.parquet", "examples").num_rows
+    points = {(r["normalizer"], r["seed"], r["share"], r["n_train"]) for r in rows}
+    half = -(-texts // 2)
+    assert points == {
+        ("uniform", seed, share, n)
+        for seed in (0, 1)
+        for share, n in ((SHARE, half), (1.0, texts))
+    }
+    for row in rows:
+        run = f"reviews/bilstm/additive/uniform/seed{row['seed']}"
+        name = (
+            "models/{}/metrics.json"
+            if row["share"] == 1
+            else "learning_curve/{}/share0.5.json"
+        )
+        metrics = read_json(results / name.format(run))
+        assert metrics[row["split"]][row["metric"]] == row["value"]
+    assert len(rows) == 2 * 2 * 2 * 3
+    assert not [*results.glob("learning_curve/**/*.pt")]
 
 
 def test_subjects_and_references_are_methods_or_names_that_no_method_may_have(

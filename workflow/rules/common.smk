@@ -95,7 +95,13 @@ TRANSFORMERS = [
     if encoder["kind"] == "transformer"
 ]
 TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
-FIGURES = figures_of(EXPERIMENTS_ON, transformers=bool(TRANSFORMER_RUNS))
+FIGURES = figures_of(
+    [
+        *EXPERIMENTS_ON,
+        *(["learning_curve"] if config["learning_curve"]["enabled"] else []),
+    ],
+    transformers=bool(TRANSFORMER_RUNS),
+)
 HUB_DATASETS = [
     name
     for name, dataset in config["datasets"].items()

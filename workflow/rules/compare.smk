@@ -83,6 +83,40 @@ rule task:
         "../scripts/tabulate_task.py"
 
 
+# The last point of a run's curve is the run itself.
+POINTS = [
+    asdict(run) | {"share": share}
+    for run in RUNS
+    if run.normalizer == REFERENCE
+    for share in (*SHARES, 1.0)
+]
+
+
+rule learning_curve:
+    input:
+        metrics=[
+            (METRICS if point["share"] == 1 else METRICS_ON_SHARE).format(**point)
+            for point in POINTS
+        ],
+        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
+    output:
+        table=f"{RESULTS}/statistics/learning_curve.parquet",
+    log:
+        f"{LOGS}/compare/learning_curve.log",
+    benchmark:
+        f"{LOGS}/compare/learning_curve.tsv"
+    resources:
+        **needs("learning_curve", lambda w: COMPARE_MB, lambda w: LIGHT),
+    params:
+        **made_by("tabulate_learning_curve.py"),
+        points=POINTS,
+        datasets=DATASETS,
+    message:
+        "Scores of runs by their number of training texts"
+    script:
+        "../scripts/tabulate_learning_curve.py"
+
+
 rule summary:
     input:
         measures=OF_MEASURES,

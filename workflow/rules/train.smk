@@ -22,6 +22,7 @@ MODEL = {
     "model": f"{RESULTS}/models/{RUN}/model.safetensors",
     "settings": f"{RESULTS}/models/{RUN}/settings.json",
 }
+METRICS = f"{RESULTS}/models/{RUN}/metrics.json"
 
 
 # What a model is trained and scored on.
@@ -40,7 +41,7 @@ rule train:
     output:
         **MODEL,
         history=f"{RESULTS}/models/{RUN}/history.parquet",
-        metrics=f"{RESULTS}/models/{RUN}/metrics.json",
+        metrics=METRICS,
     log:
         f"{LOGS}/train/{RUN}.log",
     benchmark:
@@ -63,3 +64,45 @@ rule train:
         f"Training {THIS_RUN}"
     script:
         "../scripts/train_model.py"
+
+
+SHARES = sorted(config["learning_curve"]["shares"])
+SHARE = f"{RESULTS}/learning_curve/{RUN}/share{{share}}"
+METRICS_ON_SHARE = f"{SHARE}.json"
+
+
+# The vocabulary is that of the whole split: words that only the other texts have are in it,
+# with vectors that no text trains.
+rule train_on_share:
+    input:
+        **PREPARED,
+    output:
+        metrics=METRICS_ON_SHARE,
+    log:
+        f"{LOGS}/train_on_share/{RUN}/share{{share}}.log",
+    benchmark:
+        f"{LOGS}/train_on_share/{RUN}/share{{share}}.tsv"
+    wildcard_constraints:
+        share=one_of(map(str, SHARES)),
+    threads: config["training"]["threads"]
+    resources:
+        **needs(
+            "train_on_share",
+            training_memory,
+            lambda w: TORCH + float(w.share) * training_seconds(w),
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("train_on_share.py", normalizers_of),
+        run=identity,
+        share=lambda w: float(w.share),
+        encoder=lambda w: config["encoders"][w.encoder],
+        scorer=lambda w: config["scorers"][w.scorer],
+        normalizer=lambda w: config["normalizers"][w.normalizer],
+        training=config["training"],
+        # Not an output: it outlives an interrupted job, so that the next one resumes.
+        checkpoint=f"{SHARE}.pt",
+    message:
+        f"Training {THIS_RUN} on {{wildcards.share}} of its texts"
+    script:
+        "../scripts/train_on_share.py"

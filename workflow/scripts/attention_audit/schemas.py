@@ -212,6 +212,14 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("metric", pa.string()),
         ("value", pa.float64()),
     ),
+    # scores of runs on shares of their training texts, and on all of them
+    "learning_curve": _schema(
+        ("share", pa.float64()),
+        ("n_train", pa.int64()),
+        ("split", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),
@@ -468,6 +476,10 @@ TABLES: dict[str, tuple[str, str]] = {
         "a text, run and measure, for the figures that show texts",
     ),
     "diagnostics": ("statistics/diagnostics", "a guided model and metric"),
+    "learning_curve": (
+        "statistics/learning_curve",
+        "a run with the reference normalizer, share of its training texts and metric",
+    ),
 }
 
 # What a column holds, by its name; with its table before a dot where that is another
@@ -650,6 +662,8 @@ COLUMNS: dict[str, str] = {
     "claims.figure": "the figure that shows its rows",
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
+    "learning_curve.share": "of the training texts; 1 for the run itself",
+    "learning_curve.n_train": "how many texts that is",
     "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",
 }
 

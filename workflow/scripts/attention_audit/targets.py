@@ -19,8 +19,9 @@ from attention_audit.figures.catalogue import (
     OF_TRANSFORMERS,
 )
 
-# Experiments that measure the instances of one run: all but the guided models.
-MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name != "diagnostics")
+# Experiments that measure the instances of one run: all but those that are scored.
+SCORED = ("diagnostics", "learning_curve")
+MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name not in SCORED)
 
 # Tables over the whole grid; those of experiments want one of them switched on.
 STATISTICS: dict[str, tuple[str, ...]] = {
@@ -41,7 +42,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
         ("explanation_summary", "explanation_comparison", "explanation_points"),
         MEASURED,
     ),
-    "diagnostics": ("diagnostics",),
+    **{name: (name,) for name in SCORED},
 }
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
@@ -130,6 +131,10 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _switched_off(["adversarial_training", "diagnostics"], config)
         case ("diagnostics", _, *_):
             yield from _switched_off(["diagnostics"], config)
+        case ("learning_curve", *names, seed, file) if len(names) == len(AXES):
+            yield from _run_faults([*names, seed], config)
+            yield from _switched_off(["learning_curve"], config)
+            yield from _share_faults(file, config)
         case ("statistics", file) if file.endswith(".parquet"):
             yield from _table_faults(path.stem, config)
         case ("figures", file) if path.suffix in FIGURE_FORMATS:
@@ -199,6 +204,12 @@ def _control_faults(
         yield f"no control '{file}'.{suggestion(file, [*CONTROLS, *erased])}"
 
 
+def _share_faults(file: str, config: Mapping[str, Any]) -> Iterator[str]:
+    known = [f"share{share}.json" for share in config["learning_curve"]["shares"]]
+    if file not in known:
+        yield f"no share '{file}' in learning_curve.shares.{suggestion(file, known)}"
+
+
 def _is_transformer(encoder: str, config: Mapping[str, Any]) -> bool:
     return config["encoders"][encoder]["kind"] == "transformer"
 
@@ -207,8 +218,12 @@ def _switched_off(
     experiments: Iterable[str], config: Mapping[str, Any]
 ) -> Iterator[str]:
     """A line where none of the experiments is part of the workflow."""
-    switches = [f"explanations.{name}.enabled" for name in experiments]
-    if not any(config["explanations"][name]["enabled"] for name in experiments):
+    sections = {**config["explanations"], "learning_curve": config["learning_curve"]}
+    switches = [
+        f"{name}.enabled" if name in config else f"explanations.{name}.enabled"
+        for name in experiments
+    ]
+    if not any(sections[name]["enabled"] for name in experiments):
         one = "" if len(switches) == 1 else "one of "
         yield (
             "the experiment that makes it is switched off. Set "

@@ -49,6 +49,8 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
     "uniform": {"uniform_baseline": ("explanation_summary",)},
     "adversarial_training": {"adversarial_training": ("explanation_summary",)},
     "diagnostics": {"guided_models": ("diagnostics",)},
+    # not of attention, and with a section of its own in the config
+    "learning_curve": {"learning_curve": ("learning_curve",)},
 }
 
 

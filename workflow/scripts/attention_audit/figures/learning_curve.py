@@ -1,0 +1,55 @@
+"""Learning curve: what would more training texts bring?"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
+
+from attention_audit.figures.style import (
+    Order,
+    model_looks,
+    panel_pages,
+    with_model,
+)
+
+
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
+    """Test accuracy of every run by its number of training texts, and means over seeds."""
+    curve = with_model(tables["learning_curve"])
+    rows = curve[(curve["split"] == "test") & (curve["metric"] == "accuracy")]
+    looks = model_looks(rows, order)
+
+    def fill(axes: Axes, _: None, dataset: str) -> None:
+        part = rows[rows["dataset"] == dataset]
+        for model, style in looks.items():
+            series = part[part["model"] == model]
+            axes.plot(
+                series["n_train"],
+                series["value"],
+                ".",
+                color=style["color"],
+                alpha=0.6,
+                markersize=3,
+            )
+            means = series.groupby("n_train")["value"].mean()
+            axes.plot(means.index, means, **style, markerfacecolor="none", label=model)
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        # the numbers that were trained on, as many as have room
+        axes.xaxis.set_major_locator(FixedLocator(sorted(set(part["n_train"])), 4))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+
+    pages = panel_pages(
+        [None],
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: dataset,
+        y_label=lambda _: "test accuracy",
+        x_label="training texts",
+        share_y=False,
+    )
+    return pages, rows

@@ -1,0 +1,65 @@
+"""Train one model of the grid on a share of its training texts, and score it."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from attention_audit.batches import read_examples, read_vocabulary
+from attention_audit.errors import reported
+from attention_audit.learning_curve import on_share
+from attention_audit.model import ModelSettings, resolve_device
+from attention_audit.provenance import record
+from attention_audit.reuse import take_over
+from attention_audit.tables import read_json, write_json
+from attention_audit.training import evaluate, train
+
+with reported(snakemake.log[0]):
+    params = snakemake.params
+    torch.set_num_threads(snakemake.threads)
+    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
+    if take_over(snakemake.output, provenance):
+        sys.exit()
+    device = resolve_device(params.training["device"])
+    tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
+    vectors = None if vectors is None else torch.from_numpy(vectors)
+    examples = {
+        split: read_examples(snakemake.input[split])
+        for split in ("train", "dev", "test")
+    }
+    share = on_share(examples["train"], params.share, params.run["seed"])
+    trained = train(
+        ModelSettings.from_config(
+            params.encoder,
+            params.scorer,
+            params.normalizer,
+            len(tokens),
+            len(read_json(snakemake.input.card)["label_names"]),
+            vectors,
+        ),
+        params.training,
+        share,
+        examples["dev"],
+        params.run["seed"],
+        device,
+        vectors,
+        checkpoint=Path(params.checkpoint),
+        identity=json.dumps(provenance, sort_keys=True),
+        name="/".join(map(str, (*params.run.values(), params.share))),
+    )
+    batch_size = params.training["batch_size"]
+    scores = {
+        split: evaluate(trained.model, examples[split], batch_size, device)
+        for split in ("dev", "test")
+    }
+    write_json(
+        snakemake.output.metrics,
+        {
+            **scores,
+            "n_train": len(share),
+            "best_epoch": trained.best_epoch,
+            "epochs": len(trained.history),
+            "provenance": provenance,
+        },
+    )
