@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
+.PHONY: results study cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -25,6 +25,17 @@ cluster-env: $(VENV)/cluster ## what jobs on SLURM and results in S3 need beside
 
 results: $(VENV)/installed ## train and audit the default grid, draw the figures
 	$(BIN)/snakemake --cores all
+
+STUDY := study study_recorded study_explanations
+
+# Three to four hours on 2 cores with the treebank in data/sst, two without; it goes on
+# where it was interrupted.
+study: $(VENV)/installed ## what docs/study.md reports, and that page
+	for part in $(STUDY); do \
+	    $(BIN)/snakemake --cores all --configfile workflow/presets/$$part.yaml || exit 1; \
+	done
+	$(BIN)/python workflow/scripts/write_study.py collect
+	$(BIN)/python workflow/scripts/write_study.py render
 
 cost: $(VENV)/installed ## what `make results` would still take, without doing it
 	$(BIN)/snakemake -n --quiet
