@@ -27,8 +27,8 @@ X_LABEL = "share of weights above 0"
 _LINES = ("-", "--", "-.", ":")
 # Inches of a panel beside others: a row of four keeps its letters on a printed page.
 _SMALL = (1.9, 1.6)
-# Letters of a name beside a line of them.
-_LETTERS = 20
+# Letters of a name beside or over such a panel.
+LETTERS = 19
 # Of the axis: between markers at one x, and from the densest and sparsest to its ends.
 _APART, _MARGIN = 0.05, 0.12
 # Ticks of a decade, the finest first of which there are no more than so many.
@@ -64,7 +64,7 @@ def lines_of(rows: pd.DataFrame, order: Order, column: str) -> list[tuple[str, s
 def line_label(line: tuple[str, str], measure: str) -> str:
     """What stands to the left of a line of `lines_of`."""
     method, model = line
-    names = (shortened(name, _LETTERS) for name in (model, method.replace("_", " ")))
+    names = (shortened(name, LETTERS) for name in (model, method.replace("_", " ")))
     return f"\n{measure}\n".join(names)
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from attention_audit.controls import cut_name
 from attention_audit.figures.dial import (
+    LETTERS,
     X_LABEL,
     dial_axis,
     dial_key,
@@ -19,7 +20,7 @@ from attention_audit.figures.dial import (
     placed,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages
+from attention_audit.figures.style import Order, measured, panel_pages, shortened
 
 CUT = {"marker": "_", "markersize": 7, "linestyle": ":", "linewidth": 0.8}
 
@@ -66,7 +67,7 @@ def draw(
         lines,
         order["datasets"],
         fill,
-        title=lambda _, dataset: dataset,
+        title=lambda _, dataset: shortened(dataset, LETTERS),
         title_once=True,
         y_label=lambda line: line_label(line, "τ-b with"),
         x_label=X_LABEL,
@@ -82,11 +83,10 @@ def _at_their_normalizers(rows: pd.DataFrame, order: Order) -> pd.DataFrame:
     names = order["normalizers"]
     cuts = {cut_name(a, b): (a, b) for a in names for b in names}
     rows = rows[rows["normalizer"].isin({*names, *cuts})]
+    ends = {cut: normalizer for cut, (_, normalizer) in cuts.items()}
+    starts = {cut: reference for cut, (reference, _) in cuts.items()}
     called = rows["normalizer"]
-    return rows.assign(
-        cut=[cuts.get(name, (None, name))[0] for name in called],
-        normalizer=[cuts.get(name, (None, name))[1] for name in called],
-    )
+    return rows.assign(cut=called.map(starts), normalizer=called.replace(ends))
 
 
 def _draw_cuts(

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.dial import (
+    LETTERS,
     X_LABEL,
     dial_axis,
     dial_key,
@@ -17,7 +18,7 @@ from attention_audit.figures.dial import (
     placed,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages
+from attention_audit.figures.style import Order, measured, panel_pages, shortened
 
 ATTENTION = {"color": "0.55", "linestyle": ":", "linewidth": 1.2}
 
@@ -52,7 +53,7 @@ def draw(
         lines,
         order["datasets"],
         fill,
-        title=lambda _, dataset: dataset,
+        title=lambda _, dataset: shortened(dataset, LETTERS),
         title_once=True,
         y_label=lambda line: line_label(line, "dispersion of"),
         x_label=X_LABEL,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.dial import (
+    LETTERS,
     X_LABEL,
     dial_axis,
     dial_key,
@@ -15,7 +16,7 @@ from attention_audit.figures.dial import (
     panel_size,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages
+from attention_audit.figures.style import Order, measured, panel_pages, shortened
 
 # Below it the other inputs together say more, as the claim inputs_own_share has it.
 HALF = 0.5
@@ -40,13 +41,15 @@ def draw(
             points_on_dial(axes, part[part["encoder"] == encoder], order, line)
         axes.set_ylim(0, 1.05)
 
+    def title(scorer: str, dataset: str) -> str:
+        names = [dataset, scorer] if len(scorers) > 1 else [dataset]
+        return ", ".join(shortened(name, LETTERS) for name in names)
+
     pages = panel_pages(
         scorers,
         order["datasets"],
         fill,
-        title=lambda scorer, dataset: (
-            f"{dataset}, {scorer}" if len(scorers) > 1 else dataset
-        ),
+        title=title,
         y_label=lambda _: "influence from\nthe own input, share",
         x_label=X_LABEL,
         size=panel_size(order, len(scorers)),
