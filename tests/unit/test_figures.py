@@ -10,9 +10,13 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attention_audit.controls import cut_name
 from attention_audit.figures import (
     agreement,
     decision_flips,
+    dial_agreement,
+    dial_importance,
+    dial_own_share,
     erasure_curve,
     faithfulness,
     faithfulness_at_support,
@@ -196,7 +200,9 @@ def test_controls_stand_in_no_figure_of_normalizers():
         normalizer="normalizer0 cut to normalizer1"
     )
     more = tables | {"summary": pd.concat([summary, control])}
-    for figure in (name for name, needed in EVERY.items() if "summary" in needed):
+    of_summary = {name for name, needed in EVERY.items() if "summary" in needed}
+    # which shows the cut beside what it is cut to
+    for figure in of_summary - {"dial_agreement"}:
         _, without = drawn(figure, order, tables)
         _, rows = drawn(figure, order, more)
         pd.testing.assert_frame_equal(rows, without)
@@ -226,6 +232,126 @@ def test_both_parts_of_a_difference_stand_at_the_normalizer_that_is_cut_to():
         for line in lines
         for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
     }
+
+
+# --- along the dial ---------------------------------------------------------------
+
+# support of attention, its dispersion, and the number drawn
+ON_DIAL = {
+    "uniform": (1.0, 1.0, 0.4),
+    "softmax": (1.0, 0.7, 0.3),
+    "entmax15": (0.3, 0.4, 0.2),
+    "sparsemax": (0.1, 0.2, 0.1),
+}
+
+
+def dial_summary(**more):
+    """A summary with the rows of `ON_DIAL`, and the cut at .05 below each mean."""
+    cell = {"dataset": "dataset0", "encoder": "encoder0", "scorer": "scorer0"}
+    cell |= {"note": None, "by_construction": None, "reference": None}
+    rows = []
+    for name, (support, dispersion, mean) in ON_DIAL.items():
+        spread = [("support_share", support, 0.05), ("dispersion", dispersion, 0.0)]
+        numbers = [(measure, "attention", None, *n) for measure, *n in spread]
+        numbers += [
+            ("kendall_tau_b", "attention", "method0", mean, 0.02),
+            ("dispersion", "method0", None, mean, 0.02),
+            ("coindexed_share", "hidden_states", "inputs", mean, 0.02),
+        ]
+        cut = ("kendall_tau_b", "attention", "method0", mean - 0.05, 0.02)
+        called = [(name, n) for n in numbers] + [(cut_name("softmax", name), cut)]
+        for normalizer, (measure, subject, reference, middle, half) in called:
+            named = {"measure": measure, "subject": subject, "reference": reference}
+            ends = {"mean": middle, "low": middle - half, "high": middle + half}
+            rows.append(cell | more | named | {"normalizer": normalizer} | ends)
+    summary = pd.DataFrame(rows)
+    none = [cut_name("softmax", name) for name in ("uniform", "softmax")]
+    return summary[~summary["normalizer"].isin(none)]
+
+
+DIAL = order_of(1, 1, 1, list(ON_DIAL), ["method0", "hidden0"])
+
+
+def markers(axes):
+    """Where the markers of normalizers stand, by their shape."""
+    return {
+        line.get_marker(): tuple(line.get_xydata()[0].round(6).tolist())
+        for line in axes.lines
+        if line.get_marker() in MARKERS and len(line.get_xdata())
+    }
+
+
+def line_of(axes):
+    """The points on the line from dense to sparse."""
+    (line,) = (
+        line for line in axes.lines if line.get_alpha() and line.get_marker() == "None"
+    )
+    return line.get_xydata().round(6).tolist()
+
+
+@pytest.mark.parametrize("figure", [dial_own_share, dial_agreement, dial_importance])
+def test_normalizers_stand_from_dense_to_sparse(figure):
+    pages, rows = figure.draw({"summary": dial_summary()}, DIAL)
+    (page,) = pages
+    (axes,) = page.axes
+    left, right = axes.get_xlim()
+    assert axes.get_xscale() == "log" and left > 1 > 0.1 > right
+    found = markers(axes)
+    assert list(found) == MARKERS[:4]
+    rest = [(support, mean) for support, _, mean in ON_DIAL.values()][1:]
+    assert list(found.values())[1:] == rest
+    # as dense as softmax and more even: beside it, and on no line
+    x, y = found[MARKERS[0]]
+    assert left > x > 1 and y == 0.4
+    assert line_of(axes) == [list(point) for point in rest]
+    # intervals in both directions
+    bars = [s for c in axes.collections for s in c.get_segments() if len(s)]
+    spans = {tuple(np.ptp(s, axis=0).round(6).tolist()) for s in bars}
+    assert {(0.0, 0.04), (0.1, 0.0)} <= spans
+    assert {"support", "support_low", "support_high"} <= set(rows)
+
+
+def test_an_undefined_agreement_and_no_weights_at_all_have_no_place_on_the_dial():
+    summary = dial_summary()
+    uniform = summary["normalizer"].eq("uniform") & summary["reference"].eq("method0")
+    summary.loc[uniform, ["mean", "low", "high"]] = np.nan
+    none = summary["normalizer"].eq("sparsemax")
+    none &= summary["measure"].eq("support_share")
+    summary.loc[none, ["mean", "low", "high"]] = 0.0
+    (page,), rows = dial_agreement.draw({"summary": summary}, DIAL)
+    (axes,) = page.axes
+    assert set(markers(axes)) == set(MARKERS[1:3])
+    assert "sparsemax" not in set(rows["normalizer"])
+    labels = [text.get_text() for text in page.legends[0].get_texts()]
+    assert {"softmax", "entmax15"} <= set(labels)
+    assert not {"uniform", "sparsemax"} & set(labels)
+
+
+def test_the_cut_stands_at_what_it_is_cut_to_and_is_tied_to_it():
+    (page,), rows = dial_agreement.draw({"summary": dial_summary()}, DIAL)
+    (axes,) = page.axes
+    cut = rows[rows["cut"].notna()]
+    assert set(cut["cut"]) == {"softmax"}
+    assert list(cut["normalizer"]) == ["entmax15", "sparsemax"]
+    (dashes,) = (
+        line
+        for line in axes.lines
+        if line.get_marker() == "_" and len(line.get_xdata())
+    )
+    # what is cut, at no cut, and its cuts
+    expected = [[1.0, 0.3], [0.3, 0.15], [0.1, 0.05]]
+    np.testing.assert_allclose(dashes.get_xydata(), expected)
+    bands = [c for c in axes.collections if c.get_alpha() is not None]
+    tied = [s.round(6).tolist() for c in bands for s in c.get_segments()]
+    expected = [[[0.3, 0.15], [0.3, 0.2]], [[0.1, 0.05], [0.1, 0.1]]]
+    assert [s for s in tied if s[0] != s[1]] == expected
+
+
+def test_importance_stands_over_the_dispersion_of_attention():
+    (page,), _ = dial_importance.draw({"summary": dial_summary()}, DIAL)
+    (axes,) = page.axes
+    (dotted,) = (line for line in axes.lines if line.get_linestyle() == ":")
+    assert dotted.get_xydata().tolist() == [[1.0, 0.7], [0.3, 0.4], [0.1, 0.2]]
 
 
 def test_no_two_of_many_series_look_the_same():
@@ -631,7 +757,9 @@ def test_markers_show_what_their_rows_have_to_say(figure):
     ]
 
 
-@pytest.mark.parametrize("draw", [agreement.draw, decision_flips.draw])
+@pytest.mark.parametrize(
+    "draw", [agreement.draw, decision_flips.draw, dial_agreement.draw]
+)
 def test_an_interval_over_instances_alone_looks_different(draw):
     order = order_of()
     for seeds in (2, 1):

@@ -19,6 +19,9 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "agreement": ("summary",),
     "cut_control": ("comparison",),
     "importance_dispersion": ("summary",),
+    "dial_own_share": ("summary",),
+    "dial_agreement": ("summary",),
+    "dial_importance": ("summary",),
     "head_diversity": ("head_summary",),
 }
 

@@ -27,6 +27,9 @@ WIDTH, HEIGHT = 9.0, 0.55
 LETTERS = 58
 # Where the cells of a claim are within its height, below the mean of them.
 CELLS = (0.0, 0.4)
+# Points: the widest line of a cell and the thinnest, and the dots upon them.
+CELL_LINE = (0.8, 0.2)
+CELL_DOT = (2.2, 0.8)
 
 
 def draw(
@@ -123,12 +126,19 @@ def _draw_rule(
 
 
 def _draw_cells(axes: Axes, place: int, cells: pd.DataFrame) -> None:
-    """The intervals of the cells, one below the other in the order of their estimates."""
+    """The intervals of the cells, one below the other in the order of their estimates.
+
+    They are thinner where there are many, so that each is seen beside the next.
+    """
     cells = cells.sort_values("estimate", kind="stable")
     heights = place + np.linspace(*CELLS, max(len(cells), 1))
     colors = [LOOKS[verdict]["color"] for verdict in cells["verdict"]]
+    apart = 72 * HEIGHT * (CELLS[1] - CELLS[0]) / max(len(cells), 1)
+    line_width = float(np.clip(apart, *CELL_LINE[::-1]))
+    dot = float(np.clip(3 * apart, *CELL_DOT[::-1]))
+    width = {"linewidth": line_width}
     alone = without_seeds(cells)
-    for part, line in ((~alone, {"linewidth": 0.8}), (alone, WITHOUT_SEEDS)):
+    for part, line in ((~alone, width), (alone, WITHOUT_SEEDS | width)):
         axes.hlines(
             heights[: len(cells)][part],
             cells["low"][part],
@@ -138,5 +148,5 @@ def _draw_cells(axes: Axes, place: int, cells: pd.DataFrame) -> None:
             **line,
         )
     axes.scatter(
-        cells["estimate"], heights[: len(cells)], s=5, color=colors, linewidth=0
+        cells["estimate"], heights[: len(cells)], s=dot**2, color=colors, linewidth=0
     )

@@ -21,23 +21,30 @@ def without_seeds(rows: pd.DataFrame) -> np.ndarray:
 
 
 def error_bars(
-    axes: Axes, x: np.ndarray | pd.Series, rows: pd.DataFrame, **style: Any
+    axes: Axes,
+    x: np.ndarray | pd.Series,
+    rows: pd.DataFrame,
+    across: np.ndarray | None = None,
+    **style: Any,
 ) -> list[Artist]:
     """Draw the means of ``rows`` at ``x`` with their intervals.
 
     Those over instances alone are dotted and have no caps: they say nothing of what
-    another seed would give. ``style`` goes to `Axes.errorbar`.
+    another seed would give. ``across`` (2, rows), where given, is how far intervals of
+    ``x`` go to either side. ``style`` goes to `Axes.errorbar`.
     """
     alone = without_seeds(rows)
     # an interval without width may miss its mean by rounding; a bar cannot be negative
     errors = np.maximum([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], 0)
-    bars = axes.errorbar(x, rows["mean"], yerr=np.where(alone, np.nan, errors), **style)
+    widths = {"yerr": errors} | ({} if across is None else {"xerr": across})
+    with_seeds = {way: np.where(alone, np.nan, width) for way, width in widths.items()}
+    bars = axes.errorbar(x, rows["mean"], **with_seeds, **style)
     drawn = list(bars.get_children())
     if alone.any():
         thin = axes.errorbar(
             np.asarray(x)[alone],
             rows["mean"][alone],
-            yerr=errors[:, alone],
+            **{way: width[:, alone] for way, width in widths.items()},
             fmt="none",
             ecolor=style["color"],
         )

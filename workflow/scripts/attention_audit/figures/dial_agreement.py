@@ -1,0 +1,105 @@
+"""Agreement of attention with inputs along the dial, beside what zeros alone do."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from attention_audit.controls import cut_name
+from attention_audit.figures.dial import (
+    LETTERS,
+    X_LABEL,
+    dial_axis,
+    dial_key,
+    encoder_color,
+    line_label,
+    lines_of,
+    on_dial,
+    panel_size,
+    placed,
+    points_on_dial,
+)
+from attention_audit.figures.style import Order, measured, panel_pages, shortened
+
+CUT = {"marker": "_", "markersize": 7, "linestyle": ":", "linewidth": 0.8}
+
+
+def draw(
+    tables: dict[str, pd.DataFrame], order: Order
+) -> tuple[Iterator[Figure], pd.DataFrame]:
+    """Kendall's tau-b with input importance of each normalizer, and of its cut.
+
+    In the rows, ``cut`` is the reference whose weights are cut to the normalizer.
+    """
+    summary = tables["summary"]
+    found = measured(summary, "kendall_tau_b", "attention", controls=True)
+    inputs = [m for m in order["methods"] if m not in order["hidden_methods"]]
+    found = found[found["reference"].isin(inputs)]
+    rows = on_dial(_at_their_normalizers(found, order), summary)
+    cut = rows["cut"].notna()
+    runs, cuts = rows[~cut], rows[cut]
+
+    lines = lines_of(runs, order, "reference")
+
+    def fill(axes: Axes, line: tuple[str, str], dataset: str) -> None:
+        axes.axhline(0, color="black", linewidth=0.8)
+        dial_axis(axes, rows[rows["dataset"] == dataset])
+        method, model = line
+        part, beside = (
+            r[
+                (r["dataset"] == dataset)
+                & (r["reference"] == method)
+                & (r["model"] == model)
+            ]
+            for r in (runs, cuts)
+        )
+        _draw_cuts(axes, part, beside, order)
+        points_on_dial(axes, part, order)
+
+    def key(axes: Axes) -> None:
+        axes.plot(
+            [], [], color="0.3", **CUT, label="dash: the reference, cut to as many"
+        )
+        dial_key(runs, order, {})(axes)
+
+    pages = panel_pages(
+        lines,
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: shortened(dataset, LETTERS),
+        title_once=True,
+        y_label=lambda line: line_label(line, "τ-b with"),
+        x_label=X_LABEL,
+        size=panel_size(order, len(lines)),
+        key=key,
+        legend_columns=5,
+    )
+    return pages, rows
+
+
+def _at_their_normalizers(rows: pd.DataFrame, order: Order) -> pd.DataFrame:
+    """Runs, and cuts at the normalizer that they are cut to, without other controls."""
+    names = order["normalizers"]
+    cuts = {cut_name(a, b): (a, b) for a in names for b in names}
+    rows = rows[rows["normalizer"].isin({*names, *cuts})]
+    ends = {cut: normalizer for cut, (_, normalizer) in cuts.items()}
+    starts = {cut: reference for cut, (reference, _) in cuts.items()}
+    called = rows["normalizer"]
+    return rows.assign(cut=called.map(starts), normalizer=called.replace(ends))
+
+
+def _draw_cuts(
+    axes: Axes, runs: pd.DataFrame, cuts: pd.DataFrame, order: Order
+) -> None:
+    """The reference cut to every other normalizer of a model, each tied to its run."""
+    for reference, part in cuts.groupby("cut"):
+        uncut = runs[runs["normalizer"] == reference]
+        part = placed(axes, pd.concat([uncut, part]))
+        if part.empty:
+            continue
+        color = encoder_color(part["encoder"].iloc[0], order)
+        axes.plot(part["x"], part["mean"], color=color, **CUT)
+        both = part.merge(runs, on="normalizer", suffixes=("", "_run"))
+        ends = both["mean"], both["mean_run"]
+        axes.vlines(both["x"], *ends, color=color, linewidth=2, alpha=0.25)
