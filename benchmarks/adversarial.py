@@ -14,7 +14,7 @@ import time
 import torch
 
 from attention_audit.interventions.adversarial import SearchSettings, search
-from attention_audit.model import Classifier, ModelSettings
+from attention_audit.models.model import Classifier, ModelSettings
 
 INSTANCES, ALONE, BATCH, LENGTH = 200, 5, 32, 80
 

@@ -21,9 +21,10 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from attention_audit import inference, tables
-from attention_audit.estimates import Settings
-from attention_audit.families import correct
+from attention_audit.records import tables
+from attention_audit.statistics import inference
+from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.families import correct
 
 ROWS = (100_000, 1_000_000, 10_000_000)
 NORMALIZERS, SEEDS, MEASURES = ("softmax", "sparsemax"), range(5), 50

@@ -15,7 +15,7 @@ import scipy.stats
 from rich.console import Console
 from rich.table import Table
 
-from attention_audit.ranks import kendall_tau_b
+from attention_audit.statistics.ranks import kendall_tau_b
 
 INSTANCES = 1000
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from attention_audit.attribution.ablation import leave_one_out
-from attention_audit.batches import UNK, pad_batch
-from attention_audit.model import Classifier, ModelSettings
+from attention_audit.data.batches import UNK, pad_batch
+from attention_audit.models.model import Classifier, ModelSettings
 
 ENCODERS = {
     "bilstm": {"kind": "bilstm", "hidden_size": 64},

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from attention_audit.normalizers.entmax import alpha_entmax
-from attention_audit.normalizers.softmax import softmax
-from attention_audit.normalizers.sparsemax import sparsemax
+from attention_audit.models.normalizers.entmax import alpha_entmax
+from attention_audit.models.normalizers.softmax import softmax
+from attention_audit.models.normalizers.sparsemax import sparsemax
 
 # name: shape of the scores, shape of the mask, rounds
 SHAPES = {

@@ -11,9 +11,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from attention_audit.batches import PAD, Examples, length_bucketed_batches
-from attention_audit.model import Classifier, ModelSettings
-from attention_audit.training import build_optimizer, tensors
+from attention_audit.data.batches import PAD, Examples, length_bucketed_batches
+from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.training import build_optimizer, tensors
 
 TRAINING = {"learning_rate": 1e-3, "weight_decay": 1e-5}
 BATCH = 32

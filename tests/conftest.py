@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from attention_audit.errors import AuditError, suggestion
+from attention_audit.records.errors import AuditError, suggestion
 from tests.unit.instances import instances
 
 # Examples from a fixed seed: a red run can be repeated.

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attention_audit.controls import cut_name, softmax_name
-from attention_audit.estimates import Settings
 from attention_audit.figures.catalogue import slots
 from attention_audit.interventions.permutation import KINDS
-from attention_audit.schemas import SCHEMAS
-from attention_audit.verdicts import judged
+from attention_audit.records.schemas import SCHEMAS
+from attention_audit.statistics.controls import cut_name, softmax_name
+from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.verdicts import judged
 
 EXPERIMENT_REFERENCES = ("other_seeds", "uniform")
 

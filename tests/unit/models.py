@@ -2,7 +2,7 @@
 
 import torch
 
-from attention_audit.model import Classifier, ModelSettings
+from attention_audit.models.model import Classifier, ModelSettings
 
 ENCODERS = {
     "average": {"kind": "average", "hidden_size": 6},

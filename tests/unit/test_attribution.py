@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from attention_audit import tables
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.importance import load_function
@@ -15,8 +14,7 @@ from attention_audit.attribution.influence import (
     summarise,
 )
 from attention_audit.attribution.weights import write_attention
-from attention_audit.audit import Batch
-from attention_audit.encoders import ENCODERS as ENCODER_KINDS
+from attention_audit.data.audit import Batch
 from attention_audit.methods import (
     EFFECTS,
     METHODS,
@@ -24,6 +22,8 @@ from attention_audit.methods import (
     bound_to_weights,
     method_function,
 )
+from attention_audit.models.encoders import ENCODERS as ENCODER_KINDS
+from attention_audit.records import tables
 from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 from tests.unit.programs import PRINT_COMPILER, output_of

@@ -8,9 +8,9 @@ import yaml
 
 from attention_audit.claims import read_claims, resolved
 from attention_audit.config import grid, validate
-from attention_audit.errors import AuditError
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
-from attention_audit.verdicts import _matching
+from attention_audit.records.errors import AuditError
+from attention_audit.statistics.verdicts import _matching
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "workflow/claims.yaml"

@@ -19,7 +19,7 @@ from attention_audit.config import (
     validate,
     without_missing,
 )
-from attention_audit.errors import AuditError
+from attention_audit.records.errors import AuditError
 
 ROOT = Path(__file__).parents[2]
 SCHEMA_PATH = ROOT / "workflow/schemas/config.schema.yaml"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from attention_audit.controls import cut, cut_name, softmax, softmax_name
-from attention_audit.normalizers.softmax import softmax as softmax_of_models
-from attention_audit.normalizers.top_k import top_k
+from attention_audit.models.normalizers.softmax import softmax as softmax_of_models
+from attention_audit.models.normalizers.top_k import top_k
+from attention_audit.statistics.controls import cut, cut_name, softmax, softmax_name
 
 
 def scored(n_rows=50, n=9, seed=0):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from attention_audit.estimates import Settings, compare
-from attention_audit.random_effects import (
+from attention_audit.statistics.estimates import Settings, compare
+from attention_audit.statistics.random_effects import (
     by_cluster,
     moderated,
     moments,

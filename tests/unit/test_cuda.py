@@ -16,8 +16,8 @@ from attention_audit.attribution.influence import (
     jacobian_norms,
 )
 from attention_audit.interventions.adversarial import SearchSettings, search
-from attention_audit.model import resolve_device
-from attention_audit.training import be_repeatable, descend, evaluate, train
+from attention_audit.models.model import resolve_device
+from attention_audit.models.training import be_repeatable, descend, evaluate, train
 from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, build_optimizer, keyword_task

@@ -2,8 +2,8 @@
 
 import pytest
 
-from attention_audit.definitions import Code
-from attention_audit.provenance import digest_of
+from attention_audit.records.definitions import Code
+from attention_audit.records.provenance import digest_of
 
 FILES = {
     "job.py": '''
@@ -15,20 +15,21 @@ with open("x") as file:
     surface(tools.scale(2), file)
 ''',
     "attention_audit/__init__.py": "",
-    "attention_audit/errors.py": '''
+    "attention_audit/records/__init__.py": "",
+    "attention_audit/records/errors.py": '''
 class AuditError(Exception):
     """A fault."""
 
 def suggestion(name): return "a word"
 ''',
-    "attention_audit/schemas.py": "SCHEMAS = {}\nCOLUMNS = ('a',)\n",
+    "attention_audit/records/schemas.py": "SCHEMAS = {}\nCOLUMNS = ('a',)\n",
     "attention_audit/tools.py": '''
 import logging
 import math
 from functools import cache, partial
 
 from attention_audit import loaded
-from attention_audit.errors import AuditError, suggestion
+from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.kinds import KINDS
 from attention_audit.maths import square as renamed
 
@@ -55,7 +56,7 @@ def spare(x):
     return x
 ''',
     "attention_audit/maths.py": """
-from attention_audit.schemas import COLUMNS
+from attention_audit.records.schemas import COLUMNS
 
 def area(x, file): return (x, COLUMNS)
 
@@ -138,7 +139,7 @@ COUNTS = {
     "a function under another name": ("maths.py", "x * x", "x + x"),
     "an import under another name": ("tools.py", "square as", "cube as"),
     "a constant": ("tools.py", "2, 3", "4, 3"),
-    "a constant of the schemas": ("schemas.py", "('a',)", "('b',)"),
+    "a constant of the schemas": ("records/schemas.py", "('a',)", "('b',)"),
     "a library's name": ("tools.py", "import math\n", "import cmath as math\n"),
     "an import inside a function": ("late.py", "return x", "return x, x"),
     "all that a star imports": ("base.py", "return 1", "return 2"),
@@ -170,7 +171,7 @@ NOTHING = {
     "a new import": ("kinds.py", "SPARE = [", "import csv\nSPARE = [csv, "),
     "the words of an error": ("tools.py", "is negative", "is below zero"),
     "a function that words an error": ("tools.py", "the number {x}", "number {x}"),
-    "the module of errors": ("errors.py", "a word", "another word"),
+    "the module of errors": ("records/errors.py", "a word", "another word"),
     "a line of the log": ("tools.py", '    logger.info("scaled %s", x)\n', ""),
     "a constant of a loaded module": ("loaded/deep.py", "unused = 2", "unused = 3"),
 }

@@ -73,9 +73,9 @@ def test_every_encoding_is_named(path):
 def test_a_page_with_any_label_is_written(tmp_path):
     code = f"""
         import logging, sys
-        from attention_audit import report
-        from attention_audit.errors import reported
-        from attention_audit.tables import read_json, write_json
+        from attention_audit.figures import report
+        from attention_audit.records.errors import reported
+        from attention_audit.records.tables import read_json, write_json
         counts = {{"train": {{}}, "dev": {{}}, "test": {{}}}}
         write_json("card.json", {{"name": "d", "counts": counts, "dropped": {{}},
                                   "label_names": [{LABEL!a}]}})
@@ -97,7 +97,7 @@ def test_a_page_with_any_label_is_written(tmp_path):
 
 def test_an_error_with_any_letter_is_told_on_any_terminal(tmp_path):
     code = f"""
-from attention_audit.errors import AuditError, reported
+from attention_audit.records.errors import AuditError, reported
 with reported("job.log"):
     raise AuditError({LABEL!a})
 """

@@ -4,9 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attention_audit import tables
-from attention_audit.errors import AuditError
-from attention_audit.examples import EXTREMES, Files, example_table, extremes, marked
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.statistics.examples import (
+    EXTREMES,
+    Files,
+    example_table,
+    extremes,
+    marked,
+)
 
 NAN = float("nan")
 

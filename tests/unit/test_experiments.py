@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from attention_audit.experiments import logs_of, made_now, results_of, split
-from attention_audit.model import save_model
-from attention_audit.provenance import file_digest, record
-from attention_audit.reuse import take_over, take_over_archive, twins
-from attention_audit.tables import open_table, write_json
+from attention_audit.models.model import save_model
+from attention_audit.records.experiments import logs_of, made_now, results_of, split
+from attention_audit.records.provenance import file_digest, record
+from attention_audit.records.reuse import take_over, take_over_archive, twins
+from attention_audit.records.tables import open_table, write_json
 from tests.unit.models import tiny_model
 
 RUN = "models/d/e/s/n/seed0"

@@ -9,10 +9,8 @@ import pytest
 import torch
 from scipy.special import rel_entr
 
-from attention_audit.audit import Batch
-from attention_audit.batches import Examples
-from attention_audit.errors import AuditError
-from attention_audit.explanations import measure_explanations, point_rows
+from attention_audit.data.audit import Batch
+from attention_audit.data.batches import Examples
 from attention_audit.interventions.adversaries import (
     DIVERGENCES,
     jsd,
@@ -25,8 +23,10 @@ from attention_audit.interventions.adversaries import (
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.interventions.guided import train_guided
 from attention_audit.interventions.pairs import write_pairs
-from attention_audit.model import Classifier
-from attention_audit.tables import open_table, read_table, write_table
+from attention_audit.models.model import Classifier
+from attention_audit.records.errors import AuditError
+from attention_audit.records.tables import open_table, read_table, write_table
+from attention_audit.statistics.explanations import measure_explanations, point_rows
 from tests.unit.models import VOCABULARY, tiny_batch, tiny_model
 
 RUN = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}

@@ -10,7 +10,6 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.controls import cut_name
 from attention_audit.figures import (
     agreement,
     decision_flips,
@@ -43,6 +42,7 @@ from attention_audit.figures.style import (
     series_style,
     shortened,
 )
+from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
 EVERY = FIGURES | {

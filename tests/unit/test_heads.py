@@ -6,13 +6,13 @@ import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
-from attention_audit import tables
 from attention_audit.attribution.heads import describe_heads, write_heads
-from attention_audit.audit import Batch
-from attention_audit.errors import AuditError
-from attention_audit.estimates import Settings
+from attention_audit.data.audit import Batch
 from attention_audit.figures import head_diversity
-from attention_audit.head_summary import head_table
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.head_summary import head_table
 from tests.unit.grids import order_of
 from tests.unit.models import tiny_batch, tiny_model
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from attention_audit.heatmap import Heatmap, as_html, as_rich, write_page
+from attention_audit.figures.heatmap import Heatmap, as_html, as_rich, write_page
 
 ODD = [
     "<script>alert('x')</script>",

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 import pytest
 import scipy.stats
 
-from attention_audit import families, inference, matrices, tables, task
-from attention_audit.controls import is_control
-from attention_audit.errors import AuditError
-from attention_audit.estimates import Settings, compare, summarise
-from attention_audit.inference import Subjects
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.statistics import families, inference, matrices, task
+from attention_audit.statistics.controls import is_control
+from attention_audit.statistics.estimates import Settings, compare, summarise
+from attention_audit.statistics.inference import Subjects
 
 SETTINGS = Settings(
     reference="softmax",
@@ -185,7 +186,7 @@ def test_test_and_interval_are_of_one_model():
 
 
 def test_equivalence_by_hand():
-    from attention_audit.random_effects import detectable, equivalence_test
+    from attention_audit.statistics.random_effects import detectable, equivalence_test
 
     values = rng(5).normal(0.05, 1, 200)
     smallest = 0.2

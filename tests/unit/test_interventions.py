@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from attention_audit.audit import Batch
+from attention_audit.data.audit import Batch
 from attention_audit.interventions.adversarial import (
     SearchSettings,
     candidate_distributions,
@@ -41,8 +41,8 @@ from attention_audit.interventions.permutation import (
     shuffled,
     write_permutation,
 )
-from attention_audit.outputs import Readout
-from attention_audit.tables import open_table, read_table, write_table
+from attention_audit.models.outputs import Readout
+from attention_audit.records.tables import open_table, read_table, write_table
 from tests.unit.models import tiny_batch, tiny_model
 
 RUN = {

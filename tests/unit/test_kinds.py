@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from attention_audit import kinds
-from attention_audit.errors import AuditError
 from attention_audit.kinds import CODE, REGISTRIES, check_kinds
 from attention_audit.kinds import SCHEMA as SCHEMA_FILE
+from attention_audit.records.errors import AuditError
 from tests.unit.instances import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / SCHEMA_FILE).read_text(encoding="utf-8"))
@@ -17,12 +17,12 @@ NAMES = [*REGISTRIES, "normalizer"]
 LISTED = "its name in $defs.%s.properties.kind.enum"
 LED_TO = "its if/then line in $defs.%s.allOf"
 PLACES = {
-    "encoder": f"its entry in ENCODERS of {CODE}/encoders.py",
+    "encoder": f"its entry in ENCODERS of {CODE}/models/encoders.py",
     "method": f"its entry in METHODS of {CODE}/methods.py",
-    "scorer": f"its entry in SCORERS of {CODE}/attention.py",
-    "source": f"its entry in _READERS of {CODE}/sources.py",
-    "vectors": f"its entry in _VECTORS of {CODE}/sources.py",
-    "normalizer": f"the module {CODE}/normalizers/untold.py with its NORMALIZER",
+    "scorer": f"its entry in SCORERS of {CODE}/models/attention.py",
+    "source": f"its entry in _READERS of {CODE}/data/sources.py",
+    "vectors": f"its entry in _VECTORS of {CODE}/data/sources.py",
+    "normalizer": f"the module {CODE}/models/normalizers/untold.py with its NORMALIZER",
 }
 
 
@@ -103,7 +103,7 @@ def test_every_kind_at_fault_has_its_line():
 
 
 def test_a_module_that_defines_no_normalizer_is_named(package):
-    path = package / "normalizers/untold.py"
+    path = package / "models/normalizers/untold.py"
     path.write_text("def mine(scores, mask):\n    return scores\n", encoding="utf-8")
     assert f"'untold' lacks {PLACES['normalizer']}. Add" in message(
         described("normalizer")
@@ -114,7 +114,7 @@ def test_a_module_that_defines_no_normalizer_is_named(package):
 
 
 def test_a_helper_of_normalizers_is_no_kind(package):
-    (package / "normalizers/_helper.py").write_text("", encoding="utf-8")
+    (package / "models/normalizers/_helper.py").write_text("", encoding="utf-8")
     check_kinds(SCHEMA)
 
 
@@ -132,6 +132,6 @@ def test_a_method_whose_function_is_missing_is_named(package):
 
 
 def test_code_that_is_no_python_is_named_with_its_line(package):
-    path = package / "normalizers/softmax.py"
+    path = package / "models/normalizers/softmax.py"
     path.write_text("\ndef softmax(scores, mask:\n", encoding="utf-8")
-    assert message().startswith(f"{CODE}/normalizers/softmax.py, line 2: ")
+    assert message().startswith(f"{CODE}/models/normalizers/softmax.py, line 2: ")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from attention_audit import normalizers
 from attention_audit.attribution.weights import write_attention
-from attention_audit.audit import Batch
-from attention_audit.errors import AuditError
+from attention_audit.data.audit import Batch
 from attention_audit.interventions.fitting import fit
-from attention_audit.laws import broken_law, lawful
-from attention_audit.training import build_optimizer, descend
+from attention_audit.models import normalizers
+from attention_audit.models.laws import broken_law, lawful
+from attention_audit.models.training import build_optimizer, descend
+from attention_audit.records.errors import AuditError
 from tests.unit.instances import instances
 from tests.unit.models import tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, keyword_task, run

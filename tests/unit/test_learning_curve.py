@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention_audit import tables
-from attention_audit.batches import Examples
-from attention_audit.errors import AuditError
-from attention_audit.learning_curve import curve_table, on_share
+from attention_audit.data.batches import Examples
+from attention_audit.models.learning_curve import curve_table, on_share
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
 
 RUN = {
     "dataset": "imdb",

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from attention_audit import distributions, measures, tables
-from attention_audit.errors import AuditError
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.statistics import distributions, measures
 
 RUN = {
     "dataset": "d",

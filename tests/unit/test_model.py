@@ -7,10 +7,9 @@ import safetensors.torch
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from attention_audit.attention import ScaledDotProductScorer, SelfAttention
-from attention_audit.encoders import BiLSTMEncoder
-from attention_audit.errors import AuditError
-from attention_audit.model import (
+from attention_audit.models.attention import ScaledDotProductScorer, SelfAttention
+from attention_audit.models.encoders import BiLSTMEncoder
+from attention_audit.models.model import (
     Classifier,
     ModelSettings,
     learned_alphas,
@@ -19,7 +18,8 @@ from attention_audit.model import (
     save_model,
     settings_json,
 )
-from attention_audit.tables import write_json
+from attention_audit.records.errors import AuditError
+from attention_audit.records.tables import write_json
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from attention_audit.laws import broken_law
-from attention_audit.normalizers import build_normalizer
+from attention_audit.models.laws import broken_law
+from attention_audit.models.normalizers import build_normalizer
 from tests.unit.instances import instances
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import func
 
-from attention_audit.errors import AuditError
-from attention_audit.normalizers import build_normalizer
-from attention_audit.normalizers.entmax import Entmax, alpha_entmax
-from attention_audit.normalizers.rela import RMS_EPSILON, ReLA
+from attention_audit.models.normalizers import build_normalizer
+from attention_audit.models.normalizers.entmax import Entmax, alpha_entmax
+from attention_audit.models.normalizers.rela import RMS_EPSILON, ReLA
+from attention_audit.records.errors import AuditError
 from tests.unit.test_normalizer_laws import scores_and_masks
 
 INSTANCES = {

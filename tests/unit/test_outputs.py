@@ -7,24 +7,24 @@ import pyarrow as pa
 import pytest
 import torch
 
-from attention_audit import tables
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.importance import write_importance
 from attention_audit.attribution.weights import write_attention
-from attention_audit.audit import Batch
-from attention_audit.estimates import Settings
-from attention_audit.inference import summary_table
-from attention_audit.measures import measure_run
-from attention_audit.normalizers import Fixed
-from attention_audit.outputs import (
+from attention_audit.data.audit import Batch
+from attention_audit.models.normalizers import Fixed
+from attention_audit.models.outputs import (
     RESOLUTION,
     Readout,
     changed_probabilities,
     class_probabilities,
     logit_size,
 )
-from attention_audit.ranks import kendall_tau_b
+from attention_audit.records import tables
+from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.inference import summary_table
+from attention_audit.statistics.measures import measure_run
+from attention_audit.statistics.ranks import kendall_tau_b
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, keyword_task, run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from attention_audit import report
+from attention_audit.figures import report
 from tests.unit.grids import order_of, tables_of
 
 TEMPLATE = Path(__file__).parents[2] / "workflow/report/page.html"

@@ -4,12 +4,13 @@ import shutil
 
 import pytest
 
-from attention_audit import definitions, provenance
-from attention_audit.definitions import Code
-from attention_audit.provenance import code_digest, digest_of, library_versions
+from attention_audit.records import definitions, provenance
+from attention_audit.records.definitions import Code
+from attention_audit.records.provenance import code_digest, digest_of, library_versions
 
 SOFTMAX, ENTMAX, SPARSEGEN = (
-    f"normalizers.{kind}:NORMALIZER" for kind in ("softmax", "entmax", "sparsegen")
+    f"models.normalizers.{kind}:NORMALIZER"
+    for kind in ("softmax", "entmax", "sparsegen")
 )
 JOBS = {
     "train": ("train_model.py", SOFTMAX),
@@ -31,29 +32,41 @@ MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
 @pytest.mark.parametrize(
     ("file", "definition", "affected"),
     [
-        ("training.py", "train", TRAINING),
-        ("batches.py", "length_bucketed_batches", TRAINING),
-        ("batches.py", "pad_batch", MODELS),
-        ("simplex.py", "entmax", MODELS),
-        ("normalizers/__init__.py", "build_normalizer", MODELS),
-        ("normalizers/softmax.py", "softmax", MODELS - {"train_sparse", "train_both"}),
-        ("normalizers/entmax.py", "alpha_entmax", {"train_both"}),
+        ("models/training.py", "train", TRAINING),
+        ("data/batches.py", "length_bucketed_batches", TRAINING),
+        ("data/batches.py", "pad_batch", MODELS),
+        ("models/simplex.py", "entmax", MODELS),
+        ("models/normalizers/__init__.py", "build_normalizer", MODELS),
+        (
+            "models/normalizers/softmax.py",
+            "softmax",
+            MODELS - {"train_sparse", "train_both"},
+        ),
+        ("models/normalizers/entmax.py", "alpha_entmax", {"train_both"}),
         # which sparsegen is made of
-        ("normalizers/sparsemax.py", "sparsemax", {"train_sparse", "train_both"}),
-        ("normalizers/sparsegen.py", "sparsegen", {"train_sparse", "train_both"}),
-        ("normalizers/rela.py", "ReLA", set()),
-        ("audit.py", "ragged", {"attend", "gradient", "leave_one_out"}),
+        (
+            "models/normalizers/sparsemax.py",
+            "sparsemax",
+            {"train_sparse", "train_both"},
+        ),
+        (
+            "models/normalizers/sparsegen.py",
+            "sparsegen",
+            {"train_sparse", "train_both"},
+        ),
+        ("models/normalizers/rela.py", "ReLA", set()),
+        ("data/audit.py", "ragged", {"attend", "gradient", "leave_one_out"}),
         ("attribution/gradients.py", "gradient_importance", {"gradient"}),
         ("attribution/ablation.py", "leave_one_out", {"leave_one_out"}),
         ("attribution/influence.py", "write_influence", {"influence"}),
         ("figures/style.py", "save_pages", {"agreement", "task_score"}),
         ("figures/style.py", "lines_by_sparsity", {"agreement"}),
         ("figures/agreement.py", "draw", {"agreement"}),
-        ("provenance.py", "record", {*JOBS}),
-        ("provenance.py", "code_digest", set()),
+        ("records/provenance.py", "record", {*JOBS}),
+        ("records/provenance.py", "code_digest", set()),
         ("methods.py", "method_function", set()),
         ("kinds.py", "check_kinds", set()),
-        ("errors.py", "reported", set()),
+        ("records/errors.py", "reported", set()),
     ],
 )
 def test_an_edit_reaches_exactly_the_jobs_that_run_it(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from attention_audit.random_effects import (
+from attention_audit.statistics.random_effects import (
     by_cluster,
     detectable,
     fit_prior,

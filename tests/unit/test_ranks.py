@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention_audit import ranks
+from attention_audit.statistics import ranks
 
 
 def kendall_oracle(x, y, mask):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from attention_audit import report, tables
-from attention_audit.recorded import recorded_table
+from attention_audit.figures import report
+from attention_audit.records import tables
+from attention_audit.statistics.recorded import recorded_table
 
 CELL = {
     "dataset": "imdb",

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from attention_audit import report
+from attention_audit.figures import report
 
 CELL = {
     "dataset": "imdb",

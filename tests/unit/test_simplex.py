@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import func
 
-from attention_audit import simplex
+from attention_audit.models import simplex
 
 ALPHAS = [1.0, 1.1, 1.5, 1.9, 2.0, 2.5, 4.0]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attention_audit.sizes import UNKNOWN, expected_size, size_of
+from attention_audit.data.sizes import UNKNOWN, expected_size, size_of
 
 SOURCE = {"kind": "archive", "archive": "a", "files": {"all": "a.csv"}}
 

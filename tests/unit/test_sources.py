@@ -16,15 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attention_audit import sources, tables
-from attention_audit.errors import AuditError
-from attention_audit.sources import (
+from attention_audit.data import sources
+from attention_audit.data.sources import (
     Document,
     check_archive,
     fetch_archive,
     read_documents,
     read_vectors,
 )
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
 
 
 def make_zip(path: Path, members: dict[str, bytes | str]) -> Path:
@@ -576,7 +577,7 @@ def test_local_files_need_no_library_of_the_hub(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("text,label\na,1\n")
     code = (
-        "import sys; from attention_audit.sources import read_documents; "
+        "import sys; from attention_audit.data.sources import read_documents; "
         f"list(read_documents({local_source()!r}, {{'all': {str(file)!r}}})); "
         "sys.exit('datasets' in sys.modules)"
     )

@@ -46,7 +46,7 @@ def test_a_job_does_not_wait_for_what_it_does_not_use(script):
 def test_what_a_job_imported_is_not_searched_for_garbage(tmp_path):
     program = f"""
 import gc
-from attention_audit.errors import reported
+from attention_audit.records.errors import reported
 with reported({str(tmp_path / "log")!r}):
     print(gc.get_freeze_count())
 """

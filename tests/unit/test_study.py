@@ -14,12 +14,19 @@ import yaml
 from PIL import Image, ImageDraw
 from scipy import stats
 
-from attention_audit import study, study_page, tables
-from attention_audit.errors import AuditError
-from attention_audit.schemas import SCHEMAS
-from attention_audit.study import collect
-from attention_audit.study_page import contrasts, explained, page, recorded_rows, told
-from attention_audit.verdicts import VERDICTS
+from attention_audit.figures import study, study_page
+from attention_audit.figures.study import collect
+from attention_audit.figures.study_page import (
+    contrasts,
+    explained,
+    page,
+    recorded_rows,
+    told,
+)
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.records.schemas import SCHEMAS
+from attention_audit.statistics.verdicts import VERDICTS
 from tests.unit.grids import order_of, tables_of
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attention_audit import tables
-from attention_audit.errors import AuditError
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
 
 RUN = {
     "dataset": "d",

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from attention_audit.config import validate
-from attention_audit.errors import AuditError
-from attention_audit.explanations import EXPERIMENTS
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.records.errors import AuditError
+from attention_audit.statistics.explanations import EXPERIMENTS
 from attention_audit.targets import MEASURED, check_target
 
 ROOT = Path(__file__).parents[2]

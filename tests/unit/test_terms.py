@@ -5,12 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from attention_audit import explanations
 from attention_audit.config import validate
-from attention_audit.measures import MEASURES
-from attention_audit.schemas import COLUMNS, SCHEMAS, TABLES, meaning
+from attention_audit.data.text import tokenize
+from attention_audit.records.schemas import COLUMNS, SCHEMAS, TABLES, meaning
+from attention_audit.statistics import explanations
+from attention_audit.statistics.measures import MEASURES
 from attention_audit.terms import TEXTS, page
-from attention_audit.text import tokenize
 from tests.unit.grids import order_of, tables_of
 
 ROOT = Path(__file__).parents[2]

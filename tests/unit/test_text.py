@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention_audit import tables
-from attention_audit.batches import (
+from attention_audit.data.batches import (
     PAD,
     UNK,
     length_bucketed_batches,
@@ -17,14 +16,15 @@ from attention_audit.batches import (
     read_examples,
     read_vocabulary,
 )
-from attention_audit.errors import AuditError
-from attention_audit.sources import Document
-from attention_audit.text import (
+from attention_audit.data.sources import Document
+from attention_audit.data.text import (
     TextReader,
     build_vocabulary,
     prepare_dataset,
     tokenize,
 )
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
 
 # ---------------------------------------------------------------- tokens
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from attention_audit.batches import Examples
-from attention_audit.errors import AuditError
-from attention_audit.model import Classifier, ModelSettings
-from attention_audit.optimizer import AMSGrad
-from attention_audit.training import (
+from attention_audit.data.batches import Examples
+from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.optimizer import AMSGrad
+from attention_audit.models.training import (
     build_optimizer,
     classes_absent,
     evaluate,
     macro_f1,
     train,
 )
+from attention_audit.records.errors import AuditError
 from tests.unit.models import ENCODERS, tiny_model
 from tests.unit.programs import PRINT_COMPILER, output_of
 
@@ -152,7 +152,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path, monkeypatch):
     undisturbed = run(dropout=0.2)
     path = tmp_path / "checkpoint.pt"
 
-    import attention_audit.training as training
+    import attention_audit.models.training as training
 
     real, calls = training.evaluate, []
 

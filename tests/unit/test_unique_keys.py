@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from attention_audit.errors import AuditError
-from attention_audit.unique_keys import check_arguments, check_files, read_yaml
+from attention_audit.records.errors import AuditError
+from attention_audit.records.unique_keys import check_arguments, check_files, read_yaml
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from attention_audit import inference, tables, verdicts
-from attention_audit.estimates import Compared, Settings, intervals
-from attention_audit.random_effects import moments, t_interval
-from attention_audit.schemas import SCHEMAS
-from attention_audit.verdicts import (
+from attention_audit.records import tables
+from attention_audit.records.schemas import SCHEMAS
+from attention_audit.statistics import inference, verdicts
+from attention_audit.statistics.estimates import Compared, Settings, intervals
+from attention_audit.statistics.random_effects import moments, t_interval
+from attention_audit.statistics.verdicts import (
     Sources,
     claims_table,
     decided,
@@ -81,7 +82,7 @@ def test_both_sides_are_those_of_a_t_test():
 
 
 def test_a_size_is_tested_as_equivalence_is():
-    from attention_audit.random_effects import equivalence_test, t_test
+    from attention_audit.statistics.random_effects import equivalence_test, t_test
 
     estimate, error, df = -0.12, 0.1, 15.0
     known = (estimate, error, df)

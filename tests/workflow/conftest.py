@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from attention_audit.data.sources import read_documents
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
-from attention_audit.sources import read_documents
 from tests.workflow import project
 
 REVIEWS = "movie_reviews"

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from attention_audit.sources import Document
+from attention_audit.data.sources import Document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"

@@ -134,7 +134,7 @@ def key(name: str, value):
 def column(table: str):
     """A column more in the schema of one table."""
     return text(
-        f"{PACKAGE}/schemas.py",
+        f"{PACKAGE}/records/schemas.py",
         f'"{table}": _schema(\n',
         f'"{table}": _schema(\n        ("more", pa.int64()),\n',
     )
@@ -197,7 +197,7 @@ def both(first, second):
 
 def new_kind(folder: Path) -> None:
     """A kind of normalizer more, with an instance called own."""
-    (folder / PACKAGE / "normalizers/squares.py").write_text(
+    (folder / PACKAGE / "models/normalizers/squares.py").write_text(
         "def squares(scores, mask):\n"
         "    weights = scores.square() * mask\n"
         "    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-30)\n\n\n"
@@ -267,37 +267,47 @@ CHANGES = {
         {},
     ),
     "a docstring": (
-        text(f"{PACKAGE}/training.py", '"""The training loop:', '"""A training loop:'),
+        text(
+            f"{PACKAGE}/models/training.py",
+            '"""The training loop:',
+            '"""A training loop:',
+        ),
         {},
     ),
     "a module that no job runs": (function("config.py", "grid"), {}),
     "what a measure means": (
-        text(f"{PACKAGE}/measures.py", "1 - support / n, the", "1 - support / n: the"),
+        text(
+            f"{PACKAGE}/statistics/measures.py",
+            "1 - support / n, the",
+            "1 - support / n: the",
+        ),
         {},
     ),
     "what a column means": (
-        text(f"{PACKAGE}/schemas.py", '"name of the encoder"', '"the encoder"'),
+        text(f"{PACKAGE}/records/schemas.py", '"name of the encoder"', '"the encoder"'),
         {},
     ),
     "the words of an error": (
-        text(f"{PACKAGE}/errors.py", "The disk is full", "No room on the disk"),
+        text(f"{PACKAGE}/records/errors.py", "The disk is full", "No room on the disk"),
         {},
     ),
     "the words of an error of training": (
-        text(f"{PACKAGE}/training.py", "the training loss became", "the loss is"),
+        text(
+            f"{PACKAGE}/models/training.py", "the training loss became", "the loss is"
+        ),
         {},
     ),
     "a line of the log": (
-        text(f"{PACKAGE}/training.py", '"epoch %d: loss', '"epoch %d, loss'),
+        text(f"{PACKAGE}/models/training.py", '"epoch %d: loss', '"epoch %d, loss'),
         {},
     ),
-    "a function that no job uses": (function("tables.py", "read_metadata"), {}),
+    "a function that no job uses": (function("records/tables.py", "read_metadata"), {}),
     "a new function": (
-        appended("batches.py", "def longest(lengths):\n    return lengths.max()"),
+        appended("data/batches.py", "def longest(lengths):\n    return lengths.max()"),
         {},
     ),
-    "a new import": (appended("model.py", "import csv\n\nCSV = [csv]"), {}),
-    "how code is digested": (function("provenance.py", "code_digest"), {}),
+    "a new import": (appended("models/model.py", "import csv\n\nCSV = [csv]"), {}),
+    "how code is digested": (function("records/provenance.py", "code_digest"), {}),
     "memory of a rule": (
         text("workflow/rules/train.smk", "return 700 + 4e-4", "return 900 + 4e-4"),
         {},
@@ -385,13 +395,16 @@ CHANGES = {
         {"measure_controls": runs(["softmax"])} | OF_STATISTICS,
     ),
     "the level of confidence": (key("statistics.confidence", 0.9), OF_STATISTICS),
-    "the table of task scores": (function("task.py", "task_table"), OF_TASK),
+    "the table of task scores": (function("statistics/task.py", "task_table"), OF_TASK),
     "a helper of two tables": (
-        function("random_effects.py", "moments"),
+        function("statistics/random_effects.py", "moments"),
         OF_STATISTICS,
     ),
-    "which examples are shown": (function("examples.py", "extremes"), OF_EXAMPLES),
-    "how an explained text is shown": (function("heatmap.py", "as_html"), {}),
+    "which examples are shown": (
+        function("statistics/examples.py", "extremes"),
+        OF_EXAMPLES,
+    ),
+    "how an explained text is shown": (function("figures/heatmap.py", "as_html"), {}),
     "a library of one table": (
         upgraded("statsmodels"),
         OF_COMPARISON,
@@ -409,18 +422,18 @@ CHANGES = {
         {},
     ),
     "a new claim": (new_claim, OF_CLAIMS),
-    "how claims are judged": (function("verdicts.py", "pooled"), OF_CLAIMS),
+    "how claims are judged": (function("statistics/verdicts.py", "pooled"), OF_CLAIMS),
     "what a claim may hold": (
         text("workflow/schemas/claims.schema.yaml", "in one sentence", "in a sentence"),
         {},
     ),
     # measures and attributions
     "a measure": (
-        function("ranks.py", "rank_agreement"),
+        function("statistics/ranks.py", "rank_agreement"),
         MEASURED | OF_MEASURES,
     ),
     "a helper of some attributions": (
-        function("audit.py", "ragged"),
+        function("data/audit.py", "ragged"),
         {"attend": ALL, "attribute": of_methods(ALL)} | MEASURED | OF_MEASURES,
     ),
     "a method's code": (
@@ -450,13 +463,13 @@ CHANGES = {
         {"attend": ALL, "attribute": of_methods(ALL)} | MEASURED | OF_MEASURES,
     ),
     # training
-    "the training loop": (function("training.py", "train"), TRAINED),
+    "the training loop": (function("models/training.py", "train"), TRAINED),
     "a helper of training": (
-        function("batches.py", "length_bucketed_batches"),
+        function("data/batches.py", "length_bucketed_batches"),
         TRAINED,
     ),
     "a constant of all models": (
-        text(f"{PACKAGE}/batches.py", "PAD, UNK = 0, 1", "PAD, UNK = 0, 2"),
+        text(f"{PACKAGE}/data/batches.py", "PAD, UNK = 0, 1", "PAD, UNK = 0, 2"),
         PREPARED,
     ),
     # Which device that is, only the machine knows that runs the job.
@@ -475,11 +488,11 @@ CHANGES = {
         whole_runs(runs(["entmax15"])),
     ),
     "a kind of normalizer": (
-        function("normalizers/entmax.py", "alpha_entmax"),
+        function("models/normalizers/entmax.py", "alpha_entmax"),
         whole_runs(runs(["entmax15"])),
     ),
     "a kind of normalizer outside the grid": (
-        function("normalizers/sparsemax.py", "sparsemax"),
+        function("models/normalizers/sparsemax.py", "sparsemax"),
         {},
     ),
     "a new kind of normalizer": (new_kind, {}),
@@ -488,7 +501,7 @@ CHANGES = {
         more_runs(runs(["own"])),
     ),
     "how normalizers are built": (
-        function("normalizers/__init__.py", "build_normalizer"),
+        function("models/normalizers/__init__.py", "build_normalizer"),
         TRAINED,
     ),
     "the kinds that are known": (function("kinds.py", "check_kinds"), {}),
@@ -510,7 +523,7 @@ CHANGES = {
         {"prepare": {"raw_labels"}} | more_runs(runs(dataset="raw_labels")),
     ),
     "a longer max_length": (key("datasets.reviews.max_length", 14), PREPARED),
-    "how text is prepared": (function("text.py", "tokenize"), PREPARED),
+    "how text is prepared": (function("data/text.py", "tokenize"), PREPARED),
     "another archive": (
         key("archives.tiny_reviews.sha256", "0" * 64),
         {"fetch_archive": {"tiny_reviews"}} | PREPARED,
@@ -612,7 +625,7 @@ def test_a_mistake_in_the_config_removes_no_data(own_data, tmp_path, key, wrong,
 def test_without_the_default_profile_a_comment_counts_and_nothing_is_missed(done):
     bare = ("--workflow-profile", "none")
     assert planned(done, *bare) == {}
-    replace_in(done / PACKAGE / "ranks.py", "_BLOCK = 64", "_BLOCK = 32")
+    replace_in(done / PACKAGE / "statistics/ranks.py", "_BLOCK = 64", "_BLOCK = 32")
     assert planned(done, *bare) == MEASURED | OF_MEASURES
     replace_in(
         done / "workflow/scripts/train_model.py", "import json\n", "import json  # so\n"

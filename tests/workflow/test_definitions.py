@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from attention_audit.definitions import (
+from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.records.definitions import (
     ERRORS,
     OWN,
     PACKAGE,
@@ -25,10 +26,9 @@ from attention_audit.definitions import (
     Module,
     Node,
 )
-from attention_audit.definitions import SCHEMAS as SCHEMAS_NODES
-from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
-from attention_audit.provenance import SCRIPTS, code_digest, digest_of
-from attention_audit.schemas import SCHEMAS
+from attention_audit.records.definitions import SCHEMAS as SCHEMAS_NODES
+from attention_audit.records.provenance import SCRIPTS, code_digest, digest_of
+from attention_audit.records.schemas import SCHEMAS
 from tests.workflow import project
 from tests.workflow.conftest import made_once
 from tests.workflow.recorder.sitecustomize import bound, single

@@ -14,8 +14,8 @@ import yaml
 
 from attention_audit.config import grid, validate
 from attention_audit.figures.catalogue import figures_of
-from attention_audit.schemas import RUN_COLUMNS
-from attention_audit.tables import read_metadata, read_table
+from attention_audit.records.schemas import RUN_COLUMNS
+from attention_audit.records.tables import read_metadata, read_table
 from tests.workflow import project
 from tests.workflow.project import planned, set_key, snakemake
 

@@ -2,7 +2,7 @@
 
 import yaml
 
-from attention_audit.lineage import broken, trace
+from attention_audit.records.lineage import broken, trace
 from tests.workflow import project
 
 RUN = "reviews/bilstm/additive/softmax/seed0"

@@ -13,10 +13,10 @@ import pytest
 import rich
 
 from attention_audit.config import validate
-from attention_audit.errors import AuditError
-from attention_audit.lineage import broken, trace
+from attention_audit.records.errors import AuditError
+from attention_audit.records.lineage import broken, trace
+from attention_audit.records.tables import read_metadata, read_table
 from attention_audit.runs import DEFAULT_METHODS, load_run
-from attention_audit.tables import read_metadata, read_table
 from tests.workflow import project
 
 RUN = "reviews/bilstm/additive/entmax15/seed1"

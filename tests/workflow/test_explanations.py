@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from attention_audit.config import RESERVED_METHODS
-from attention_audit.tables import read_json, read_table
+from attention_audit.records.tables import read_json, read_table
 from tests.workflow import project
 from tests.workflow.conftest import SHARE, TARGETS
 

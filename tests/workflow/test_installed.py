@@ -56,7 +56,7 @@ def test_the_package_is_found_from_anywhere_and_its_scripts_are_not(
             command, cwd=tmp_path, env=surroundings, capture_output=True, text=True
         ).stderr
 
-    assert said("attention_audit.model") == f"{OTHER}\n"
+    assert said("attention_audit.models.model") == f"{OTHER}\n"
     assert "No module named 'write_report'" in said("write_report")
 
 

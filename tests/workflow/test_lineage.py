@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attention_audit.lineage import broken, trace
+from attention_audit.records.lineage import broken, trace
 from tests.workflow import project
 
 RUN = "reviews/bilstm/additive/entmax15/seed1"

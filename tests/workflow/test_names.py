@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from attention_audit import tables
+from attention_audit.records import tables
 from tests.workflow import project
 
 # A folder or a file each; three make the splits of a data set.

@@ -15,8 +15,8 @@ import yaml
 
 from attention_audit.config import validate
 from attention_audit.methods import EFFECTS, method_function
-from attention_audit.normalizers import build_normalizer
-from attention_audit.tables import read_json, read_table
+from attention_audit.models.normalizers import build_normalizer
+from attention_audit.records.tables import read_json, read_table
 from tests.workflow import project
 
 SCRIPTS = project.CHECKOUT / "workflow/scripts"

@@ -11,7 +11,7 @@ import pytest
 from tests.workflow import project
 from tests.workflow.project import replace_in
 
-MODULES = "workflow/scripts/attention_audit/normalizers"
+MODULES = "workflow/scripts/attention_audit/models/normalizers"
 SCHEMA = "workflow/schemas/config.schema.yaml"
 README = (project.CHECKOUT / "README.md").read_text(encoding="utf-8")
 RECIPE = README.split("**A normalizer.**")[1].split("\n**")[0]

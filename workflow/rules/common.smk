@@ -18,10 +18,10 @@ sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.claims import OF_MEANS, read_claims, resolved
 from attention_audit.config import check_named, grid, validate, without_missing
-from attention_audit.controls import controls_of, has_controls
+from attention_audit.statistics.controls import controls_of, has_controls
 from attention_audit.cost import Announcer
-from attention_audit.errors import AuditError
-from attention_audit.experiments import logs_of, results_of
+from attention_audit.records.errors import AuditError
+from attention_audit.records.experiments import logs_of, results_of
 from attention_audit.figures.catalogue import figure_order, figures_of
 from attention_audit.methods import (
     EFFECTS,
@@ -30,11 +30,11 @@ from attention_audit.methods import (
     inputs_first,
     method_function,
 )
-from attention_audit.provenance import code_digest, file_digest, library_versions
-from attention_audit.records import made_otherwise
-from attention_audit.sizes import TYPICAL, UNKNOWN, size_of
+from attention_audit.records.provenance import code_digest, file_digest, library_versions
+from attention_audit.records.metadata import made_otherwise
+from attention_audit.data.sizes import TYPICAL, UNKNOWN, size_of
 from attention_audit.targets import MEASURED, check_target
-from attention_audit.unique_keys import check_arguments, check_files
+from attention_audit.records.unique_keys import check_arguments, check_files
 
 # Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,
 # and fails on a label that it lacks. Python asks for the locale each time it opens a file.
@@ -237,7 +237,7 @@ def made_by(script, *chosen):
 
 def normalizer_kinds(*kinds):
     """What `made_by` is told of the normalizers of a model."""
-    return [f"normalizers.{kind}:NORMALIZER" for kind in sorted({*kinds})]
+    return [f"models.normalizers.{kind}:NORMALIZER" for kind in sorted({*kinds})]
 
 
 def normalizers_of(wildcards):

@@ -133,7 +133,7 @@ def check_prepared(name):
     documents = dict(source["files"]) if source["kind"] == "local" else {}
     documents |= zip(files_of(own), documents_of(own), strict=True)
     # Few plans need it, and every reader of the rules would wait for it.
-    from attention_audit.rehearsal import rehearse
+    from attention_audit.data.rehearsal import rehearse
 
     try:
         rehearse(name, dataset, documents)

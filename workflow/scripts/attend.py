@@ -1,9 +1,9 @@
 """Predictions and attention of one model on the audited instances."""
 
 from attention_audit.attribution.weights import write_attention
-from attention_audit.errors import reported
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -1,9 +1,9 @@
 """Importance of every input or hidden state of one model, by one method."""
 
 from attention_audit.attribution.importance import load_function, write_importance
-from attention_audit.errors import reported
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

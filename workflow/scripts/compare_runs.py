@@ -1,9 +1,9 @@
 """Attention and outputs of one run beside those of others."""
 
-from attention_audit.errors import reported
 from attention_audit.interventions.pairs import write_pairs
-from attention_audit.provenance import record
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

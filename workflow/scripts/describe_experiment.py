@@ -2,10 +2,10 @@
 
 import yaml
 
-from attention_audit.errors import reported
-from attention_audit.experiments import made_now
-from attention_audit.provenance import SCRIPTS, record
-from attention_audit.tables import atomic_path, write_json
+from attention_audit.records.errors import reported
+from attention_audit.records.experiments import made_now
+from attention_audit.records.provenance import SCRIPTS, record
+from attention_audit.records.tables import atomic_path, write_json
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output

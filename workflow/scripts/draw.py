@@ -4,10 +4,10 @@ import importlib
 
 import pyarrow as pa
 
-from attention_audit.errors import reported
 from attention_audit.figures.style import save_pages
-from attention_audit.provenance import record
-from attention_audit.tables import read_table, write_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import read_table, write_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

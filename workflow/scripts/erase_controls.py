@@ -1,11 +1,11 @@
 """Erasing by the controls of a run: its reference's attention cut, its scores alone."""
 
-from attention_audit.controls import cut_name, softmax_name
-from attention_audit.errors import reported
 from attention_audit.interventions.erasure import write_cut, write_softmax
 from attention_audit.job import audited_model
-from attention_audit.model import load_model, resolve_device
-from attention_audit.tables import open_table
+from attention_audit.models.model import load_model, resolve_device
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
+from attention_audit.statistics.controls import cut_name, softmax_name
 
 with reported(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input

@@ -1,9 +1,9 @@
 """What one model makes of texts without, or with only, their most important tokens."""
 
-from attention_audit.errors import reported
 from attention_audit.interventions.erasure import write_erasure
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from attention_audit.errors import AuditError
-from attention_audit.experiments import DEFAULT, results_of, split
+from attention_audit.records.errors import AuditError
+from attention_audit.records.experiments import DEFAULT, results_of, split
 from attention_audit.runs import load_run, read_lines, write_explanations
 
 

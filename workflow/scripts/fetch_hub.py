@@ -1,9 +1,9 @@
 """Download one data set from the hub at its pinned revision."""
 
-from attention_audit.errors import reported
-from attention_audit.provenance import record
-from attention_audit.reuse import take_over
-from attention_audit.sources import fetch_hub
+from attention_audit.data.sources import fetch_hub
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.reuse import take_over
 
 with reported(snakemake.log[0]):
     provenance = record(snakemake.rule, dict(snakemake.params.items()), [])

@@ -1,9 +1,9 @@
 """Every declared claim against the estimates that decide it."""
 
-from attention_audit.errors import reported
-from attention_audit.estimates import Settings
-from attention_audit.provenance import record
-from attention_audit.verdicts import Sources, claims_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.verdicts import Sources, claims_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -1,9 +1,9 @@
 """All measures of one run, a row an (instance, measure)."""
 
-from attention_audit.errors import reported
-from attention_audit.measures import measure_run
-from attention_audit.provenance import record
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table
+from attention_audit.statistics.measures import measure_run
 
 with reported(snakemake.log[0]):
     params = snakemake.params

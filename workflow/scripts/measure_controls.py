@@ -1,10 +1,10 @@
 """The measures of both controls of one run, a row an (instance, measure)."""
 
-from attention_audit.control_measures import Attributed, measure_controls
-from attention_audit.controls import CUT, SOFTMAX
-from attention_audit.errors import reported
-from attention_audit.provenance import record
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table
+from attention_audit.statistics.control_measures import Attributed, measure_controls
+from attention_audit.statistics.controls import CUT, SOFTMAX
 
 with reported(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input

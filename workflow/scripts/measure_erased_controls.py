@@ -1,10 +1,10 @@
 """The measures of erasing by each control of a run."""
 
-from attention_audit.controls import cut_name, softmax_name
-from attention_audit.errors import reported
-from attention_audit.explanations import measure_explanations
-from attention_audit.provenance import record
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table
+from attention_audit.statistics.controls import cut_name, softmax_name
+from attention_audit.statistics.explanations import measure_explanations
 
 with reported(snakemake.log[0]):
     params, inputs, outputs = snakemake.params, snakemake.input, snakemake.output

@@ -1,9 +1,9 @@
 """The measures of every experiment on the attention of one run."""
 
-from attention_audit.errors import reported
-from attention_audit.explanations import measure_explanations
-from attention_audit.provenance import record
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table
+from attention_audit.statistics.explanations import measure_explanations
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -1,9 +1,9 @@
 """How far the output of one model moves when its attention is shuffled."""
 
-from attention_audit.errors import reported
 from attention_audit.interventions.permutation import write_permutation
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

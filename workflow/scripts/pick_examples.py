@@ -1,8 +1,8 @@
 """The texts in which attention agrees least and most with every importance."""
 
-from attention_audit.errors import reported
-from attention_audit.examples import Files, example_table
-from attention_audit.provenance import record
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.statistics.examples import Files, example_table
 
 with reported(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input

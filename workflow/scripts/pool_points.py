@@ -1,9 +1,9 @@
 """The instances of all runs in one table, for figures that show instances."""
 
-from attention_audit.errors import reported
-from attention_audit.explanations import point_rows
-from attention_audit.provenance import record
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table
+from attention_audit.statistics.explanations import point_rows
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -4,11 +4,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from attention_audit.errors import reported
-from attention_audit.provenance import record
-from attention_audit.reuse import take_over
-from attention_audit.sources import check_archive, read_documents, read_vectors
-from attention_audit.text import prepare_dataset
+from attention_audit.data.sources import check_archive, read_documents, read_vectors
+from attention_audit.data.text import prepare_dataset
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.reuse import take_over
 
 with reported(snakemake.log[0]):
     params = snakemake.params

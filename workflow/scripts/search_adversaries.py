@@ -1,9 +1,9 @@
 """Attention far from that of one model, at the same output."""
 
-from attention_audit.errors import reported
 from attention_audit.interventions.adversarial import SearchSettings, write_adversarial
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -11,8 +11,8 @@ import sys
 
 from rich.console import Console
 
-from attention_audit.errors import AuditError
-from attention_audit.lineage import as_json, as_tree, broken, trace
+from attention_audit.records.errors import AuditError
+from attention_audit.records.lineage import as_json, as_tree, broken, trace
 
 
 def main() -> int:

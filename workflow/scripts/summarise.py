@@ -1,9 +1,9 @@
 """Every measure of every cell of the grid, over instances and seeds."""
 
-from attention_audit.errors import reported
-from attention_audit.estimates import Settings
-from attention_audit.inference import Subjects, summary_table
-from attention_audit.provenance import record
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.inference import Subjects, summary_table
 
 with reported(snakemake.log[0]):
     provenance = record(snakemake.rule, dict(snakemake.params.items()), snakemake.input)

@@ -1,8 +1,8 @@
 """Scores of the guided models of all runs."""
 
-from attention_audit.errors import reported
-from attention_audit.provenance import record
-from attention_audit.tables import open_table, read_json
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import open_table, read_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params

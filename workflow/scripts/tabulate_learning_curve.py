@@ -1,9 +1,9 @@
 """Scores of runs on shares of their training texts, and on all of them."""
 
-from attention_audit.errors import reported
-from attention_audit.learning_curve import curve_table
-from attention_audit.provenance import record
-from attention_audit.tables import read_json
+from attention_audit.models.learning_curve import curve_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import read_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params

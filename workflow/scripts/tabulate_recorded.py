@@ -1,8 +1,8 @@
 """Numbers that papers recorded, beside ours."""
 
-from attention_audit.errors import reported
-from attention_audit.provenance import record
-from attention_audit.recorded import recorded_table
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.statistics.recorded import recorded_table
 
 with reported(snakemake.log[0]):
     provenance = record(snakemake.rule, dict(snakemake.params.items()), snakemake.input)

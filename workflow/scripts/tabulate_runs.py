@@ -1,8 +1,8 @@
 """The runs of the grid in one table, to join other tables with."""
 
-from attention_audit.errors import reported
-from attention_audit.provenance import record
-from attention_audit.tables import write_rows
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.tables import write_rows
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -1,9 +1,9 @@
 """What every head of one model's self-attention does on the audited instances."""
 
 from attention_audit.attribution.heads import write_heads
-from attention_audit.errors import reported
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -1,9 +1,9 @@
 """Influence of every input embedding on every hidden state of one model."""
 
 from attention_audit.attribution.influence import write_influence
-from attention_audit.errors import reported
 from attention_audit.job import audited_model
-from attention_audit.tables import open_table
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import open_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -4,14 +4,19 @@ import sys
 
 import torch
 
-from attention_audit.audit import audited
-from attention_audit.batches import read_examples, read_vocabulary
-from attention_audit.errors import reported
+from attention_audit.data.audit import audited
+from attention_audit.data.batches import read_examples, read_vocabulary
 from attention_audit.interventions.adversaries import train_adversary, write_adversary
-from attention_audit.model import load_model, resolve_device, save_model, settings_json
-from attention_audit.provenance import record
-from attention_audit.reuse import take_over
-from attention_audit.tables import open_table, write_json
+from attention_audit.models.model import (
+    load_model,
+    resolve_device,
+    save_model,
+    settings_json,
+)
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.reuse import take_over
+from attention_audit.records.tables import open_table, write_json
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output

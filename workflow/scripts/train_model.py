@@ -6,19 +6,19 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.batches import read_examples, read_vocabulary
-from attention_audit.errors import reported
-from attention_audit.model import (
+from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.models.model import (
     ModelSettings,
     learned_alphas,
     resolve_device,
     save_model,
     settings_json,
 )
-from attention_audit.provenance import record
-from attention_audit.reuse import take_over
-from attention_audit.tables import read_json, write_json, write_table
-from attention_audit.training import evaluate, train
+from attention_audit.models.training import evaluate, train
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.reuse import take_over
+from attention_audit.records.tables import read_json, write_json, write_table
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.batches import read_examples, read_vocabulary
-from attention_audit.errors import reported
-from attention_audit.learning_curve import on_share
-from attention_audit.model import ModelSettings, resolve_device
-from attention_audit.provenance import record
-from attention_audit.reuse import take_over
-from attention_audit.tables import read_json, write_json
-from attention_audit.training import evaluate, train
+from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.models.learning_curve import on_share
+from attention_audit.models.model import ModelSettings, resolve_device
+from attention_audit.models.training import evaluate, train
+from attention_audit.records.errors import reported
+from attention_audit.records.provenance import record
+from attention_audit.records.reuse import take_over
+from attention_audit.records.tables import read_json, write_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from attention_audit import report
-from attention_audit.errors import reported
-from attention_audit.tables import read_json, read_table
+from attention_audit.figures import report
+from attention_audit.records.errors import reported
+from attention_audit.records.tables import read_json, read_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from attention_audit.errors import AuditError
-from attention_audit.experiments import results_of
-from attention_audit.study import PRESETS, collect
-from attention_audit.study_page import page
+from attention_audit.figures.study import PRESETS, collect
+from attention_audit.figures.study_page import page
+from attention_audit.records.errors import AuditError
+from attention_audit.records.experiments import results_of
 
 WORKFLOW = Path(__file__).parents[1]
 TEMPLATE = WORKFLOW / "report/study.md.jinja"

@@ -20,10 +20,10 @@ import yaml
 from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
-from attention_audit.errors import AuditError, suggestion
-from attention_audit.experiments import DEFAULT, results_of
 from attention_audit.kinds import check_kinds
-from attention_audit.unique_keys import read_yaml
+from attention_audit.records.errors import AuditError, suggestion
+from attention_audit.records.experiments import DEFAULT, results_of
+from attention_audit.records.unique_keys import read_yaml
 
 # The axes of the grid, in the order of a run's path, with the section that declares
 # their instances. The fifth axis, the seed, is a number and not declared.
@@ -664,7 +664,7 @@ def _recorded_faults(config: Mapping[str, Any]) -> Iterator[str]:
 def _no_measure(key: str, name: str) -> Iterator[str]:
     """A line where a name is that of no measure."""
     # Loads numpy, which whoever only reads a config does without.
-    from attention_audit.measures import MEASURES
+    from attention_audit.statistics.measures import MEASURES
 
     if name not in MEASURES:
         yield f"{key}: '{name}' is no measure.{suggestion(name, MEASURES)}"

@@ -21,7 +21,7 @@ from typing import Any
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from attention_audit.schemas import RUN_COLUMNS
+from attention_audit.records.schemas import RUN_COLUMNS
 
 # What a SLURM job takes to begin: Snakemake starts twice on its node, and the queue.
 SLURM_START = 30.0  # seconds

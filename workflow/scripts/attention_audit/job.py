@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from attention_audit.audit import Batch, audited
-from attention_audit.model import Classifier, load_model, resolve_device
-from attention_audit.provenance import record
+from attention_audit.data.audit import Batch, audited
+from attention_audit.models.model import Classifier, load_model, resolve_device
+from attention_audit.records.provenance import record
 
 
 def audited_model(

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attention_audit.errors import AuditError
+from attention_audit.records.errors import AuditError
 
 FOLDER = Path(__file__).parent
 # what messages call these
@@ -21,13 +21,13 @@ CODE = "workflow/scripts/attention_audit"
 # definition of the schema -> module and dictionary with its kinds. Those of normalizers
 # are the modules of a package.
 REGISTRIES: dict[str, tuple[str, str]] = {
-    "encoder": ("encoders", "ENCODERS"),
+    "encoder": ("models/encoders", "ENCODERS"),
     "method": ("methods", "METHODS"),
-    "scorer": ("attention", "SCORERS"),
-    "source": ("sources", "_READERS"),
-    "vectors": ("sources", "_VECTORS"),
+    "scorer": ("models/attention", "SCORERS"),
+    "source": ("data/sources", "_READERS"),
+    "vectors": ("data/sources", "_VECTORS"),
 }
-NORMALIZERS = "normalizers"
+NORMALIZERS = "models/normalizers"
 
 
 def normalizer_kinds() -> list[str]:

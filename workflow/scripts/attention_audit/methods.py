@@ -16,7 +16,7 @@ on its own method and not on this list.
 from collections.abc import Mapping
 from typing import Any
 
-from attention_audit.errors import AuditError, suggestion
+from attention_audit.records.errors import AuditError, suggestion
 
 # kind -> module and function, relative to the package
 METHODS: dict[str, tuple[str, str]] = {

@@ -22,17 +22,22 @@ import torch
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from attention_audit.attribution.importance import load_function
-from attention_audit.errors import AuditError, suggestion
-from attention_audit.experiments import split
-from attention_audit.heatmap import Heatmap, as_html, as_rich, write_page
+from attention_audit.data.text import TextReader
+from attention_audit.figures.heatmap import Heatmap, as_html, as_rich, write_page
 from attention_audit.methods import METHODS, method_function
-from attention_audit.model import Classifier, load_model, resolve_device
-from attention_audit.outputs import class_probabilities
-from attention_audit.provenance import file_digest, record
-from attention_audit.ranks import kendall_tau_b
-from attention_audit.schemas import RUN_COLUMNS
-from attention_audit.tables import mismatch, open_table, read_json, read_metadata
-from attention_audit.text import TextReader
+from attention_audit.models.model import Classifier, load_model, resolve_device
+from attention_audit.models.outputs import class_probabilities
+from attention_audit.records.errors import AuditError, suggestion
+from attention_audit.records.experiments import split
+from attention_audit.records.provenance import file_digest, record
+from attention_audit.records.schemas import RUN_COLUMNS
+from attention_audit.records.tables import (
+    mismatch,
+    open_table,
+    read_json,
+    read_metadata,
+)
+from attention_audit.statistics.ranks import kendall_tau_b
 
 # The methods of a run that was not audited: those of the default configuration.
 DEFAULT_METHODS: dict[str, dict[str, Any]] = {

@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attention_audit.config import AXES, grid
-from attention_audit.controls import CONTROLS, has_controls
-from attention_audit.errors import AuditError, suggestion
-from attention_audit.experiments import results_of, split
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
     FIGURES,
     OF_TRANSFORMERS,
 )
+from attention_audit.records.errors import AuditError, suggestion
+from attention_audit.records.experiments import results_of, split
+from attention_audit.statistics.controls import CONTROLS, has_controls
 
 # Experiments that measure the instances of one run: all but those that are scored.
 SCORED = ("diagnostics", "learning_curve")

@@ -12,10 +12,10 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 
-from attention_audit.measures import MEASURES
-from attention_audit.schemas import RUN_COLUMNS, SCHEMAS, TABLES, meaning
-from attention_audit.text import tokenize
-from attention_audit.unique_keys import read_yaml
+from attention_audit.data.text import tokenize
+from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS, TABLES, meaning
+from attention_audit.records.unique_keys import read_yaml
+from attention_audit.statistics.measures import MEASURES
 
 # A text that shows what becomes of it, and the settings that are not the default.
 TEXTS: tuple[tuple[str, str, dict[str, bool]], ...] = (

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from attention_audit.batches import UNK
-from attention_audit.model import Classifier
-from attention_audit.outputs import (
+from attention_audit.data.batches import UNK
+from attention_audit.models.model import Classifier
+from attention_audit.models.outputs import (
     RESOLUTION,
     Readout,
     changed_probabilities,

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from attention_audit.model import Classifier
-from attention_audit.outputs import class_probabilities
+from attention_audit.models.model import Classifier
+from attention_audit.models.outputs import class_probabilities
 
 
 def gradient_importance(

@@ -8,9 +8,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from attention_audit.audit import Batch
-from attention_audit.model import Classifier
-from attention_audit.tables import TableWriter
+from attention_audit.data.audit import Batch
+from attention_audit.models.model import Classifier
+from attention_audit.records.tables import TableWriter
 
 
 def describe_heads(weights: Tensor, mask: Tensor) -> dict[str, Tensor]:

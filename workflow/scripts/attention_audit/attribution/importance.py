@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from attention_audit.audit import Batch, ragged
-from attention_audit.model import Classifier
-from attention_audit.tables import TableWriter
+from attention_audit.data.audit import Batch, ragged
+from attention_audit.models.model import Classifier
+from attention_audit.records.tables import TableWriter
 
 
 def load_function(module: str, name: str) -> Callable[..., Tensor]:

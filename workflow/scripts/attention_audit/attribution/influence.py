@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.audit import Batch
-from attention_audit.distributions import dispersion
-from attention_audit.encoders import (
+from attention_audit.data.audit import Batch
+from attention_audit.models.encoders import (
     BiLSTMEncoder,
     TransformerEncoder,
     sinusoidal_positions,
 )
-from attention_audit.model import Classifier
-from attention_audit.tables import TableWriter
+from attention_audit.models.model import Classifier
+from attention_audit.records.tables import TableWriter
+from attention_audit.statistics.distributions import dispersion
 
 # Rows of the Jacobian that one batched backward pass computes. More would wait for
 # memory: at 80 positions, 512 rows took 2.5 times as long as 64.

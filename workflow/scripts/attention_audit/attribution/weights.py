@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from attention_audit.audit import Batch, ragged
-from attention_audit.distributions import entropy, support_size
-from attention_audit.laws import lawful
-from attention_audit.model import Classifier
-from attention_audit.outputs import class_probabilities
-from attention_audit.tables import TableWriter
+from attention_audit.data.audit import Batch, ragged
+from attention_audit.models.laws import lawful
+from attention_audit.models.model import Classifier
+from attention_audit.models.outputs import class_probabilities
+from attention_audit.records.tables import TableWriter
+from attention_audit.statistics.distributions import entropy, support_size
 
 
 @torch.no_grad()

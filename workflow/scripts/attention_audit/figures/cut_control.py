@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.controls import by_cut
 from attention_audit.figures.intervals import error_bars
 from attention_audit.figures.style import (
     Order,
@@ -23,6 +22,7 @@ from attention_audit.figures.style import (
     panel_pages,
     with_model,
 )
+from attention_audit.statistics.controls import by_cut
 
 # How the mean of a part of the difference is drawn, and what the legend calls it.
 PARTS: dict[str, tuple[dict[str, Any], str]] = {

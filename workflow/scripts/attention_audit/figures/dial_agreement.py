@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.controls import cut_name
 from attention_audit.figures.dial import (
     LETTERS,
     X_LABEL,
@@ -21,6 +20,7 @@ from attention_audit.figures.dial import (
     points_on_dial,
 )
 from attention_audit.figures.style import Order, measured, panel_pages, shortened
+from attention_audit.statistics.controls import cut_name
 
 CUT = {"marker": "_", "markersize": 7, "linestyle": ":", "linewidth": 0.8}
 

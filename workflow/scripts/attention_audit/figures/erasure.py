@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from attention_audit.controls import CUT, SOFTMAX, cut_name, softmax_name
 from attention_audit.figures.style import Order, measured, method_style
+from attention_audit.statistics.controls import CUT, SOFTMAX, cut_name, softmax_name
 
 # What the controls are called, as subjects beside attention.
 CONTROLS = {CUT: "attention of the reference, cut", SOFTMAX: "scores under softmax"}

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from attention_audit.controls import CUT
 from attention_audit.figures.erasure import erased, subjects_of
 from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.faithfulness import MEASURES
 from attention_audit.figures.style import Order
+from attention_audit.statistics.controls import CUT
 
 
 def draw(

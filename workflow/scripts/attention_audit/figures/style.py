@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
-from attention_audit.controls import is_control
 from attention_audit.figures.intervals import error_bars, intervals_key
-from attention_audit.tables import atomic_path
+from attention_audit.records.tables import atomic_path
+from attention_audit.statistics.controls import is_control
 
 mpl.use("agg")
 

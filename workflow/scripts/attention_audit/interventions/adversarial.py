@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.audit import Batch, ragged
-from attention_audit.model import Classifier
-from attention_audit.normalizers import Normalizer
-from attention_audit.optimizer import AMSGrad
-from attention_audit.outputs import RESOLUTION, Readout
-from attention_audit.randomness import generator
-from attention_audit.tables import TableWriter
+from attention_audit.data.audit import Batch, ragged
+from attention_audit.models.model import Classifier
+from attention_audit.models.normalizers import Normalizer
+from attention_audit.models.optimizer import AMSGrad
+from attention_audit.models.outputs import RESOLUTION, Readout
+from attention_audit.records.randomness import generator
+from attention_audit.records.tables import TableWriter
 
 # "support": no more positions with weight than the model's own weights have.
 CONSTRAINTS = ("none", "support")

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from attention_audit.audit import Batch
-from attention_audit.batches import Examples
+from attention_audit.data.audit import Batch
+from attention_audit.data.batches import Examples
 from attention_audit.interventions.fitting import attention_of, fit
-from attention_audit.model import Classifier
-from attention_audit.outputs import class_probabilities
-from attention_audit.tables import TableWriter
-from attention_audit.training import new_model, tensors
+from attention_audit.models.model import Classifier
+from attention_audit.models.outputs import class_probabilities
+from attention_audit.models.training import new_model, tensors
+from attention_audit.records.tables import TableWriter
 
 # Smallest weight inside a logarithm: keeps gradients finite at exact zeros.
 _TINY = 1e-30

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit import controls
 from attention_audit.attribution.ablation import probabilities_anew
-from attention_audit.audit import Batch
-from attention_audit.errors import AuditError
-from attention_audit.model import Classifier
-from attention_audit.randomness import generator
-from attention_audit.tables import TableWriter, iterate_table
+from attention_audit.data.audit import Batch
+from attention_audit.models.model import Classifier
+from attention_audit.records.errors import AuditError
+from attention_audit.records.randomness import generator
+from attention_audit.records.tables import TableWriter, iterate_table
+from attention_audit.statistics import controls
 
 
 class Erasure(NamedTuple):

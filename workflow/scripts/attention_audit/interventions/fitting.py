@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from attention_audit.batches import Examples, length_bucketed_batches
-from attention_audit.laws import lawful
-from attention_audit.model import Classifier
-from attention_audit.training import (
+from attention_audit.data.batches import Examples, length_bucketed_batches
+from attention_audit.models.laws import lawful
+from attention_audit.models.model import Classifier
+from attention_audit.models.training import (
     be_repeatable,
     build_optimizer,
     descend,

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.audit import Batch
-from attention_audit.model import Classifier
-from attention_audit.outputs import Readout, class_probabilities
-from attention_audit.randomness import generator
-from attention_audit.tables import TableWriter
+from attention_audit.data.audit import Batch
+from attention_audit.models.model import Classifier
+from attention_audit.models.outputs import Readout, class_probabilities
+from attention_audit.records.randomness import generator
+from attention_audit.records.tables import TableWriter
 
 ORDERS = ("attention", "attention_gradient", "random")
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from attention_audit.batches import Examples
+from attention_audit.data.batches import Examples
 from attention_audit.interventions.fitting import attention_of, batches_of, fit
-from attention_audit.model import Classifier, ModelSettings
-from attention_audit.training import classes_absent, macro_f1, new_model, tensors
+from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.training import classes_absent, macro_f1, new_model, tensors
 
 
 def train_guided(

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attention_audit.distributions import jensen_shannon
-from attention_audit.errors import AuditError
-from attention_audit.measures import check_run
-from attention_audit.schemas import RUN_COLUMNS
-from attention_audit.tables import TableWriter, read_table
+from attention_audit.records.errors import AuditError
+from attention_audit.records.schemas import RUN_COLUMNS
+from attention_audit.records.tables import TableWriter, read_table
+from attention_audit.statistics.distributions import jensen_shannon
+from attention_audit.statistics.measures import check_run
 
 
 def _instances(path: str | Path, run: Mapping[str, Any]) -> pd.DataFrame:

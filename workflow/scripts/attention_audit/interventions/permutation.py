@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.audit import Batch
-from attention_audit.model import Classifier
-from attention_audit.outputs import Readout
-from attention_audit.randomness import generator
-from attention_audit.tables import TableWriter
+from attention_audit.data.audit import Batch
+from attention_audit.models.model import Classifier
+from attention_audit.models.outputs import Readout
+from attention_audit.records.randomness import generator
+from attention_audit.records.tables import TableWriter
 
 # What changes place: all weights, as in the paper; those of the support among each
 # other, or with zeros, at equal mass; and the same two of weights placed at random.

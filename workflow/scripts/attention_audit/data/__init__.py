@@ -1,0 +1,1 @@
+"""Where texts come from, how they are prepared, and which are audited."""

@@ -1,0 +1,451 @@
+"""The page that people look at: figures with captions, and the main tables."""
+
+import html
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from attention_audit.records.tables import atomic_path
+from attention_audit.statistics.controls import by_cut, is_control
+
+CELL = ["dataset", "encoder", "scorer", "normalizer"]
+
+# After a number of whose row the statistics have something to say, by column.
+MARKS = {"note": " †", "by_construction": " ‡"}
+
+
+def caption_html(text: str) -> str:
+    """The little of reStructuredText that captions use: bold runs and literals."""
+    escaped = html.escape(" ".join(text.split()), quote=False)
+    escaped = re.sub(r"``(.+?)``", r"<code>\1</code>", escaped)
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
+
+
+def _sorted(rows: pd.DataFrame, order: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows in the order of the config along every axis."""
+    rank = {
+        column: {name: i for i, name in enumerate(order[f"{column}s"])}
+        for column in CELL
+    }
+    return rows.sort_values(
+        CELL, key=lambda values: values.map(rank[values.name]), kind="stable"
+    )
+
+
+def _with_interval(row: pd.Series, value: str = "mean") -> str:
+    if pd.isna(row[value]):
+        return "–"
+    if pd.isna(row["low"]):
+        return f"{row[value]:.3f}"
+    return f"{row[value]:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _marked(row: pd.Series, text: str) -> str:
+    return text + "".join(mark for name, mark in MARKS.items() if pd.notna(row[name]))
+
+
+def _notes(rows: pd.DataFrame) -> str:
+    """What the marks in a table of ``rows`` stand for."""
+    said = {
+        "note": sorted(rows["note"].dropna().unique()),
+        "by_construction": [
+            f"agrees by construction ({reason})"
+            for reason in sorted(rows["by_construction"].dropna().unique())
+        ],
+    }
+    return "".join(f"{MARKS[name]} {'; '.join(w)}." for name, w in said.items() if w)
+
+
+def _over(rows: pd.DataFrame) -> str:
+    """What the intervals of ``rows`` are over, and by which method they came."""
+    found = set(rows["interval_over"].dropna())
+    if not found:
+        return "nothing: no cell has several instances"
+    methods = sorted(
+        name.replace("_", " ") for name in set(rows["interval_method"].dropna())
+    )
+    over = (
+        "instances and, where there are several, seeds"
+        if len(found) > 1
+        else found.pop()
+    )
+    return f"{over} (Student's t; variance: {', '.join(methods)})"
+
+
+def _families(rows: pd.DataFrame) -> str:
+    """Which comparisons are corrected together, and what the verdicts go by."""
+    tested = rows[rows["p"].notna()]
+    said = [
+        f"{family} ({size} comparisons)"
+        for family, size in dict.fromkeys(
+            zip(tested["family"], tested["family_size"], strict=True)
+        )
+    ]
+    if not said:
+        return "Too few seeds for a test: the sign of each stands instead of p."
+    smallest = ", ".join(f"{one:g}" for one in sorted(set(tested["smallest_effect"])))
+    return (
+        f"Families: {'; '.join(said)}. Equivalent is what is surely smaller than "
+        f"{smallest} (negligible where it differs from 0 as well)."
+    )
+
+
+def _wide(
+    rows: pd.DataFrame,
+    column: str,
+    values: Sequence[str],
+    order: Mapping[str, Any],
+    text: pd.Series,
+) -> tuple[list[str], list[list[str]]]:
+    """One row a cell of the grid and one column for each of ``values`` in ``column``."""
+    if rows.empty:
+        return list(CELL), []
+    # Cells stay in the index: a method may have the name of one of its columns.
+    wide = rows.assign(text=text).pivot(index=CELL, columns=column, values="text")
+    wide = wide.reindex(
+        pd.MultiIndex.from_frame(_sorted(wide.index.to_frame(index=False), order))
+    ).fillna("–")
+    wide = wide[[value for value in values if value in wide]]
+    columns = [*CELL, *(name.replace("_", " ") for name in wide.columns)]
+    return columns, [[*cell, *wide.loc[cell]] for cell in wide.index]
+
+
+def claim_table(
+    claims: pd.DataFrame, figures: Sequence[str], confidence: float
+) -> dict:
+    """Every declared claim over all cells, with its verdict and where it comes from.
+
+    ``figures`` are those on the page, which can be linked to.
+    """
+
+    def said(row: pd.Series) -> Markup:
+        about = (
+            f"{row['source']}. Rule: {row['rule']}, {row['holds'].replace('_', ' ')}."
+        )
+        if pd.notna(row["note"]):
+            about += f" {row['note'][0].upper()}{row['note'][1:]}."
+        return Markup("{}<br><small>{}</small>").format(row["text"], about)
+
+    def counts(row: pd.Series) -> str:
+        return " / ".join(
+            f"{row[f'n_{verdict}']:.0f}"
+            for verdict in ("supported", "contradicted", "undecided")
+        )
+
+    def links(row: pd.Series) -> str:
+        # what decides a claim that is not tested need not be there
+        if row["n_cells"] == 0:
+            return "–"
+        shown = Markup('<a href="../{}">{}</a>').format(
+            row["evidence"], Path(row["evidence"]).stem
+        )
+        if row["figure"] in figures:
+            shown += Markup(', <a href="#{}">figure</a>').format(row["figure"])
+        return shown
+
+    rows = claims[claims["n_cells"].notna()]
+    return {
+        "title": "Claims",
+        "text": "What was said of attention, each claim with the rule that it is held "
+        "against: on average over the cells of this grid (data set, "
+        "model, normalizer, and what these are measured against), or somewhere among "
+        f"them. In brackets the {confidence:.0%} interval of the average. Undecided is no "
+        "finding, and all that fewer than three seeds can come to. Cells are counted as "
+        "supported, contradicted, undecided. Each of them stands in "
+        "statistics/claims.parquet and in the figure below; docs/statistics.md says how "
+        "they are judged.",
+        "columns": ["claim", "verdict", "estimate", "cells", "seeds", "from"],
+        "rows": [
+            [
+                said(row),
+                row["verdict"],
+                _with_interval(row, "estimate"),
+                counts(row),
+                "–" if pd.isna(row["n_seeds"]) else f"{row['n_seeds']:.0f}",
+                links(row),
+            ]
+            for _, row in rows.iterrows()
+        ],
+        "names": 0,
+        "wrapped": ["claim"],
+    }
+
+
+def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
+    """Test scores, mean over seeds with their range where there are several."""
+    test = task[task["split"] == "test"]
+    metrics = ["accuracy", "macro_f1"]
+    rows = test[test["metric"].isin(metrics)]
+    by_seed = rows.groupby([*CELL, "metric"])["value"]
+    grouped = by_seed.agg(["count", "mean", "min", "max"]).reset_index()
+
+    def text(row: pd.Series) -> str:
+        mean = f"{row['mean']:.3f}"
+        if row["count"] < 2:
+            return mean
+        return f"{mean} [{row['min']:.3f}, {row['max']:.3f}]"
+
+    written = grouped.apply(text, axis=1)
+    columns, values = _wide(grouped, "metric", metrics, order, written)
+    several = (grouped["count"] > 1).any()
+    absent = test[test["metric"] == "classes_absent"]
+    absent = absent.groupby("dataset")["value"].max()
+    lacking = "; ".join(f"{name} {n:.0f}" for name, n in absent[absent > 0].items())
+    return {
+        "title": "Task scores",
+        "text": "Test split: "
+        + (
+            "mean over seeds, and the lowest and highest seed."
+            if several
+            else "one seed."
+        )
+        + (
+            " Classes without a test text, which macro F1 leaves out unless they are "
+            f"predicted: {lacking}."
+            if lacking
+            else ""
+        ),
+        "columns": columns,
+        "rows": values,
+        "names": len(CELL),
+    }
+
+
+def agreement_table(
+    summary: pd.DataFrame, order: Mapping[str, Any], confidence: float
+) -> dict:
+    """Kendall's tau-b of attention with every importance."""
+    rows = summary[
+        (summary["measure"] == "kendall_tau_b")
+        & (summary["subject"] == "attention")
+        & ~summary["normalizer"].map(is_control)
+    ]
+    text = rows.apply(lambda row: _marked(row, _with_interval(row)), axis=1)
+    columns, values = _wide(rows, "reference", order["methods"], order, text)
+    return {
+        "title": "Agreement of attention with importance",
+        "text": "Kendall's tau-b, mean over instances and seeds, with a "
+        f"{confidence:.0%} interval over {_over(rows)}.{_notes(rows)}",
+        "columns": columns,
+        "rows": values,
+        "names": len(CELL),
+    }
+
+
+def difference_table(
+    comparison: pd.DataFrame,
+    order: Mapping[str, Any],
+    reference: str,
+    correction: str,
+    contrast: str = "normalizer",
+) -> dict:
+    """Each normalizer's agreement less that of the reference normalizer.
+
+    Or a part of it: with the contrast "cut" what the reference loses by being cut to the
+    support of a normalizer, with "beyond_cut" what remains between the two.
+    A cell has its difference, interval, corrected p and verdict; the signs of its seeds
+    instead of the last two where these are too few for a test.
+    """
+    rows = comparison[
+        (comparison["measure"] == "kendall_tau_b")
+        & (comparison["subject"] == "attention")
+        & (comparison["contrast"] == contrast)
+    ]
+    # whatever the side, a row is about the normalizer that was cut to
+    rows = rows.assign(normalizer=rows["normalizer"].replace(by_cut(comparison)))
+
+    def text(row: pd.Series) -> str:
+        p = row["p_corrected"]
+        if pd.isna(p):
+            signs = row["seed_signs"]
+            test = "" if pd.isna(signs) else f", seeds {signs.replace('-', '−')}"
+        else:
+            test = f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}, {row['verdict']}"
+        return _marked(row, _with_interval(row, "difference") + test)
+
+    titles = {
+        "normalizer": f"Agreement less that of {reference}",
+        "cut": f"Of this, what cutting {reference} does",
+        "beyond_cut": f"Of this, what remains beyond the cut of {reference}",
+    }
+    said = {
+        "normalizer": "",
+        "cut": f"{reference}, cut afterwards to the largest weights, as many as the "
+        f"normalizer has in the same text, less {reference} uncut: arithmetic. ",
+        "beyond_cut": f"The normalizer less {reference} cut to its support: what training "
+        "with it did. ",
+    }
+    written = rows.apply(text, axis=1)
+    columns, values = _wide(rows, "reference", order["methods"], order, written)
+    return {
+        "title": titles[contrast],
+        "text": f"{said[contrast]}Paired by instance and seed. The interval is over "
+        f"{_over(rows)}, and p from the same model, corrected by the method "
+        f"'{correction}'. {_families(rows)}{_notes(rows)}",
+        "columns": columns,
+        "rows": values,
+        "names": len(CELL),
+    }
+
+
+def recorded_table(recorded: pd.DataFrame, order: Mapping[str, Any]) -> dict:
+    """What papers recorded, beside ours."""
+    rows = recorded.assign(
+        of=[
+            " ".join(filter(None, about)).replace("_", " ")
+            for about in zip(
+                recorded["measure"],
+                recorded["subject"],
+                recorded["reference"],
+                strict=True,
+            )
+        ]
+    )
+    return {
+        "title": "Beside what papers recorded",
+        "text": "Ours less the recorded number, with the interval of ours; a paper's own "
+        "is not on record.",
+        "columns": ["source", *CELL, "measure", "recorded", "ours", "difference"],
+        "rows": [
+            [
+                row["source"],
+                *(row[column] for column in CELL),
+                row["of"],
+                f"{row['recorded']:.3f}",
+                f"{row['mean']:.3f}",
+                _with_interval(row, "difference"),
+            ]
+            for _, row in _sorted(rows, order).iterrows()
+        ],
+        "names": len(CELL) + 2,
+    }
+
+
+def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> dict:
+    """The text of every cell that disagrees most, as its first seed reads it.
+
+    By the first method of the config: one text stands for the many of the table.
+    """
+    method = next(iter(order["methods"]), "importance")
+    rows = examples[
+        (examples["reference"] == method)
+        & (examples["extreme"] == "worst")
+        & (examples["rank"] == 1)
+    ]
+    rows = rows[rows["seed"] == rows.groupby(CELL)["seed"].transform("min")]
+    name = method.replace("_", " ")
+    return {
+        "title": "Where they disagree most",
+        "text": f"The text with the lowest mean of Kendall's tau-b, over seeds, of "
+        f"attention with {name}; prediction and words with the largest weights are those "
+        "of the first seed. More of them, of every method and of either end, stand in "
+        "examples.parquet.",
+        "columns": [
+            *CELL,
+            "tau-b",
+            "class",
+            "predicted",
+            "attention",
+            f"by {name}",
+            "text",
+        ],
+        "rows": [
+            [
+                *(row[column] for column in CELL),
+                f"{row['mean']:.3f}",
+                row["label"],
+                row["predicted"],
+                " ".join(row["attended"]),
+                " ".join(row["important"]),
+                " ".join(row["tokens"]),
+            ]
+            for row in _sorted(rows, order).to_dict("records")
+        ],
+        "names": len(CELL),
+        "wrapped": ["text"],
+    }
+
+
+def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
+    """What each data set holds and what was dropped."""
+    rows = [
+        [
+            card["name"],
+            *(str(sum(card["counts"][s].values())) for s in ("train", "dev", "test")),
+            ", ".join(card["label_names"]),
+            ", ".join(f"{k} {v}" for k, v in card["dropped"].items()) or "nothing",
+        ]
+        for card in cards
+    ]
+    return {
+        "title": "Data",
+        "text": " ".join(
+            [
+                "Texts a split, classes, and texts left out by reason.",
+                *(
+                    f"{card['name']}: {card['note']}"
+                    for card in cards
+                    if card.get("note")
+                ),
+            ]
+        ),
+        "columns": ["dataset", "train", "dev", "test", "classes", "left out"],
+        "rows": rows,
+        "names": 1,
+        # lists, which may be long
+        "wrapped": ["classes", "left out"],
+    }
+
+
+def _relative(path: str | Path, folder: Path) -> str:
+    """A file's address in a page of ``folder``."""
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+def write_page(
+    template: str,
+    experiment: Mapping[str, Any],
+    figures: Mapping[str, tuple[str | Path, str]],
+    tables: Sequence[Mapping[str, Any]],
+    n_runs: int,
+    order: Mapping[str, Any],
+    path: str | Path,
+    notice: str | None = None,
+) -> None:
+    """Write the page.
+
+    ``experiment`` holds the contents of experiment.json and, under ``config``, the text
+    of the whole config; ``figures`` maps a name to its picture's path and caption.
+    ``notice`` stands above all, and over every page where it is printed.
+    """
+    folder = Path(path).parent
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(template).render(
+        experiment=experiment,
+        n_runs=n_runs,
+        notice=notice,
+        axes="; ".join(
+            f"{axis} {', '.join(order[axis])}"
+            for axis in ("datasets", "encoders", "scorers", "normalizers")
+        ),
+        figures=[
+            {
+                "id": name,
+                "name": name.replace("_", " "),
+                "path": _relative(picture, folder),
+                "pdf": _relative(Path(picture).with_suffix(".pdf"), folder),
+                "caption": Markup(caption_html(caption)),
+            }
+            for name, (picture, caption) in figures.items()
+        ],
+        tables=tables,
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Normalizers, scorers, encoders, and the classifiers made of them."""

@@ -1,0 +1,214 @@
+"""Encoders map input embeddings to hidden states, one a position.
+
+All take embeddings (B, n, E) and a mask (B, n) bool, and return hidden states
+(B, n, ``output_size``) that are 0 at padding and do not depend on how much of it
+there is. One whose hidden states depend on their own input alone says so with
+``contextual = False``.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attention_audit.models.attention import SelfAttention
+from attention_audit.records.errors import AuditError, suggestion
+
+
+class AverageEncoder(nn.Module):
+    """tanh(W x): no context, a hidden state sees its own input only (Jain & Wallace 2019)."""
+
+    contextual = False
+
+    def __init__(self, input_size: int, hidden_size: int, dropout: float = 0.0):
+        super().__init__()
+        self.project = nn.Linear(input_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.output_size = hidden_size
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return torch.tanh(self.project(self.dropout(x))) * mask.unsqueeze(-1)
+
+
+class BiLSTMEncoder(nn.Module):
+    """LSTMs in both directions; ``hidden_size`` is that of a direction.
+
+    The one that reads backwards is given each text reversed, with its padding still at
+    the end, so that neither direction reads padding before text. The outputs are those
+    of packed sequences, which take several times as long on a CPU: their kernel goes
+    back to the interpreter wherever the number of texts left in the batch changes.
+
+    With ``markers`` it reads a learned vector before each text and one behind it, which
+    have no hidden state of their own: the first and last tokens of Jain & Wallace 2019,
+    masked there from attention and left out of correlations.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        layers: int = 1,
+        dropout: float = 0.0,
+        markers: bool = False,
+    ):
+        super().__init__()
+        self.markers = nn.Parameter(torch.randn(2, input_size)) if markers else None
+        sizes = [input_size] + [2 * hidden_size] * (layers - 1)
+        self.forwards, self.backwards = (
+            nn.ModuleList(
+                nn.LSTM(size, hidden_size, batch_first=True) for size in sizes
+            )
+            for _ in range(2)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output_size = 2 * hidden_size
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        if self.markers is None:
+            return self._states(x, mask)
+        return self._states(*self.marked(x, mask))[:, 1:-1] * mask.unsqueeze(-1)
+
+    def marked(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, n + 2, E) and mask (B, n + 2) of texts between their markers."""
+        start, end = self.markers.expand(len(x), -1, -1).unbind(1)
+        gap = torch.zeros_like(x[:, :1])
+        last = torch.arange(len(x), device=x.device), mask.sum(-1) + 1
+        x = torch.cat([start.unsqueeze(1), x * mask.unsqueeze(-1), gap], dim=1)
+        ends = torch.ones_like(mask[:, :1])
+        return x.index_put(last, end), torch.cat([ends, ends, mask], dim=1)
+
+    def _states(self, x: Tensor, mask: Tensor) -> Tensor:
+        order = _reversal(mask)
+        for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
+            x = self.dropout(x)
+            turned = self._read(backwards, _permuted(x, order))
+            x = torch.cat([self._read(forwards, x), _permuted(turned, order)], dim=-1)
+        return x * mask.unsqueeze(-1)
+
+    def _read(self, lstm: nn.LSTM, x: Tensor) -> Tensor:
+        """Hidden states (B, n, H), differentiable in evaluation mode too.
+
+        There cuDNN has no backward pass for an LSTM, and torch's own kernel takes its
+        place.
+        """
+        if self.training or not torch.is_grad_enabled():
+            return lstm(x)[0]
+        with torch.backends.cudnn.flags(
+            enabled=False,
+            deterministic=torch.backends.cudnn.deterministic,
+            benchmark=torch.backends.cudnn.benchmark,
+            allow_tf32=torch.backends.cudnn.allow_tf32,
+        ):
+            return lstm(x)[0]
+
+
+def _reversal(mask: Tensor) -> Tensor:
+    """Rows of a flattened (B * n, size) that reverse each text and leave padding, (B * n,)."""
+    B, n = mask.shape
+    positions = torch.arange(n, device=mask.device).expand_as(mask)
+    from_end = mask.sum(-1, keepdim=True) - 1 - positions
+    first = n * torch.arange(B, device=mask.device).unsqueeze(1)
+    return (first + torch.where(mask, from_end, positions)).flatten()
+
+
+def _permuted(x: Tensor, order: Tensor) -> Tensor:
+    """(B, n, size) in another order of its B * n rows; rows are faster than elements."""
+    return x.flatten(0, 1).index_select(0, order).view_as(x)
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm self-attention and feed-forward block (Xiong et al. 2020)."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        heads: int,
+        feedforward_size: int,
+        dropout: float,
+        normalizer: Mapping[str, Any],
+    ):
+        super().__init__()
+        self.attention = SelfAttention(hidden_size, heads, normalizer)
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.feedforward_norm = nn.LayerNorm(hidden_size)
+        self.feedforward = nn.Sequential(
+            nn.Linear(hidden_size, feedforward_size),
+            nn.GELU(),
+            nn.Linear(feedforward_size, hidden_size),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        mixed, weights = self.attention(self.attention_norm(x), mask)
+        return self.after_attention(x + self.dropout(mixed)), weights
+
+    def after_attention(self, x: Tensor) -> Tensor:
+        """The rest of the layer, position by position."""
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+
+
+def sinusoidal_positions(length: int, size: int) -> Tensor:
+    """Fixed position codes (length, size) (Vaswani et al. 2017, sec. 3.5)."""
+    position = torch.arange(length).unsqueeze(1)
+    rate = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
+    codes = torch.zeros(length, size)
+    codes[:, 0::2] = torch.sin(position * rate)
+    codes[:, 1::2] = torch.cos(position * rate)[:, : size // 2]
+    return codes
+
+
+class TransformerEncoder(nn.Module):
+    """Self-attention layers over projected inputs with fixed position codes."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        self_attention: Mapping[str, Any],
+        layers: int = 1,
+        heads: int = 4,
+        feedforward_size: int = 128,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.project = nn.Linear(input_size, hidden_size)
+        self.layers = nn.ModuleList(
+            TransformerLayer(
+                hidden_size, heads, feedforward_size, dropout, self_attention
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.output_size = hidden_size
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.with_attention(x, mask)[0]
+
+    def with_attention(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Hidden states and each layer's weights (B, nh, n, n), queries by keys."""
+        h = self.project(x)
+        h = self.dropout(h + sinusoidal_positions(*h.shape[1:]).to(h))
+        attention = []
+        for layer in self.layers:
+            h, weights = layer(h, mask)
+            attention.append(weights)
+        return self.norm(h) * mask.unsqueeze(-1), attention
+
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "average": AverageEncoder,
+    "bilstm": BiLSTMEncoder,
+    "transformer": TransformerEncoder,
+}
+
+
+def build_encoder(settings: Mapping[str, Any], input_size: int) -> nn.Module:
+    """The encoder of a declared instance, for embeddings of ``input_size``."""
+    parameters = dict(settings)
+    kind = parameters.pop("kind")
+    if kind not in ENCODERS:
+        raise AuditError(f"unknown encoder kind '{kind}'.{suggestion(kind, ENCODERS)}")
+    return ENCODERS[kind](input_size, **parameters)

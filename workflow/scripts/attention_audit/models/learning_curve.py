@@ -1,0 +1,72 @@
+"""The learning curve: runs of the grid trained on shares of their training texts.
+
+What the last doubling of the texts brought tells what more of them would, and so what a cap
+on them (``max_examples``) costs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from attention_audit.data.batches import Examples
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.records.randomness import generator
+from attention_audit.records.schemas import RUN_COLUMNS
+
+SPLITS = ("dev", "test")
+METRICS = ("accuracy", "loss", "macro_f1")
+
+
+def on_share(examples: Examples, share: float, seed: int) -> Examples:
+    """The first ceil(``share`` N) of N texts in a random order, as they stand in the split.
+
+    The order depends on N and the seed alone: a larger share holds the smaller one, and all
+    models of a data set and seed are trained on the same texts.
+    """
+    # The share as it is written, for 0.1 * 30 is more than 3.
+    count = math.ceil(Fraction(str(share)) * len(examples))
+    order = generator(["learning_curve"], seed).permutation(len(examples))
+    rows = sorted(order[:count].tolist())
+    return Examples(
+        [examples.instance_ids[i] for i in rows],
+        [examples.token_ids[i] for i in rows],
+        examples.labels[rows],
+        examples.lengths[rows],
+    )
+
+
+def curve_table(
+    points: Sequence[Mapping[str, object]],
+    metrics_paths: Sequence[str | Path],
+    n_train: Mapping[str, int],
+    provenance: Mapping[str, object],
+    path: str | Path,
+) -> None:
+    """Write the table "learning_curve": a row a point, split and metric.
+
+    A point is a run with its ``share`` of the training texts. That of 1 is the run itself,
+    on the ``n_train`` of its data set; the scores of others say how many they had.
+    """
+    rows = []
+    for point, source in zip(points, metrics_paths, strict=True):
+        metrics = tables.read_json(source)
+        identity = {column: point[column] for column in (*RUN_COLUMNS, "share")}
+        try:
+            whole = point["share"] == 1
+            identity["n_train"] = (
+                n_train[point["dataset"]] if whole else metrics["n_train"]
+            )
+            rows += [
+                identity
+                | {"split": split, "metric": metric, "value": metrics[split][metric]}
+                for split in SPLITS
+                for metric in METRICS
+            ]
+        except (KeyError, TypeError) as error:
+            raise AuditError(
+                f"{source}: expected {', '.join(METRICS)} of {' and '.join(SPLITS)}, and "
+                f"lacks {error}. Delete the file and run snakemake again to rebuild it."
+            ) from error
+    tables.write_rows(path, "learning_curve", rows, provenance)

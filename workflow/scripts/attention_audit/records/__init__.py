@@ -1,0 +1,1 @@
+"""What the results carry: schemas, tables, what made them, and how faults are told."""

@@ -1,0 +1,1 @@
+"""Measures of a decision, and what follows over decisions and seeds."""

@@ -1,0 +1,91 @@
+"""The measures of both controls of one run, from its tables and its reference's."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from attention_audit.statistics.controls import (
+    CUT,
+    SOFTMAX,
+    cut,
+    cut_name,
+    softmax,
+    softmax_name,
+)
+from attention_audit.statistics.distributions import Floats, support_size
+from attention_audit.statistics.measures import (
+    Block,
+    Padded,
+    agreement_blocks,
+    check_aligned,
+    check_lengths,
+    concentration_blocks,
+    finite,
+    read_in_step,
+    table_of,
+)
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """A run, by its identity, and the tables of its attention and importances."""
+
+    identity: Mapping[str, object]
+    attention: str | Path
+    importances: Mapping[str, str | Path]
+
+
+def measure_controls(
+    run: Attributed, reference: Attributed, batch_size: int = 512
+) -> Iterator[dict[str, pa.Table]]:
+    """Yield the measures of the controls of ``run``, as tables of schema "measures".
+
+    Under "cut" stands the reference's attention cut to the support of the run, held
+    against the reference's importances; under "softmax" the run's scores under softmax,
+    held against its own. A control has the run's identity but for its normalizer, which
+    is the control's name. What the weights do not enter, the predictions and the
+    importances, is measured of the runs themselves.
+
+    Raises:
+        AuditError: where the runs hold different instances, or where `measure_run` does.
+    """
+    cut_to = cut_name(reference.identity["normalizer"], run.identity["normalizer"])
+    under = softmax_name(run.identity["normalizer"])
+    both = (run, reference)
+    streams = [
+        read_in_step(of.identity, of.attention, of.importances, batch_size)
+        for of in both
+    ]
+    paths = [of.attention for of in both]
+    for batches in zip_longest(*streams):
+        check_lengths(paths, batches)
+        (table, own, importances), (_, others, others_importances) = batches
+        check_aligned(own, others)
+        scores = finite(table, "scores", run.attention)
+        # In the precision of a model's attention, where what is too small ties at zero.
+        weights = softmax(scores.values, own.mask).astype(np.float32)
+        left = cut(others.values, support_size(own.values, own.mask), others.mask)
+        yield {
+            CUT: table_of(
+                {**run.identity, "normalizer": cut_to},
+                own.ids,
+                _blocks(left, others_importances, others),
+            ),
+            SOFTMAX: table_of(
+                {**run.identity, "normalizer": under},
+                own.ids,
+                _blocks(weights, importances, own),
+            ),
+        }
+
+
+def _blocks(
+    weights: Floats, importances: Mapping[str, Padded], of: Padded
+) -> Iterator[Block]:
+    yield from concentration_blocks(weights, of.mask)
+    for method, importance in importances.items():
+        yield from agreement_blocks(weights, method, importance.values, of.mask)
