@@ -581,7 +581,7 @@ def test_local_files_need_no_library_of_the_hub(tmp_path):
         f"list(read_documents({local_source()!r}, {{'all': {str(file)!r}}})); "
         "sys.exit('datasets' in sys.modules)"
     )
-    scripts = Path(sources.__file__).parents[1]
+    scripts = Path(sources.__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True)
 
 
