@@ -63,10 +63,11 @@ GRIDS = {
     "many of each": (
         {
             "encoders": 5,
-            "scorers": 4,
-            "normalizers": 20,
+            "scorers": 3,
+            # more than there are looks
+            "normalizers": 12,
             "methods": 12,
-            "datasets": 12,
+            "datasets": 9,
         },
         {"classes": 20, "instances": 4, "layers": 2},
     ),
