@@ -4,13 +4,14 @@ import sys
 
 import torch
 
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_examples
 from attention_audit.interventions.guided import train_guided
-from attention_audit.models.model import ModelSettings, load_model, resolve_device
+from attention_audit.job import declared_model
+from attention_audit.models.model import load_model, resolve_device
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.reuse import take_over
-from attention_audit.records.tables import read_json, write_json
+from attention_audit.records.tables import write_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params
@@ -19,20 +20,11 @@ with reported(snakemake.log[0]):
     if take_over(snakemake.output, provenance):
         sys.exit()
     device = resolve_device(params.training["device"])
-    tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
-    vectors = None if vectors is None else torch.from_numpy(vectors)
-    n_classes = len(read_json(snakemake.input.card)["label_names"])
+    settings, vectors, _ = declared_model(snakemake)
     paths = snakemake.input.get("guide")
     guide = load_model(*paths, device) if paths else None
     scores = train_guided(
-        ModelSettings.from_config(
-            params.encoder,
-            params.scorer,
-            params.normalizer,
-            len(tokens),
-            n_classes,
-            vectors,
-        ),
+        settings,
         guide,
         {
             split: read_examples(snakemake.input[split])

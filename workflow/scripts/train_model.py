@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_examples
+from attention_audit.job import declared_model
 from attention_audit.models.model import (
-    ModelSettings,
     learned_alphas,
     resolve_device,
     save_model,
@@ -18,7 +18,7 @@ from attention_audit.models.training import evaluate, train
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.reuse import take_over
-from attention_audit.records.tables import read_json, write_json, write_table
+from attention_audit.records.tables import write_json, write_table
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
@@ -27,17 +27,7 @@ with reported(snakemake.log[0]):
     if take_over(output, provenance):
         sys.exit()
     device = resolve_device(params.training["device"])
-    tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
-    label_names = read_json(snakemake.input.card)["label_names"]
-    vectors = None if vectors is None else torch.from_numpy(vectors)
-    settings = ModelSettings.from_config(
-        params.encoder,
-        params.scorer,
-        params.normalizer,
-        len(tokens),
-        len(label_names),
-        vectors,
-    )
+    settings, vectors, label_names = declared_model(snakemake)
     dev = read_examples(snakemake.input.dev)
     trained = train(
         settings,

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_examples
+from attention_audit.job import declared_model
 from attention_audit.models.learning_curve import on_share
-from attention_audit.models.model import ModelSettings, resolve_device
+from attention_audit.models.model import resolve_device
 from attention_audit.models.training import evaluate, train
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.reuse import take_over
-from attention_audit.records.tables import read_json, write_json
+from attention_audit.records.tables import write_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params
@@ -22,22 +23,14 @@ with reported(snakemake.log[0]):
     if take_over(snakemake.output, provenance):
         sys.exit()
     device = resolve_device(params.training["device"])
-    tokens, vectors = read_vocabulary(snakemake.input.vocabulary)
-    vectors = None if vectors is None else torch.from_numpy(vectors)
+    settings, vectors, _ = declared_model(snakemake)
     examples = {
         split: read_examples(snakemake.input[split])
         for split in ("train", "dev", "test")
     }
     share = on_share(examples["train"], params.share, params.run["seed"])
     trained = train(
-        ModelSettings.from_config(
-            params.encoder,
-            params.scorer,
-            params.normalizer,
-            len(tokens),
-            len(read_json(snakemake.input.card)["label_names"]),
-            vectors,
-        ),
+        settings,
         params.training,
         share,
         examples["dev"],

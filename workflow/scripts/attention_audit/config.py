@@ -652,12 +652,11 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _recorded_faults(config: Mapping[str, Any]) -> Iterator[str]:
     """Recorded numbers of what is not declared, which would never stand beside any."""
-    subjects = {"attention": None, "prediction": None, **config["methods"]}
+    subjects = ["attention", "prediction", *config["methods"]]
     for index, entry in enumerate(config["recorded"]):
         key = f"recorded[{index}]"
         for axis, section in AXES.items():
-            if axis in entry:
-                yield from _undeclared(f"{key}.{axis}", entry[axis], section, config)
+            yield from _undeclared(f"{key}.{axis}", entry[axis], section, config)
         for place, number in enumerate(entry["values"]):
             where = f"{key}.values[{place}]"
             yield from _no_measure(f"{where}.measure", number["measure"])

@@ -1,13 +1,42 @@
-"""What every job does first that runs a trained model on the audited instances."""
+"""What every job does first that trains a model, or runs one on audited instances."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from attention_audit.data.audit import Batch, audited
-from attention_audit.models.model import Classifier, load_model, resolve_device
+from attention_audit.data.batches import read_vocabulary
+from attention_audit.models.model import (
+    Classifier,
+    ModelSettings,
+    load_model,
+    resolve_device,
+)
 from attention_audit.records.provenance import record
+from attention_audit.records.tables import read_json
+
+
+def declared_model(snakemake: Any) -> tuple[ModelSettings, Tensor | None, list[str]]:
+    """What a rule's model is: its settings, pretrained vectors and names of classes.
+
+    ``snakemake`` is what Snakemake gives the rule's script: inputs ``vocabulary`` and
+    ``card``, params ``encoder``, ``scorer`` and ``normalizer``.
+    """
+    params, inputs = snakemake.params, snakemake.input
+    tokens, vectors = read_vocabulary(inputs.vocabulary)
+    vectors = None if vectors is None else torch.from_numpy(vectors)
+    label_names = read_json(inputs.card)["label_names"]
+    settings = ModelSettings.from_config(
+        params.encoder,
+        params.scorer,
+        params.normalizer,
+        len(tokens),
+        len(label_names),
+        vectors,
+    )
+    return settings, vectors, label_names
 
 
 def audited_model(

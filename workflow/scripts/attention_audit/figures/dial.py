@@ -1,11 +1,12 @@
 """What the figures along the dial from dense to sparse attention share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from attention_audit.figures.intervals import error_bars
 from attention_audit.figures.style import (
@@ -18,6 +19,7 @@ from attention_audit.figures.style import (
     measured,
     models,
     normalizers,
+    panel_pages,
     shortened,
 )
 
@@ -61,8 +63,41 @@ def lines_of(rows: pd.DataFrame, order: Order, column: str) -> list[tuple[str, s
     return [pair for pair in pairs if pair in found]
 
 
-def line_label(line: tuple[str, str], measure: str) -> str:
-    """What stands to the left of a line of `lines_of`."""
+def panel_of(
+    rows: pd.DataFrame, column: str, line: tuple[str, str], dataset: str
+) -> pd.DataFrame:
+    """The rows of a panel in a line of `lines_of`."""
+    method, model = line
+    return rows[
+        (rows["dataset"] == dataset)
+        & (rows[column] == method)
+        & (rows["model"] == model)
+    ]
+
+
+def pages_of_lines(
+    lines: Sequence[tuple[str, str]],
+    order: Order,
+    fill: Callable[[Axes, tuple[str, str], str], None],
+    measure: str,
+    key: Callable[[Axes], None],
+) -> Iterator[Figure]:
+    """Pages of panels, a line of `lines_of` by data sets; ``measure`` is what y is."""
+    return panel_pages(
+        lines,
+        order["datasets"],
+        fill,
+        title=lambda _, dataset: shortened(dataset, LETTERS),
+        title_once=True,
+        y_label=lambda line: _line_label(line, measure),
+        x_label=X_LABEL,
+        size=panel_size(order, len(lines)),
+        key=key,
+        legend_columns=5,
+    )
+
+
+def _line_label(line: tuple[str, str], measure: str) -> str:
     method, model = line
     names = (shortened(name, LETTERS) for name in (model, method.replace("_", " ")))
     return f"\n{measure}\n".join(names)

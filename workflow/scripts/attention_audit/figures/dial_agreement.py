@@ -7,19 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.dial import (
-    LETTERS,
-    X_LABEL,
     dial_axis,
     dial_key,
     encoder_color,
-    line_label,
     lines_of,
     on_dial,
-    panel_size,
+    pages_of_lines,
+    panel_of,
     placed,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages, shortened
+from attention_audit.figures.style import Order, measured
 from attention_audit.statistics.controls import cut_name
 
 CUT = {"marker": "_", "markersize": 7, "linestyle": ":", "linewidth": 0.8}
@@ -45,15 +43,7 @@ def draw(
     def fill(axes: Axes, line: tuple[str, str], dataset: str) -> None:
         axes.axhline(0, color="black", linewidth=0.8)
         dial_axis(axes, rows[rows["dataset"] == dataset])
-        method, model = line
-        part, beside = (
-            r[
-                (r["dataset"] == dataset)
-                & (r["reference"] == method)
-                & (r["model"] == model)
-            ]
-            for r in (runs, cuts)
-        )
+        part, beside = (panel_of(r, "reference", line, dataset) for r in (runs, cuts))
         _draw_cuts(axes, part, beside, order)
         points_on_dial(axes, part, order)
 
@@ -63,19 +53,7 @@ def draw(
         )
         dial_key(runs, order, {})(axes)
 
-    pages = panel_pages(
-        lines,
-        order["datasets"],
-        fill,
-        title=lambda _, dataset: shortened(dataset, LETTERS),
-        title_once=True,
-        y_label=lambda line: line_label(line, "τ-b with"),
-        x_label=X_LABEL,
-        size=panel_size(order, len(lines)),
-        key=key,
-        legend_columns=5,
-    )
-    return pages, rows
+    return pages_of_lines(lines, order, fill, "τ-b with", key), rows
 
 
 def _at_their_normalizers(rows: pd.DataFrame, order: Order) -> pd.DataFrame:

@@ -7,18 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.dial import (
-    LETTERS,
-    X_LABEL,
     dial_axis,
     dial_key,
-    line_label,
     lines_of,
     on_dial,
-    panel_size,
+    pages_of_lines,
+    panel_of,
     placed,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages, shortened
+from attention_audit.figures.style import Order, measured
 
 ATTENTION = {"color": "0.55", "linestyle": ":", "linewidth": 1.2}
 
@@ -36,12 +34,7 @@ def draw(
 
     def fill(axes: Axes, line: tuple[str, str], dataset: str) -> None:
         dial_axis(axes, rows[rows["dataset"] == dataset])
-        method, model = line
-        part = rows[
-            (rows["dataset"] == dataset)
-            & (rows["model"] == model)
-            & (rows["subject"] == method)
-        ]
+        part = panel_of(rows, "subject", line, dataset)
         attention = placed(axes, part)
         attention = attention[~attention["aside"]]
         even = attention["attention_dispersion"]
@@ -49,16 +42,5 @@ def draw(
         points_on_dial(axes, part, order)
         axes.set_ylim(0, 1.05)
 
-    pages = panel_pages(
-        lines,
-        order["datasets"],
-        fill,
-        title=lambda _, dataset: shortened(dataset, LETTERS),
-        title_once=True,
-        y_label=lambda line: line_label(line, "dispersion of"),
-        x_label=X_LABEL,
-        size=panel_size(order, len(lines)),
-        key=dial_key(rows, order, {}),
-        legend_columns=5,
-    )
-    return pages, rows
+    key = dial_key(rows, order, {})
+    return pages_of_lines(lines, order, fill, "dispersion of", key), rows

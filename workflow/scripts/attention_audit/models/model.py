@@ -108,7 +108,7 @@ class Classifier(nn.Module):
             with torch.no_grad():
                 parameter[0] = 0.0
             # Without a gradient no step moves it, nor does decay move a zero.
-            parameter.register_hook(lambda gradient: _without_first(gradient))
+            parameter.register_hook(_without_first)
 
     @torch.no_grad()
     def set_vectors(self, vectors: Tensor) -> None:
@@ -142,9 +142,9 @@ class Classifier(nn.Module):
 
 
 def _without_first(gradient: Tensor) -> Tensor:
-    kept = torch.ones(len(gradient), *[1] * (gradient.dim() - 1)).to(gradient)
-    kept[0] = 0.0
-    return gradient * kept
+    rest = gradient.clone()
+    rest[0] = 0.0
+    return rest
 
 
 def learned_alphas(model: Classifier) -> dict[str, float]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from attention_audit.records import tables
+from attention_audit.records.schemas import RUN_COLUMNS
 
 # What a recorded number is of.
-_CELL = ("dataset", "encoder", "scorer", "normalizer")
+_CELL = RUN_COLUMNS[:-1]
 _MEASURE = ("measure", "subject", "reference")
 
 
