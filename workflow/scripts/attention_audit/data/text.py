@@ -23,7 +23,8 @@ import regex
 from tqdm import tqdm
 
 from attention_audit.data.batches import UNK
-from attention_audit.data.sources import Document, clean_label
+from attention_audit.data.columns import clean_label
+from attention_audit.data.sources import Document
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 
