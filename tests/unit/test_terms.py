@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from attention_audit.config import validate
-from attention_audit.data.text import tokenize
+from attention_audit.data.tokens import tokenize
 from attention_audit.records.schemas import COLUMNS, SCHEMAS, TABLES, meaning
 from attention_audit.statistics import explanations
 from attention_audit.statistics.measures import MEASURES

@@ -523,7 +523,7 @@ CHANGES = {
         {"prepare": {"raw_labels"}} | more_runs(runs(dataset="raw_labels")),
     ),
     "a longer max_length": (key("datasets.reviews.max_length", 14), PREPARED),
-    "how text is prepared": (function("data/text.py", "tokenize"), PREPARED),
+    "how text is prepared": (function("data/tokens.py", "tokenize"), PREPARED),
     "another archive": (
         key("archives.tiny_reviews.sha256", "0" * 64),
         {"fetch_archive": {"tiny_reviews"}} | PREPARED,
