@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from attention_audit.claims import read_claims, resolved
-from attention_audit.config import grid, validate
+from attention_audit.config import validate
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
+from attention_audit.grid import grid
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.verdicts import _matching
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from attention_audit.config import Run
+from attention_audit.grid import Run
 from attention_audit.models.normalizers.softmax import softmax
 from attention_audit.models.normalizers.sparsemax import sparsemax
 from attention_audit.records import tables

@@ -274,7 +274,7 @@ CHANGES = {
         ),
         {},
     ),
-    "a module that no job runs": (function("config.py", "grid"), {}),
+    "a module that no job runs": (function("grid.py", "grid"), {}),
     "what a measure means": (
         text(
             f"{PACKAGE}/statistics/measures.py",

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attention_audit.config import AXES, Run, checked, raise_any
+from attention_audit.config import checked
+from attention_audit.faults import raise_any
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.grid import AXES, Run
 from attention_audit.records.errors import suggestion
 from attention_audit.records.unique_keys import read_yaml
 from attention_audit.targets import STATISTICS

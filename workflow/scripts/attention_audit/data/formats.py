@@ -262,6 +262,7 @@ FORMATS: dict[str, Callable[[IO[bytes], str, Mapping[str, Any]], _Records]] = {
     "parquet": _parquet_records,
     "trees": _tree_records,
 }
+
 SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",

@@ -10,6 +10,7 @@ import regex
 
 NUMBER = "<num>"
 _TAG = regex.compile(r"<(?:/?[a-zA-Z]|!)[^<>]*>")
+
 _CHARACTERS = {
     **dict.fromkeys(map(ord, "‘’\x91\x92"), "'"),
     **dict.fromkeys((0x2010, 0x2011), "-"),  # hyphens that typesetters use
@@ -18,6 +19,7 @@ _CHARACTERS = {
     **dict.fromkeys((0xAD, 0x61C, 0x180E, 0x200E, 0x200F, 0xFEFF)),
     **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2060, 0x2070))),
 }
+
 _LETTER = r"[\p{L}\p{N}]"
 
 # Marks and the two joiners belong to the character before them (UAX 29, rule WB4).
