@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 
 from attention_audit.grid import AXES, grid
 from attention_audit.records.errors import AuditError, suggestion
+from attention_audit.statistics.measures import MEASURES
 
 MAX_REPORTED = 5
 
@@ -372,9 +373,6 @@ def _recorded_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _no_measure(key: str, name: str) -> Iterator[str]:
     """A line where a name is that of no measure."""
-    # Loads numpy, which whoever only reads a config does without.
-    from attention_audit.statistics.measures import MEASURES
-
     if name not in MEASURES:
         yield f"{key}: '{name}' is no measure.{suggestion(name, MEASURES)}"
 
