@@ -357,7 +357,7 @@ CHANGES = {
     ),
     "a notice": (key("notice", "no result"), ALL_FIGURES),
     "a helper of one figure": (
-        function("figures/style.py", "scores_by_normalizer"),
+        function("figures/panels.py", "scores_by_normalizer"),
         FIGURE["task_score"] | REPORT,
     ),
     "one figure": (
