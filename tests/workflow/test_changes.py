@@ -284,7 +284,7 @@ CHANGES = {
         {},
     ),
     "what a column means": (
-        text(f"{PACKAGE}/records/schemas.py", '"name of the encoder"', '"the encoder"'),
+        text(f"{PACKAGE}/records/meanings.py", '"name of the encoder"', '"the encoder"'),
         {},
     ),
     "the words of an error": (
