@@ -284,7 +284,9 @@ CHANGES = {
         {},
     ),
     "what a column means": (
-        text(f"{PACKAGE}/records/meanings.py", '"name of the encoder"', '"the encoder"'),
+        text(
+            f"{PACKAGE}/records/meanings.py", '"name of the encoder"', '"the encoder"'
+        ),
         {},
     ),
     "the words of an error": (
