@@ -9,17 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.intervals import error_bars
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.panels import mark, marks_key
 from attention_audit.figures.style import (
     MARKERS,
     PALETTE,
     PANEL,
     Order,
-    mark,
-    marks_key,
     measured,
     models,
     normalizers,
-    panel_pages,
     shortened,
 )
 
