@@ -12,8 +12,6 @@ from attention_audit.data.batches import (
     PAD,
     UNK,
     length_bucketed_batches,
-    pad_batch,
-    read_examples,
     read_vocabulary,
 )
 from attention_audit.data.sources import Document
@@ -23,6 +21,7 @@ from attention_audit.data.text import (
     prepare_dataset,
     tokenize,
 )
+from attention_audit.data.text_batches import pad_batch, read_examples
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 

@@ -123,11 +123,9 @@ def audit(
     taus = []
     for batch in audited(paths["test"], instances, device):
         mask = batch.mask.numpy()
-        attention = model(batch.token_ids, batch.mask).attention.detach().numpy()
-        gradient = gradient_importance(
-            model, batch.token_ids, batch.mask, "inputs", "detached"
-        ).numpy()
-        left_out = leave_one_out(model, batch.token_ids, batch.mask, "inputs").numpy()
+        attention = model(batch).attention.detach().numpy()
+        gradient = gradient_importance(model, batch, "inputs", "detached").numpy()
+        left_out = leave_one_out(model, batch, "inputs").numpy()
         pairs = ((attention, gradient), (attention, left_out), (gradient, left_out))
         taus.append(np.stack([kendall_tau_b(*pair, mask)[0] for pair in pairs]))
     gradient, left_out, both = np.nanmean(np.concatenate(taus, 1), axis=1)

@@ -4,7 +4,8 @@ import sys
 
 import torch
 
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_vocabulary
+from attention_audit.data.text_batches import read_examples
 from attention_audit.interventions.guided import train_guided
 from attention_audit.models.model import ModelSettings, load_model, resolve_device
 from attention_audit.records.errors import reported

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_vocabulary
+from attention_audit.data.text_batches import read_examples
 from attention_audit.models.learning_curve import on_share
 from attention_audit.models.model import ModelSettings, resolve_device
 from attention_audit.models.training import evaluate, train

@@ -5,14 +5,15 @@ from typing import Any
 
 import torch
 
-from attention_audit.data.audit import Batch, audited
-from attention_audit.models.model import Classifier, load_model, resolve_device
+from attention_audit.data.audit import audited
+from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.model import load_model, resolve_device
 from attention_audit.records.provenance import record
 
 
 def audited_model(
     snakemake: Any, **more: Any
-) -> tuple[Classifier, Iterator[Batch], dict[str, Any]]:
+) -> tuple[DecisionModel, Iterator[Batch], dict[str, Any]]:
     """The model, the batches and the record of a rule whose inputs name them.
 
     ``snakemake`` is what Snakemake gives the rule's script: inputs ``model``,

@@ -4,7 +4,7 @@
 models here are small, and take their loss from outside.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -14,30 +14,22 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from attention_audit.data.batches import Examples, length_bucketed_batches
+from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
+from attention_audit.models.decisions import DecisionModel, Examples
 from attention_audit.models.laws import lawful
-from attention_audit.models.model import Classifier
 from attention_audit.models.training import (
     be_repeatable,
     build_optimizer,
     descend,
     restore,
-    tensors,
 )
 
 # Summed loss of the given rows of a split.
 Loss = Callable[[Examples, np.ndarray], Tensor]
 
 
-def batches_of(examples: Examples, batch_size: int) -> Iterator[np.ndarray]:
-    """Rows of a split by length, for passes that do not depend on order."""
-    order = np.argsort(examples.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
-
-
 def fit(
-    model: Classifier,
+    model: DecisionModel,
     loss: Loss,
     examples: Examples,
     dev: Examples,
@@ -73,7 +65,7 @@ def fit(
         with torch.no_grad(), lawful(model):
             total = sum(
                 loss(dev, rows).item()
-                for rows in batches_of(dev, settings["batch_size"])
+                for rows in in_order_of_length(dev.lengths, settings["batch_size"])
             )
         if total < best_loss:
             best_loss, best_epoch = total, epoch
@@ -85,15 +77,14 @@ def fit(
 
 
 def attention_of(
-    model: Classifier, examples: Examples, batch_size: int, device: torch.device
+    model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> tuple[list[Tensor], Tensor]:
     """Attention of each text of a split, without padding, and probabilities (N, K)."""
     weights: list[Tensor] = [torch.empty(0)] * len(examples)
-    outputs = torch.empty(len(examples), model.settings.n_classes, device=device)
+    outputs = torch.empty(len(examples), model.output.out_features, device=device)
     with torch.no_grad():
-        for rows in batches_of(examples, batch_size):
-            ids, mask, _ = tensors(examples, rows, device)
-            output = model(ids, mask)
+        for rows in in_order_of_length(examples.lengths, batch_size):
+            output = model(examples.batch(rows, device))
             outputs[rows] = output.logits.softmax(-1).to(outputs)
             for row, attention, n in zip(
                 rows, output.attention, examples.lengths[rows], strict=True

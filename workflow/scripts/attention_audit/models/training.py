@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from attention_audit.data.batches import Examples, length_bucketed_batches, pad_batch
+from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
+from attention_audit.models.decisions import Batch, DecisionModel, Examples
 from attention_audit.models.laws import lawful
 from attention_audit.models.model import Classifier, ModelSettings, learned_alphas
 from attention_audit.models.optimizer import AMSGrad
@@ -33,18 +34,6 @@ class Trained:
     model: Classifier
     history: list[dict[str, Any]]
     best_epoch: int
-
-
-def tensors(
-    examples: Examples, rows: np.ndarray, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids (B, n), mask (B, n) and labels (B,) of some rows, padded to the longest."""
-    ids, mask = pad_batch([examples.token_ids[i] for i in rows])
-    return (
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(mask).to(device),
-        torch.from_numpy(examples.labels[rows].astype(np.int64)).to(device),
-    )
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
@@ -66,7 +55,7 @@ def classes_absent(labels: np.ndarray, n_classes: int) -> int:
 
 @torch.no_grad()
 def evaluate(
-    model: Classifier, examples: Examples, batch_size: int, device: torch.device
+    model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> dict[str, float]:
     """Mean cross-entropy (nats), accuracy, macro F1 and n of a split.
 
@@ -74,27 +63,27 @@ def evaluate(
     where a normalizer breaks a law.
     """
     model.eval()
-    order = np.argsort(examples.lengths, kind="stable")
-    loss, predicted = 0.0, np.empty(len(order), dtype=np.int64)
+    loss, predicted = 0.0, np.empty(len(examples), dtype=np.int64)
     with lawful(model):
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            ids, mask, labels = tensors(examples, rows, device)
-            logits = model(ids, mask).logits
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+        for rows in in_order_of_length(examples.lengths, batch_size):
+            batch = examples.batch(rows, device)
+            logits = model(batch).logits
+            loss += nn.functional.cross_entropy(
+                logits, batch.labels, reduction="sum"
+            ).item()
             predicted[rows] = logits.argmax(-1).cpu().numpy()
     labels = examples.labels.astype(np.int64)
-    n_classes = model.settings.n_classes
+    n_classes = model.output.out_features
     return {
-        "loss": loss / len(order),
+        "loss": loss / len(examples),
         "accuracy": float(np.mean(predicted == labels)),
         "macro_f1": macro_f1(labels, predicted, n_classes),
         "classes_absent": classes_absent(labels, n_classes),
-        "n": len(order),
+        "n": len(examples),
     }
 
 
-def build_optimizer(model: Classifier, settings: Mapping[str, Any]) -> AMSGrad:
+def build_optimizer(model: DecisionModel, settings: Mapping[str, Any]) -> AMSGrad:
     """Adam with AMSGrad; weight decay on all but attention, as Jain & Wallace 2019."""
     attention = {id(p) for p in model.pooling.parameters()}
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -176,7 +165,7 @@ def new_model(
 
 
 def descend(
-    model: Classifier,
+    model: DecisionModel,
     optimizer: AMSGrad,
     loss: Callable[[], Tensor],
     settings: Mapping[str, Any],
@@ -204,7 +193,10 @@ def descend(
 
 
 def restore(
-    model: Classifier, best: dict[str, Tensor], settings: Mapping[str, Any], name: str
+    model: DecisionModel,
+    best: dict[str, Tensor],
+    settings: Mapping[str, Any],
+    name: str,
 ) -> None:
     """Give a model the weights of its best epoch, if there was one; for inference."""
     if not best:
@@ -216,14 +208,12 @@ def restore(
     model.eval()
 
 
-def _cross_entropy(
-    model: Classifier, token_ids: Tensor, mask: Tensor, labels: Tensor
-) -> Tensor:
-    return nn.functional.cross_entropy(model(token_ids, mask).logits, labels)
+def _cross_entropy(model: DecisionModel, batch: Batch) -> Tensor:
+    return nn.functional.cross_entropy(model(batch).logits, batch.labels)
 
 
 def _epoch(
-    model: Classifier,
+    model: DecisionModel,
     optimizer: AMSGrad,
     batches: Iterator[np.ndarray],
     examples: Examples,
@@ -237,7 +227,7 @@ def _epoch(
     # A fault shows before an epoch has passed; `evaluate` looks at more than a batch.
     with lawful(model, once=True):
         for rows in batches:
-            loss = partial(_cross_entropy, model, *tensors(examples, rows, device))
+            loss = partial(_cross_entropy, model, examples.batch(rows, device))
             total += descend(model, optimizer, loss, settings, name) * len(rows)
     return total / len(examples.labels)
 
