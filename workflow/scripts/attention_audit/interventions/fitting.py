@@ -1,28 +1,16 @@
-"""A training loop for models that learn from another model, by any loss.
-
-`training` is the loop of the runs of the grid, with cross-entropy and checkpoints; the
-models here are small, and take their loss from outside.
-"""
+"""Models that learn from another model, by any loss."""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
+from attention_audit.data.batches import in_order_of_length
+from attention_audit.models import training
 from attention_audit.models.decisions import DecisionModel, Examples
 from attention_audit.models.laws import lawful
-from attention_audit.models.training import (
-    be_repeatable,
-    build_optimizer,
-    descend,
-    restore,
-)
 
 # Summed loss of the given rows of a split.
 Loss = Callable[[Examples, np.ndarray], Tensor]
@@ -37,43 +25,23 @@ def fit(
     seed: int,
     name: str,
 ) -> int:
-    """Train in place until the dev loss has not fallen for ``patience`` epochs.
+    """Train in place, as `training.fit` does, by a loss that is summed over rows.
 
-    ``settings`` has the keys of the section ``training``. The weights of the best epoch
-    are kept, and its number returned. Raises `AuditError` where the loss diverges or a
-    normalizer breaks a law.
+    Returns the number of the epoch whose weights are kept.
     """
 
     def mean_loss(rows: np.ndarray) -> Tensor:
         return loss(examples, rows) / len(rows)
 
-    be_repeatable(next(model.parameters()).device)
-    optimizer = build_optimizer(model, settings)
-    best: dict[str, Tensor] = {}
-    best_loss, best_epoch = float("inf"), 0
-    for epoch in tqdm(
-        range(1, settings["max_epochs"] + 1), desc=name, unit="epoch", disable=None
-    ):
-        rng = np.random.default_rng([seed, epoch])
-        torch.manual_seed(int(rng.integers(2**31)))
-        model.train()
-        batches = length_bucketed_batches(examples.lengths, settings["batch_size"], rng)
-        with lawful(model, once=True):
-            for rows in batches:
-                descend(model, optimizer, partial(mean_loss, rows), settings, name)
-        model.eval()
-        with torch.no_grad(), lawful(model):
-            total = sum(
-                loss(dev, rows).item()
-                for rows in in_order_of_length(dev.lengths, settings["batch_size"])
-            )
-        if total < best_loss:
-            best_loss, best_epoch = total, epoch
-            best = deepcopy(model.state_dict())
-        if epoch - best_epoch >= settings["patience"]:
-            break
-    restore(model, best, settings, name)
-    return best_epoch
+    def score() -> dict[str, float]:
+        batches = in_order_of_length(dev.lengths, settings["batch_size"])
+        with lawful(model):
+            return {"dev_loss": sum(loss(dev, rows).item() for rows in batches)}
+
+    lengths = examples.lengths
+    return training.fit(
+        model, mean_loss, score, lengths, settings, seed, name
+    ).best_epoch
 
 
 def attention_of(
