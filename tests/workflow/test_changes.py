@@ -259,11 +259,7 @@ CHANGES = {
         {},
     ),
     "a comment in a rule": (
-        text(
-            "workflow/rules/train.smk",
-            "threads: config",
-            "# so many\n    threads: config",
-        ),
+        text("workflow/rules/train.smk", "rule train:\n", "# so\nrule train:\n"),
         {},
     ),
     "a docstring": (
