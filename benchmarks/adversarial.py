@@ -13,6 +13,7 @@ import time
 
 import torch
 
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.interventions.adversarial import SearchSettings, search
 from attention_audit.models.model import Classifier, ModelSettings
 
@@ -48,7 +49,9 @@ def seconds(model: Classifier, instances: int, batch: int) -> float:
             size, settings.candidates, mask.shape[1], generator=generator
         )
         with torch.no_grad():
-            output = model(ids, mask)
+            output = model(
+                TextBatch([""] * size, None, lengths.squeeze(1).numpy(), ids, mask)
+            )
         search(model, output.hidden, mask, output.attention, noise, settings)
     return time.process_time() - start
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from attention_audit.attribution.ablation import leave_one_out
-from attention_audit.data.batches import UNK, pad_batch
+from attention_audit.data.batches import UNK
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.models.model import Classifier, ModelSettings
 
 ENCODERS = {
@@ -27,15 +28,18 @@ ENCODERS = {
 }
 
 
+def batch_of(texts: list[np.ndarray]) -> TextBatch:
+    return TextBatch.of([""] * len(texts), texts, torch.device("cpu"))
+
+
 def by_captum(model: Classifier, texts: list[np.ndarray], each: int) -> list:
     """Importance of every text, ``each`` perturbations a forward pass."""
     found = []
     for text in texts:
         ids = torch.from_numpy(text).unsqueeze(0)
-        mask = torch.ones_like(ids, dtype=torch.bool)
 
-        def outputs(rows: torch.Tensor, mask: torch.Tensor = mask) -> torch.Tensor:
-            return model(rows, mask.expand_as(rows)).logits.softmax(-1)
+        def outputs(rows: torch.Tensor) -> torch.Tensor:
+            return model(batch_of(list(rows.numpy()))).logits.softmax(-1)
 
         full = outputs(ids)
 
@@ -56,7 +60,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     texts = [rng.integers(2, 5000, n) for n in rng.integers(10, 60, 32)]
-    ids, mask = map(torch.from_numpy, pad_batch(texts))
+    batch = batch_of(texts)
     table = Table("encoder", "ours", "captum, default", "captum, batched", "ratios")
     for name, encoder in ENCODERS.items():
         torch.manual_seed(0)
@@ -68,7 +72,7 @@ def main() -> None:
         with torch.no_grad():
             seconds, results = [], []
             for way in (
-                lambda m=model: leave_one_out(m, ids, mask, "inputs", "replace"),
+                lambda m=model: leave_one_out(m, batch, "inputs", "replace"),
                 lambda m=model: by_captum(m, texts, 1),
                 lambda m=model: by_captum(m, texts, 64),
             ):

@@ -5,15 +5,18 @@ batch to the longest text of the data set. Both count real tokens only.
 """
 
 import time
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from attention_audit.data.batches import PAD, Examples, length_bucketed_batches
+from attention_audit.data.batches import PAD, length_bucketed_batches
+from attention_audit.data.text_batches import TextExamples
 from attention_audit.models.model import Classifier, ModelSettings
-from attention_audit.models.training import build_optimizer, tensors
+from attention_audit.models.training import build_optimizer
 
 TRAINING = {"learning_rate": 1e-3, "weight_decay": 1e-5}
 BATCH = 32
@@ -27,15 +30,15 @@ ENCODERS = {
 }
 
 
-def texts(n: int = 960, seed: int = 0) -> Examples:
+def texts(n: int = 960, seed: int = 0) -> TextExamples:
     """Token ids with lengths like film reviews: log-normal, 20 to 400 tokens."""
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(4.4, 0.6, n), 20, 400).astype(np.int64)
     ids = [rng.integers(2, 5000, length) for length in lengths]
-    return Examples([str(i) for i in range(n)], ids, rng.integers(0, 2, n), lengths)
+    return TextExamples([str(i) for i in range(n)], ids, rng.integers(0, 2, n), lengths)
 
 
-def tokens_per_second(encoder: dict, examples: Examples, bucketed: bool) -> float:
+def tokens_per_second(encoder: dict, examples: TextExamples, bucketed: bool) -> float:
     """One epoch after a warm-up of a few batches."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -53,14 +56,16 @@ def tokens_per_second(encoder: dict, examples: Examples, bucketed: bool) -> floa
     longest = int(examples.lengths.max())
 
     def step(rows: np.ndarray) -> None:
-        ids, mask, labels = tensors(examples, rows, torch.device("cpu"))
+        batch = examples.batch(rows, torch.device("cpu"))
         if not bucketed:
-            missing = longest - ids.shape[1]
-            ids = torch.nn.functional.pad(ids, (0, missing), value=PAD)
-            mask = torch.nn.functional.pad(mask, (0, missing))
-        logits = model(ids, mask).logits
+            missing = longest - batch.mask.shape[1]
+            pad = partial(torch.nn.functional.pad, pad=(0, missing))
+            batch = replace(
+                batch, token_ids=pad(batch.token_ids, value=PAD), mask=pad(batch.mask)
+            )
+        logits = model(batch).logits
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(logits, labels).backward()
+        torch.nn.functional.cross_entropy(logits, batch.labels).backward()
         optimizer.step()
 
     for rows in batches[:3]:

@@ -2,6 +2,7 @@
 
 import torch
 
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.models.model import Classifier, ModelSettings
 
 ENCODERS = {
@@ -54,3 +55,15 @@ def tiny_batch(lengths=(7, 4, 1), seed: int = 0) -> tuple[torch.Tensor, torch.Te
     mask = torch.arange(n) < torch.tensor(lengths).unsqueeze(1)
     ids = torch.randint(2, VOCABULARY, (len(lengths), n), generator=generator)
     return ids * mask, mask
+
+
+def text_batch(token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> TextBatch:
+    """Texts of class 0 as a model reads them; without a mask, whole ones."""
+    mask = torch.ones_like(token_ids, dtype=torch.bool) if mask is None else mask
+    return TextBatch(
+        [f"text{row}" for row in range(len(mask))],
+        torch.zeros(len(mask), dtype=torch.int64, device=mask.device),
+        mask.sum(-1).cpu().numpy(),
+        token_ids,
+        mask,
+    )

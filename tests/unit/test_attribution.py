@@ -14,7 +14,6 @@ from attention_audit.attribution.influence import (
     summarise,
 )
 from attention_audit.attribution.weights import write_attention
-from attention_audit.data.audit import Batch
 from attention_audit.methods import (
     EFFECTS,
     METHODS,
@@ -25,7 +24,7 @@ from attention_audit.methods import (
 from attention_audit.models.encoders import ENCODERS as ENCODER_KINDS
 from attention_audit.records import tables
 from tests.unit.instances import instances
-from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
 from tests.unit.programs import PRINT_COMPILER, output_of
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
@@ -34,11 +33,7 @@ subjects = pytest.mark.parametrize("of", ["inputs", "hidden_states"])
 
 
 def probabilities(model, ids):
-    return (
-        model(ids.unsqueeze(0), torch.ones(1, len(ids), dtype=torch.bool))
-        .logits[0]
-        .softmax(-1)
-    )
+    return model(text_batch(ids.unsqueeze(0))).logits[0].softmax(-1)
 
 
 @encoders
@@ -48,19 +43,19 @@ def probabilities(model, ids):
 def test_gradient_importance_is_the_sum_over_outputs(encoder, kind, classes, attention):
     model = tiny_model(encoder, n_classes=classes, kind=kind)
     ids, mask = tiny_batch((5, 3))
-    got = gradient_importance(model, ids, mask, "inputs", attention)
+    got = gradient_importance(model, text_batch(ids, mask), "inputs", attention)
     for b, n in enumerate((5, 3)):
         row, ones = ids[b : b + 1, :n], mask[b : b + 1, :n]
-        fixed = model(row, ones).attention.detach()
+        fixed = model(text_batch(row, ones)).attention.detach()
 
         def outputs(x, ones=ones, fixed=fixed):
-            hidden = model.encode(x, ones)
-            weights = model.pooling.weights(hidden, ones)
-            return model.classify(
+            hidden, states = model.encode(x, ones)
+            weights = model.weights(hidden, states)
+            return model.decide(
                 hidden, fixed if attention == "detached" else weights
             ).softmax(-1)[0]
 
-        x = model.embed(row).detach()
+        x = model.embed(text_batch(row)).detach()
         jacobian = torch.autograd.functional.jacobian(outputs, x)  # (K, 1, n, E)
         expected = (jacobian * x).sum(-1).abs().sum(0)[0]
         torch.testing.assert_close(got[b, :n], expected)
@@ -70,7 +65,7 @@ def test_gradient_importance_is_the_sum_over_outputs(encoder, kind, classes, att
 def test_gradient_importance_of_hidden_states_with_weights_held():
     model = tiny_model("bilstm", kind="sparsemax")
     ids, mask = tiny_batch((6,))
-    output = model(ids, mask)
+    output = model(text_batch(ids, mask))
     y = output.logits.softmax(-1)[0]
     # d y_k / d h_t = a_t (dy_k / dlogits) W, in closed form for fixed weights a.
     slope = torch.diag(y) - torch.outer(y, y)
@@ -78,7 +73,7 @@ def test_gradient_importance_of_hidden_states_with_weights_held():
     expected = (
         ((per_class @ output.hidden[0].T) * output.attention[0]).abs().sum(0)
     )  # (n,)
-    got = gradient_importance(model, ids, mask, "hidden_states", "detached")
+    got = gradient_importance(model, text_batch(ids, mask), "hidden_states", "detached")
     torch.testing.assert_close(got[0], expected.detach())
     assert ((output.attention[0] == 0) == (got[0] == 0)).all()
 
@@ -89,7 +84,7 @@ def test_leave_one_out_of_inputs_deletes_one_token_at_a_time(encoder, kind):
     model = tiny_model(encoder, n_classes=3, kind=kind)
     lengths = (6, 2, 4)
     ids, mask = tiny_batch(lengths)
-    got = leave_one_out(model, ids, mask, "inputs", "delete")
+    got = leave_one_out(model, text_batch(ids, mask), "inputs", "delete")
     for b, n in enumerate(lengths):
         full = probabilities(model, ids[b, :n])
         for t in range(n):
@@ -102,10 +97,10 @@ def test_leave_one_out_of_inputs_deletes_one_token_at_a_time(encoder, kind):
 def test_leave_one_out_does_not_depend_on_how_rows_are_cut(monkeypatch):
     model = tiny_model("bilstm")
     ids, mask = tiny_batch((9, 1, 5, 1, 7))
-    whole = leave_one_out(model, ids, mask, "inputs", "delete")
-    monkeypatch.setattr("attention_audit.attribution.ablation.TOKENS_PER_PASS", 20)
+    whole = leave_one_out(model, text_batch(ids, mask), "inputs", "delete")
+    monkeypatch.setattr("attention_audit.models.outputs.INPUTS_PER_PASS", 20)
     torch.testing.assert_close(
-        leave_one_out(model, ids, mask, "inputs", "delete"), whole
+        leave_one_out(model, text_batch(ids, mask), "inputs", "delete"), whole
     )
 
 
@@ -116,15 +111,11 @@ def test_replacing_agrees_with_captums_feature_ablation(encoder):
     full = probabilities(model, ids[0])
 
     def difference(tokens):
-        return (
-            (model(tokens, mask.expand_as(tokens)).logits.softmax(-1) - full)
-            .abs()
-            .mean(-1)
-        )
+        return (model(text_batch(tokens)).logits.softmax(-1) - full).abs().mean(-1)
 
     ablation = captum.attr.FeatureAblation(difference)
     expected = -ablation.attribute(ids, baselines=1)
-    got = leave_one_out(model, ids, mask, "inputs", "replace")
+    got = leave_one_out(model, text_batch(ids, mask), "inputs", "replace")
     torch.testing.assert_close(got, expected.to(got))
 
 
@@ -132,7 +123,7 @@ def test_replacing_agrees_with_captums_feature_ablation(encoder):
 def test_leaving_the_only_token_out_leaves_the_bias(of):
     model = tiny_model("bilstm")
     ids, mask = tiny_batch((1, 3))
-    got = leave_one_out(model, ids, mask, of, "delete")
+    got = leave_one_out(model, text_batch(ids, mask), of, "delete")
     full = probabilities(model, ids[0, :1])
     expected = (model.output.bias.softmax(-1) - full).abs().mean()
     torch.testing.assert_close(got[0, 0], expected)
@@ -143,8 +134,8 @@ def test_leaving_the_only_token_out_leaves_the_bias(of):
 def test_leave_one_out_of_hidden_states_normalizes_the_others_anew(encoder, kind):
     model = tiny_model(encoder, kind=kind)
     ids, mask = tiny_batch((6, 4))
-    output = model(ids, mask)
-    got = leave_one_out(model, ids, mask, "hidden_states")
+    output = model(text_batch(ids, mask))
+    got = leave_one_out(model, text_batch(ids, mask), "hidden_states")
     for b, n in enumerate((6, 4)):
         hidden = output.hidden[b : b + 1, :n]
         for t in range(n):
@@ -153,7 +144,7 @@ def test_leave_one_out_of_hidden_states_normalizes_the_others_anew(encoder, kind
             weights = model.pooling.weights(
                 rest, torch.ones(1, n - 1, dtype=torch.bool)
             )
-            y = model.classify(rest, weights).softmax(-1)[0]
+            y = model.decide(rest, weights).softmax(-1)[0]
             expected = (y - output.logits[b].softmax(-1)).abs().mean()
             torch.testing.assert_close(got[b, t], expected)
 
@@ -253,8 +244,8 @@ def test_what_is_bound_to_the_weights_is_0_wherever_they_are(encoder, method):
         model = tiny_model(encoder, **normalizer)
         with torch.no_grad():  # apart, so that there are zeros
             model.pooling.scorer.score.weight.mul_(100)
-        weights = model(ids, mask).attention
-        importance = function(model, ids, mask, **options).to(weights)
+        weights = model(text_batch(ids, mask)).attention
+        importance = function(model, text_batch(ids, mask), **options).to(weights)
         without = mask & (weights == 0)
         zeros += bool(without.any())
         elsewhere = max(elsewhere, float((importance * without).max()))
@@ -311,7 +302,7 @@ def test_influence_reaches_through_self_attention_with_any_normalizer(kind):
     own = {"top_k": {"k": 2}, "entmax": {"alpha": "learned"}, "rela": {"gated": True}}
     attention = {"kind": kind, **own.get(kind, {})}
     model = tiny_model("transformer", self_attention=attention)
-    x = model.embed(tiny_batch((5,))[0])[0].detach()
+    x = model.embed(text_batch(*tiny_batch((5,))))[0].detach()
     ones = torch.ones(1, 5, dtype=torch.bool)
     jacobian = torch.autograd.functional.jacobian(
         lambda x: model.encoder(x.unsqueeze(0), ones)[0], x
@@ -324,7 +315,8 @@ def test_influence_reaches_through_self_attention_with_any_normalizer(kind):
 def test_an_instance_without_any_weight_is_told_apart(tmp_path):
     model = tiny_model("bilstm", kind="rela")
     ids, mask = tiny_batch((4, 3))
-    scores = model.pooling.scorer(model.encode(model.embed(ids), mask))
+    batch = text_batch(ids, mask)
+    scores = model.pooling.scorer(model(batch).hidden)
 
     class Scorer(torch.nn.Module):
         """The scores of the first instance, and none above zero in the second."""
@@ -333,12 +325,11 @@ def test_an_instance_without_any_weight_is_told_apart(tmp_path):
             return torch.stack([scores[0].abs(), -scores[1].abs()])
 
     model.pooling.scorer = Scorer()
-    output = model(ids, mask)
+    output = model(text_batch(ids, mask))
     assert (output.attention[0] > 0).any() and (output.attention[1] == 0).all()
     torch.testing.assert_close(output.logits[1], model.output.bias)
 
     run = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "r", "seed": 0}
-    batch = Batch(["a", "b"], [0, 1], mask.sum(-1).numpy(), ids, mask)
     path = tmp_path / "attention.parquet"
     with tables.open_table(path, "attention", {}) as table:
         write_attention(table, model, iter([batch]), run)

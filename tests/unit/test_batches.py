@@ -4,11 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention_audit.data.batches import (
-    PAD,
-    length_bucketed_batches,
-    pad_batch,
-)
+from attention_audit.data.batches import PAD, length_bucketed_batches
+from attention_audit.data.text_batches import pad_batch
 
 
 @settings(deadline=None)

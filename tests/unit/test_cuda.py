@@ -19,7 +19,7 @@ from attention_audit.interventions.adversarial import SearchSettings, search
 from attention_audit.models.model import resolve_device
 from attention_audit.models.training import be_repeatable, descend, evaluate, train
 from tests.unit.instances import instances
-from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, build_optimizer, keyword_task
 from tests.unit.test_training import model_settings as trained_settings
 
@@ -31,12 +31,12 @@ normalizers = pytest.mark.parametrize("settings", instances().values(), ids=inst
 
 
 def on_both(function, encoder="bilstm", **settings):
-    """What ``function(model, ids, mask)`` gives on the CPU and on a GPU."""
+    """What ``function(model, batch)`` gives on the CPU and on a GPU."""
     results = []
     for device in map(resolve_device, ("cpu", "cuda")):
         model = tiny_model(encoder, dtype=torch.float32, **settings).to(device)
         ids, mask = (part.to(device) for part in tiny_batch((7, 4, 1)))
-        results.append(function(model, ids, mask))
+        results.append(function(model, text_batch(ids, mask)))
     return results
 
 
@@ -62,19 +62,19 @@ def test_an_lstm_is_kept_from_cudnn_where_its_gradient_is_wanted(monkeypatch, la
         assert torch.backends.cudnn.enabled
         return set(used)
 
-    ids, mask = tiny_batch()
+    batch = text_batch(*tiny_batch())
     assert torch.backends.cudnn.enabled
-    assert cudnn_in(lambda: model(ids, mask)) == {False}
-    importance = (model, ids, mask, "inputs", "detached")
+    assert cudnn_in(lambda: model(batch)) == {False}
+    importance = (model, batch, "inputs", "detached")
     assert cudnn_in(lambda: gradient_importance(*importance)) == {False}
-    x = model.embed(ids[0]).detach()
+    x = model.embed(batch)[0].detach()
     assert cudnn_in(lambda: batched_jacobian_norms(model.encoder, x)) == {False}
     with torch.no_grad():
-        assert cudnn_in(lambda: model(ids, mask)) == {True}
+        assert cudnn_in(lambda: model(batch)) == {True}
     model.train()
-    assert cudnn_in(lambda: model(ids, mask)) == {True}
+    assert cudnn_in(lambda: model(batch)) == {True}
     with torch.backends.cudnn.flags(enabled=False):
-        model(ids, mask)
+        model(batch)
         assert not torch.backends.cudnn.enabled
 
 
@@ -89,7 +89,7 @@ def test_products_are_not_rounded_to_ten_bits():
 @normalizers
 def test_weights_and_outputs_agree(encoder, settings):
     for part in ("attention", "logits"):
-        same(*on_both(lambda m, i, k, p=part: getattr(m(i, k), p), encoder, **settings))
+        same(*on_both(lambda m, b, p=part: getattr(m(b), p), encoder, **settings))
 
 
 @on_a_gpu
@@ -112,8 +112,8 @@ def test_leave_one_out_agrees(encoder, of):
 @pytest.mark.parametrize("kind", ["softmax", "sparsemax", "rela"])
 @pytest.mark.parametrize("norms", [jacobian_norms, batched_jacobian_norms])
 def test_influence_agrees(encoder, kind, norms):
-    def influence(model, ids, mask):
-        return norms(model.encoder, model.embed(ids[0]).detach())
+    def influence(model, batch):
+        return norms(model.encoder, model.embed(batch)[0].detach())
 
     attention = {"kind": kind} if encoder.startswith("transformer") else None
     same(*on_both(influence, encoder, self_attention=attention))
@@ -121,9 +121,11 @@ def test_influence_agrees(encoder, kind, norms):
 
 @on_a_gpu
 def test_heads_agree():
-    def heads(model, ids, mask):
-        _, layers = model.encoder.with_attention(model.embed(ids), mask)
-        return torch.stack(list(describe_heads(layers[0], mask).values())).detach()
+    def heads(model, batch):
+        _, layers = model.encoder.with_attention(model.embed(batch), batch.mask)
+        return torch.stack(
+            list(describe_heads(layers[0], batch.mask).values())
+        ).detach()
 
     same(*on_both(heads, "transformer"))
 
@@ -131,16 +133,18 @@ def test_heads_agree():
 @on_a_gpu
 @pytest.mark.parametrize("constrained", [False, True])
 def test_adversarial_weights_agree(constrained):
-    def found(model, ids, mask):
+    def found(model, batch):
         with torch.no_grad():
-            output = model(ids, mask)
+            output = model(batch)
         generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(len(ids), 3, ids.shape[1], generator=generator)
+        noise = torch.randn(
+            len(batch.mask), 3, batch.mask.shape[1], generator=generator
+        )
         support = (output.attention > 0).sum(-1) if constrained else None
         return search(
             model,
             output.hidden,
-            mask,
+            batch.mask,
             output.attention,
             noise.to(output.hidden),
             SearchSettings(candidates=3, steps=5),
@@ -153,13 +157,13 @@ def test_adversarial_weights_agree(constrained):
 @on_a_gpu
 @encoders
 def test_a_training_step_agrees(encoder):
-    def stepped(model, ids, mask):
-        be_repeatable(ids.device)
+    def stepped(model, batch):
+        be_repeatable(batch.mask.device)
         model.train()
-        labels = torch.arange(len(ids), device=ids.device) % 2
+        labels = torch.arange(len(batch.mask), device=batch.mask.device) % 2
 
         def loss():
-            return torch.nn.functional.cross_entropy(model(ids, mask).logits, labels)
+            return torch.nn.functional.cross_entropy(model(batch).logits, labels)
 
         descend(model, build_optimizer(model, SETTINGS), loss, SETTINGS, "step")
         return torch.cat([p.detach().flatten() for p in model.parameters()])

@@ -1,6 +1,7 @@
 """Measures of the experiments, pairs of runs, adversaries and guided models."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,7 @@ import pytest
 import torch
 from scipy.special import rel_entr
 
-from attention_audit.data.audit import Batch
-from attention_audit.data.batches import Examples
+from attention_audit.data.text_batches import TextExamples
 from attention_audit.interventions.adversaries import (
     DIVERGENCES,
     jsd,
@@ -27,7 +27,7 @@ from attention_audit.models.model import Classifier
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import open_table, read_table, write_table
 from attention_audit.statistics.explanations import measure_explanations, point_rows
-from tests.unit.models import VOCABULARY, tiny_batch, tiny_model
+from tests.unit.models import VOCABULARY, text_batch, tiny_batch, tiny_model
 
 RUN = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
 CPU = torch.device("cpu")
@@ -227,14 +227,14 @@ def test_points_carry_the_largest_weight_and_the_class(tmp_path):
 # --- adversaries and guided models ------------------------------------------------
 
 
-def examples(n: int, seed: int) -> Examples:
+def examples(n: int, seed: int) -> TextExamples:
     """Texts of six random words; the label is whether the word 2 stands among them."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(3, VOCABULARY, (n, 6))
     labels = np.arange(n) % 2
     ids[np.arange(n), rng.integers(0, 6, n)] = np.where(labels == 1, 2, 3)
     names = [f"{seed}-{i}" for i in range(n)]
-    return Examples(names, list(ids), labels, np.full(n, 6))
+    return TextExamples(names, list(ids), labels, np.full(n, 6))
 
 
 def test_divergences_against_scipy():
@@ -277,11 +277,11 @@ def test_both_directions_of_kl_are_called_by_their_names(tmp_path):
         for parameter in other.parameters():
             parameter.add_(0.5 * torch.randn_like(parameter))
     ids, mask = tiny_batch((5, 3))
-    batch = Batch(["a", "b"], [0, 1], np.array([5, 3]), ids, mask)
+    batch = replace(text_batch(ids, mask), instance_ids=["a", "b"])
     with open_table(tmp_path / "a.parquet", "adversaries", {}) as table:
         write_adversary(table, base, other, iter([batch]), RUN, 0.4, "jsd")
     rows = read_table(tmp_path / "a.parquet", "adversaries").to_pandas()
-    p, q = (m(ids, mask).attention.detach().numpy() for m in (base, other))
+    p, q = (m(batch).attention.detach().numpy() for m in (base, other))
     np.testing.assert_allclose(rows["kl_run_adversary"], rel_entr(p, q).sum(-1))
     np.testing.assert_allclose(rows["kl_adversary_run"], rel_entr(q, p).sum(-1))
     measures = measured({"adversarial_training": tmp_path / "a.parquet"})
@@ -318,9 +318,9 @@ def test_a_heavier_divergence_moves_attention_away():
 class Oracle(Classifier):
     """All weight on the word 2, and else on the first position."""
 
-    def forward(self, token_ids, mask):
-        output = super().forward(token_ids, mask)
-        found = (token_ids == 2).float()
+    def forward(self, batch):
+        output = super().forward(batch)
+        found = (batch.token_ids == 2).float()
         first = torch.zeros_like(found)
         first[:, 0] = 1
         some = found.sum(-1, keepdim=True) > 0
@@ -353,12 +353,10 @@ def test_attention_of_a_split_follows_the_rows():
     rng = np.random.default_rng(0)
     lengths = np.array([5, 2, 7])
     ids = [rng.integers(2, VOCABULARY, n) for n in lengths]
-    split = Examples(["a", "b", "c"], ids, np.zeros(3, dtype=int), lengths)
+    split = TextExamples(["a", "b", "c"], ids, np.zeros(3, dtype=int), lengths)
     weights, outputs = attention_of(model, split, 2, CPU)
     for row, text in itertools.zip_longest(range(3), ids):
-        alone = model(
-            torch.from_numpy(text)[None], torch.ones(1, len(text), dtype=torch.bool)
-        )
+        alone = model(text_batch(torch.from_numpy(text)[None]))
         torch.testing.assert_close(weights[row], alone.attention[0].detach())
         torch.testing.assert_close(outputs[row], alone.logits.softmax(-1)[0].detach())
 

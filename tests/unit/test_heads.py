@@ -1,5 +1,7 @@
 """Heads of self-attention: hand values, a plain loop, and the way to the figure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +9,13 @@ import torch
 from scipy.spatial.distance import jensenshannon
 
 from attention_audit.attribution.heads import describe_heads, write_heads
-from attention_audit.data.audit import Batch
 from attention_audit.figures import head_diversity
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.estimates import Settings
 from attention_audit.statistics.head_summary import head_table
 from tests.unit.grids import order_of
-from tests.unit.models import tiny_batch, tiny_model
+from tests.unit.models import text_batch, tiny_batch, tiny_model
 
 RUN = {
     "dataset": "d",
@@ -79,7 +80,7 @@ def written(tmp_path, seed, lengths=(6, 4, 1), kind="rela"):
     model = tiny_model("transformer", self_attention={"kind": kind})
     ids, mask = tiny_batch(lengths, seed)
     names = [f"{i}" for i in range(len(lengths))]
-    batch = Batch(names, [0] * len(lengths), mask.sum(-1).numpy(), ids, mask)
+    batch = replace(text_batch(ids, mask), instance_ids=names)
     path = tmp_path / f"{kind}{seed}.parquet"
     run = {**RUN, "normalizer": kind, "seed": seed}
     with tables.open_table(path, "heads", {}) as table:
@@ -94,7 +95,7 @@ def test_a_row_an_instance_layer_and_head(tmp_path):
     assert not table.duplicated(["instance_id", "layer", "head"]).any()
     model = tiny_model("transformer", self_attention={"kind": "rela"})
     ids, mask = tiny_batch((6, 4, 1), 0)
-    _, layers = model.encoder.with_attention(model.embed(ids), mask)
+    _, layers = model.encoder.with_attention(model.embed(text_batch(ids, mask)), mask)
     row = table.set_index(["instance_id", "layer", "head"]).loc[("1", 1, 0)]
     own = layers[1][1, 0, :4, :4]
     assert row["length"] == 4

@@ -1,6 +1,7 @@
 """Interventions on attention, against hand-made models and slow oracles."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from attention_audit.data.audit import Batch
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.interventions.adversarial import (
     SearchSettings,
     candidate_distributions,
@@ -43,7 +44,7 @@ from attention_audit.interventions.permutation import (
 )
 from attention_audit.models.outputs import Readout
 from attention_audit.records.tables import open_table, read_table, write_table
-from tests.unit.models import tiny_batch, tiny_model
+from tests.unit.models import text_batch, tiny_batch, tiny_model
 
 RUN = {
     "dataset": "d",
@@ -55,10 +56,10 @@ RUN = {
 QUICK = SearchSettings(steps=60, learning_rate=0.1)
 
 
-def batch_of(lengths, seed=0) -> Batch:
+def batch_of(lengths, seed=0) -> TextBatch:
     ids, mask = tiny_batch(lengths, seed)
     names = [f"text{seed}-{b}" for b in range(len(lengths))]
-    return Batch(names, [0] * len(lengths), np.array(lengths), ids, mask)
+    return replace(text_batch(ids, mask), instance_ids=names)
 
 
 class LinearModel:
@@ -67,7 +68,7 @@ class LinearModel:
     The hidden states are the logits that each position stands for.
     """
 
-    def classify(self, hidden, weights):
+    def decide(self, hidden, weights):
         return torch.einsum("bn,bnk->bk", weights, hidden)
 
 
@@ -186,16 +187,7 @@ def test_permutations_do_not_depend_on_batching(tmp_path):
     with open_table(tmp_path / "whole.parquet", "permutation", {}) as table:
         write_permutation(table, model, iter([whole]), RUN, 30)
     with open_table(tmp_path / "single.parquet", "permutation", {}) as table:
-        singles = (
-            Batch(
-                [whole.instance_ids[b]],
-                [0],
-                np.array([n]),
-                whole.token_ids[b : b + 1, :n],
-                whole.mask[b : b + 1, :n],
-            )
-            for b, n in enumerate(lengths)
-        )
+        singles = (whole.take(np.array([b])) for b in range(len(lengths)))
         write_permutation(table, model, singles, RUN, 30)
     one, other = (
         read_table(tmp_path / name, "permutation").to_pandas()
@@ -250,7 +242,7 @@ def test_search_finds_the_disjoint_weights_that_give_the_same_output():
     expected = jensenshannon(found.weights[0], weights[0]) ** 2
     assert found.divergence.item() == pytest.approx(expected)
     outputs = [
-        LinearModel().classify(hidden, w).softmax(-1) for w in (weights, found.weights)
+        LinearModel().decide(hidden, w).softmax(-1) for w in (weights, found.weights)
     ]
     assert found.output_difference.item() == pytest.approx(
         (outputs[0] - outputs[1]).abs().sum().item()
@@ -286,7 +278,7 @@ def test_weights_that_differ_by_rounding_are_not_found():
 def test_search_of_a_batch_equals_that_of_each_instance(kind):
     model = tiny_model(n_classes=3, kind=kind)
     batch = batch_of((7, 4, 2))
-    output = model(batch.token_ids, batch.mask)
+    output = model(batch)
     weights = output.attention.detach()
     support = (weights > 0).sum(-1)
     noise = starting_noise(batch, 5, weights, "none", 0)
@@ -384,7 +376,7 @@ def test_what_exists_on_few_positions_is_found(tmp_path):
     assert (kept["support"] <= 4).all() and kept["found"].any()
     readout = Readout(model)
     for batch in batches:
-        output = model(batch.token_ids, batch.mask)
+        output = model(batch)
         for b, name in enumerate(batch.instance_ids):
             n = int(batch.lengths[b])
             hidden = output.hidden[b, :n].detach()
@@ -436,7 +428,7 @@ def test_removals_until_the_decision_flips_by_hand():
 def test_attention_gradient_equals_finite_differences():
     model = tiny_model(n_classes=3)
     ids, mask = tiny_batch((5, 3))
-    output = model(ids, mask)
+    output = model(text_batch(ids, mask))
     weights = output.attention.detach()
     got = attention_gradients(model, output.hidden, weights)
     step = 1e-6
@@ -446,7 +438,7 @@ def test_attention_gradient_equals_finite_differences():
             moved = weights.clone()
             moved[b, i] += step
             rise = (
-                model.classify(output.hidden, moved).softmax(-1)[b, predicted]
+                model.decide(output.hidden, moved).softmax(-1)[b, predicted]
                 - output.logits[b].softmax(-1)[predicted]
             ) / step
             torch.testing.assert_close(
@@ -459,7 +451,7 @@ def test_attention_gradient_of_a_certain_prediction_keeps_its_order():
     ids, mask = tiny_batch((9,))
     with torch.no_grad():
         model.output.bias.copy_(torch.tensor([25.0, 1.0, 0.0]))
-        output = model(ids, mask)
+        output = model(text_batch(ids, mask))
     assert output.logits.softmax(-1)[0, 0] == 1
     got = attention_gradients(model, output.hidden, output.attention)
     exact = tiny_model(n_classes=3)
@@ -499,11 +491,7 @@ def by_hand(model, ids, keep):
     left = ids[torch.tensor(keep, dtype=torch.bool)]
     if not len(left):
         return model.output.bias.softmax(-1)
-    return (
-        model(left.unsqueeze(0), torch.ones(1, len(left), dtype=torch.bool))
-        .logits[0]
-        .softmax(-1)
-    )
+    return model(text_batch(left.unsqueeze(0))).logits[0].softmax(-1)
 
 
 @pytest.mark.parametrize("encoder", ["bilstm", "transformer"])
@@ -515,7 +503,9 @@ def test_erasure_equals_reading_what_is_left_of_each_text(encoder):
     ranks = torch.zeros(2, 3, 7, dtype=torch.long)
     for a, b in itertools.product(range(2), range(3)):
         ranks[a, b, : lengths[b]] = torch.from_numpy(rng.permutation(lengths[b]))
-    got = erase(model, ids, mask, ranks, token_counts(shares, np.array(lengths)))
+    got = erase(
+        model, text_batch(ids, mask), ranks, token_counts(shares, np.array(lengths))
+    )
     # 0.2 of 5 tokens is one token, whatever 0.2 * 5 rounds to
     counts = {7: (1, 2, 4), 5: (1, 1, 3), 1: (1, 1, 1)}
     for a, (b, n) in itertools.product(range(2), enumerate(lengths)):
@@ -538,12 +528,10 @@ def test_erasure_does_not_depend_on_neighbours_or_on_rounding():
     ids, mask = tiny_batch(lengths)
     ranks = torch.arange(9).expand(2, 3, 9)
     counts = token_counts((0.3, 0.5, 1.0), np.array(lengths))
-    whole = erase(model, ids, mask, ranks, counts)
+    whole = erase(model, text_batch(ids, mask), ranks, counts)
     for b, n in enumerate(lengths):
         row = slice(b, b + 1)
-        alone = erase(
-            model, ids[row, :n], mask[row, :n], ranks[:, row, :n], counts[row]
-        )
+        alone = erase(model, text_batch(ids[row, :n]), ranks[:, row, :n], counts[row])
         for part, expected in zip(alone, whole, strict=True):
             np.testing.assert_array_equal(part[:, 0], expected[:, b])
     # all tokens kept: exactly the text as it was
@@ -557,7 +545,7 @@ def test_the_papers_mean_over_shares_counts_the_empty_set():
     ranks = torch.stack([torch.arange(9), torch.arange(9).flip(0)]).unsqueeze(1)
     shares = (0.01, 0.05, 0.1, 0.2, 0.5)
     counts = np.append(0, token_counts(shares, np.array([9])))[np.newaxis]
-    found = erase(model, ids, mask, ranks, counts)
+    found = erase(model, text_batch(ids, mask), ranks, counts)
     # the code of the benchmark divides by |B|, its paper's formula by |B| + 1
     ours = found.comprehensiveness[..., 1:].mean(-1)
     assert (found.comprehensiveness[..., 0] == 0).all() and (ours != 0).all()
@@ -612,7 +600,7 @@ FALLS = ("comprehensiveness", "sufficiency")
 def test_erasure_table_has_a_row_a_ranking(tmp_path):
     model = tiny_model()
     batch = batch_of((6, 3))
-    attention = model(batch.token_ids, batch.mask).attention.detach()
+    attention = model(batch).attention.detach()
     lists = [attention[b, :n].tolist() for b, n in enumerate(batch.lengths)]
     common = {**RUN, "instance_id": batch.instance_ids, "length": batch.lengths}
     path = attention_table(tmp_path / "attention.parquet", batch, lists)

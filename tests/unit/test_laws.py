@@ -5,15 +5,14 @@ import pytest
 import torch
 
 from attention_audit.attribution.weights import write_attention
-from attention_audit.data.audit import Batch
 from attention_audit.interventions.fitting import fit
 from attention_audit.models import normalizers
 from attention_audit.models.laws import broken_law, lawful
 from attention_audit.models.training import build_optimizer, descend
 from attention_audit.records.errors import AuditError
 from tests.unit.instances import instances
-from tests.unit.models import tiny_batch, tiny_model
-from tests.unit.test_training import SETTINGS, keyword_task, run
+from tests.unit.models import text_batch, tiny_batch, tiny_model
+from tests.unit.test_training import CPU, SETTINGS, keyword_task, run
 
 HEAD = "import torch\n\n\n"
 # kind: what its module defines, and what is said of its weights
@@ -80,17 +79,15 @@ def test_training_ends_at_the_broken_law(kind, encoder):
 def test_a_law_that_self_attention_breaks_is_told_too(kind):
     model = tiny_model("transformer", self_attention={"kind": kind})
     with pytest.raises(AuditError) as raised, lawful(model):
-        model(*tiny_batch())
+        model(text_batch(*tiny_batch()))
     assert names(kind, raised.value), raised.value
 
 
 @every_fault
 def test_the_audit_ends_at_the_broken_law(kind):
     model = tiny_model("bilstm", kind=kind)
-    ids, mask = tiny_batch()
-    batch = Batch(["a", "b", "c"], [0, 1, 0], mask.sum(-1).numpy(), ids, mask)
     with pytest.raises(AuditError) as raised:
-        write_attention(None, model, iter([batch]), {})
+        write_attention(None, model, iter([text_batch(*tiny_batch())]), {})
     assert names(kind, raised.value), raised.value
 
 
@@ -100,11 +97,7 @@ def test_models_that_learn_from_models_end_at_the_broken_law(kind):
     texts = keyword_task(32)
 
     def loss(examples, rows):
-        longest = max(len(examples.token_ids[i]) for i in rows)
-        ids = torch.zeros(len(rows), longest, dtype=torch.int64)
-        for row, i in enumerate(rows):
-            ids[row, : len(examples.token_ids[i])] = torch.tensor(examples.token_ids[i])
-        return model(ids, ids != 0).logits.square().sum()
+        return model(examples.batch(rows, CPU)).logits.square().sum()
 
     with pytest.raises(AuditError) as raised:
         fit(model, loss, texts, texts, {**SETTINGS, "max_epochs": 1}, 0, "fit")
@@ -120,7 +113,7 @@ def test_a_diverged_model_breaks_no_law(settings):
             for parameter in parameters.parameters():
                 parameter.data[:] = value
         with lawful(model):
-            model(ids, mask)
+            model(text_batch(ids, mask))
 
 
 def test_a_diverged_model_is_told_by_its_loss():
@@ -133,7 +126,13 @@ def test_a_loss_that_a_normalizer_broke_is_told_by_its_law():
     optimizer = build_optimizer(model, SETTINGS)
     ids, mask = tiny_batch()
     with pytest.raises(AuditError) as raised:
-        descend(model, optimizer, lambda: model(ids, mask).logits.sum(), SETTINGS, "")
+        descend(
+            model,
+            optimizer,
+            lambda: model(text_batch(ids, mask)).logits.sum(),
+            SETTINGS,
+            "",
+        )
     assert names("undefined", raised.value), raised.value
 
 
@@ -141,8 +140,8 @@ def test_laws_hold_within_their_context_alone():
     model = tiny_model("bilstm", kind="forgetful")
     ids, mask = tiny_batch()
     with pytest.raises(AuditError), lawful(model):
-        model(ids, mask)
-    model(ids, mask)
+        model(text_batch(ids, mask))
+    model(text_batch(ids, mask))
 
 
 def laws(scores, mask, weights, on_simplex=True):

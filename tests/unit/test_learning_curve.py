@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention_audit.data.batches import Examples
+from attention_audit.data.text_batches import TextExamples
 from attention_audit.models.learning_curve import curve_table, on_share
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
@@ -21,11 +21,11 @@ RUN = {
 }
 
 
-def examples(n: int) -> Examples:
+def examples(n: int) -> TextExamples:
     """Text i is i + 1 times the token i + 2, of class i mod 3."""
     texts = [np.full(i + 1, i + 2) for i in range(n)]
     names = [f"text{i}" for i in range(n)]
-    return Examples(names, texts, np.arange(n) % 3, np.arange(n) + 1)
+    return TextExamples(names, texts, np.arange(n) % 3, np.arange(n) + 1)
 
 
 def chosen(n: int, share: float, seed: int) -> set[str]:

@@ -20,7 +20,7 @@ from attention_audit.models.model import (
 )
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import write_json
-from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
 
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
 scorers = pytest.mark.parametrize("scorer", ["additive", "scaled_dot_product"])
@@ -69,9 +69,9 @@ def test_markers_are_read_around_a_text_and_have_no_state_of_their_own():
 def test_padding_changes_nothing(encoder, scorer):
     model = tiny_model(encoder, scorer, kind="sparsemax")
     ids, mask = tiny_batch((7, 4, 1))
-    together = model(ids, mask)
+    together = model(text_batch(ids, mask))
     for b, n in enumerate((7, 4, 1)):
-        alone = model(ids[b : b + 1, :n], mask[b : b + 1, :n])
+        alone = model(text_batch(ids[b : b + 1, :n]))
         torch.testing.assert_close(together.logits[b], alone.logits[0])
         torch.testing.assert_close(together.attention[b, :n], alone.attention[0])
         torch.testing.assert_close(together.hidden[b, :n], alone.hidden[0])
@@ -83,9 +83,9 @@ def test_padding_changes_nothing(encoder, scorer):
 def test_padding_gets_no_gradient(encoder):
     model = tiny_model(encoder)
     ids, mask = tiny_batch((6, 3))
-    x = model.embed(ids).detach().requires_grad_()
-    hidden = model.encode(x, mask)
-    model.classify(hidden, model.pooling.weights(hidden, mask)).sum().backward()
+    x = model.embed(text_batch(ids, mask)).detach().requires_grad_()
+    hidden, _ = model.encode(x, mask)
+    model.decide(hidden, model.weights(hidden, mask)).sum().backward()
     assert (x.grad[~mask] == 0).all()
     assert (x.grad[mask] != 0).any()
 
@@ -95,7 +95,9 @@ def test_the_average_encoder_has_no_context():
     ids, mask = tiny_batch((6,))
     other = ids.clone()
     other[0, 2] = (ids[0, 2] % 20) + 3
-    changed = (model(ids, mask).hidden != model(other, mask).hidden).any(-1)
+    changed = (
+        model(text_batch(ids, mask)).hidden != model(text_batch(other, mask)).hidden
+    ).any(-1)
     assert changed[0].tolist() == [False, False, True, False, False, False]
 
 
@@ -106,7 +108,9 @@ def test_encoders_with_context_let_every_input_reach_every_state(encoder):
     for position in range(6):
         other = ids.clone()
         other[0, position] = (ids[0, position] % 20) + 3
-        changed = (model(ids, mask).hidden != model(other, mask).hidden).any(-1)
+        changed = (
+            model(text_batch(ids, mask)).hidden != model(text_batch(other, mask)).hidden
+        ).any(-1)
         assert changed.all()
 
 
@@ -144,7 +148,7 @@ def test_self_attention_takes_the_runs_normalizer():
     ids, mask = tiny_batch((7,))
     # Scores of a fresh model are close together; spread them until zeros must appear.
     model.encoder.layers[0].attention.scale = 50.0
-    _, weights = model.encoder.with_attention(model.embed(ids), mask)
+    _, weights = model.encoder.with_attention(model.embed(text_batch(ids, mask)), mask)
     assert (weights[0] == 0).any()
     torch.testing.assert_close(weights[0].sum(-1), torch.ones(1, 2, 7))
 
@@ -153,11 +157,11 @@ def test_a_models_context_goes_through_its_normalizer():
     model = tiny_model("average", kind="rela")
     ids, mask = tiny_batch((5,))
     weights = torch.rand(1, 5, dtype=torch.float64)
-    hidden = model.encode(model.embed(ids), mask)
+    hidden, _ = model.encode(model.embed(text_batch(ids, mask)), mask)
     # RMSNorm takes the scale of the weights away, a plain sum would not.
     torch.testing.assert_close(
-        model.classify(hidden, weights),
-        model.classify(hidden, 1e3 * weights),
+        model.decide(hidden, weights),
+        model.decide(hidden, 1e3 * weights),
         atol=1e-3,
         rtol=0,
     )
@@ -241,7 +245,9 @@ def test_a_saved_model_rebuilds_itself(tmp_path, encoder, normalizer):
         parameter.data += 0.1 * torch.randn_like(parameter)
     again = load_model(*saved(tmp_path, model))
     ids, mask = tiny_batch()
-    torch.testing.assert_close(again(ids, mask), model(ids, mask), rtol=0, atol=0)
+    torch.testing.assert_close(
+        again(text_batch(ids, mask)), model(text_batch(ids, mask)), rtol=0, atol=0
+    )
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

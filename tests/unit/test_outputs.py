@@ -1,6 +1,7 @@
 """Changes of the output against rounding: what ties, what keeps its order."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,6 @@ from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.importance import write_importance
 from attention_audit.attribution.weights import write_attention
-from attention_audit.data.audit import Batch
 from attention_audit.models.normalizers import Fixed
 from attention_audit.models.outputs import (
     RESOLUTION,
@@ -25,7 +25,7 @@ from attention_audit.statistics.estimates import Settings
 from attention_audit.statistics.inference import summary_table
 from attention_audit.statistics.ranks import kendall_tau_b
 from attention_audit.statistics.run_measures import measure_run
-from tests.unit.models import ENCODERS, tiny_batch, tiny_model
+from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, keyword_task, run
 
 EPS = torch.finfo(torch.float32).eps
@@ -91,14 +91,14 @@ def test_rounding_of_a_trained_model_is_below_its_resolution(encoder):
     worst = 0.0
     with torch.no_grad():
         for text, n in zip(ids, mask.sum(-1).tolist(), strict=True):
-            whole, ones = text[None, :n], mask.new_ones(1, n)
-            own = [m(whole, ones) for m in (model, exact)]
+            whole = text[None, :n]
+            own = [m(text_batch(whole)) for m in (model, exact)]
             context = exact.pooling.context(own[1].hidden, own[1].attention)[0]
             size = logit_size(exact.output, context)
             for t in range(n if n > 1 else 0):
                 shorter = torch.cat([text[:t], text[t + 1 : n]])[None]
                 moved = [
-                    m(shorter, ones[:, 1:]).logits.double() - o.logits.double()
+                    m(text_batch(shorter)).logits.double() - o.logits.double()
                     for m, o in zip((model, exact), own, strict=True)
                 ]
                 error = (moved[0] - moved[1]).abs().max().item()
@@ -110,7 +110,7 @@ def test_rounding_of_a_trained_model_is_below_its_resolution(encoder):
 def test_a_readout_gives_the_logits_of_its_model():
     model = tiny_model("transformer", kind="rela", gated=True)
     ids, mask = tiny_batch((6,))
-    output = model(ids, mask)
+    output = model(text_batch(ids, mask))
     got = Readout(model).logits(output.hidden[0], output.attention)
     torch.testing.assert_close(got, output.logits)
 
@@ -160,9 +160,9 @@ def test_what_changes_no_weight_has_no_effect(encoder, kind):
     for seed in range(8):
         ids, mask = tiny_batch((12,), seed)
         with torch.no_grad():
-            output = model(ids, mask)
+            output = model(text_batch(ids, mask))
             scores = model.pooling.scorer(output.hidden)
-        (importance,) = leave_one_out(model, ids, mask, "hidden_states")
+        (importance,) = leave_one_out(model, text_batch(ids, mask), "hidden_states")
         for t in range(12):
             rest = mask.clone()
             rest[0, t] = False
@@ -179,28 +179,28 @@ def test_what_changes_no_weight_has_no_effect(encoder, kind):
 def test_no_instance_depends_on_its_neighbours(encoder, of, removal):
     model = single(encoder, kind="sparsemax")
     ids, mask = tiny_batch(LENGTHS)
-    whole = leave_one_out(model, ids, mask, of, removal)
+    whole = leave_one_out(model, text_batch(ids, mask), of, removal)
     order = torch.tensor([3, 0, 4])
     torch.testing.assert_close(
-        leave_one_out(model, ids[order], mask[order], of, removal),
+        leave_one_out(model, text_batch(ids[order], mask[order]), of, removal),
         whole[order],
         rtol=0,
         atol=0,
     )
     for b, n in enumerate(LENGTHS):
-        alone = leave_one_out(
-            model, ids[b : b + 1, :n], mask[b : b + 1, :n], of, removal
-        )
+        alone = leave_one_out(model, text_batch(ids[b : b + 1, :n]), of, removal)
         assert torch.equal(alone[0], whole[b, :n])
 
 
 def test_without_context_one_reading_is_enough(monkeypatch):
     model = tiny_model("average", n_classes=3, kind="sparsemax")
     ids, mask = tiny_batch(LENGTHS)
-    quick = leave_one_out(model, ids, mask, "inputs")
-    assert torch.equal(quick, leave_one_out(model, ids, mask, "hidden_states"))
+    quick = leave_one_out(model, text_batch(ids, mask), "inputs")
+    assert torch.equal(
+        quick, leave_one_out(model, text_batch(ids, mask), "hidden_states")
+    )
     monkeypatch.setattr(model.encoder, "contextual", True)
-    slow = leave_one_out(model, ids, mask, "inputs")
+    slow = leave_one_out(model, text_batch(ids, mask), "inputs")
     torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-13)
     assert (slow > 0).any()
 
@@ -212,9 +212,9 @@ def test_order_under_certainty_is_that_of_double_precision(encoder, of):
     ids, mask = tiny_batch((12, 9))
     with torch.no_grad():
         model.output.bias.copy_(torch.tensor([22.0, 0.0]))
-        assert (model(ids, mask).logits.softmax(-1)[:, 0] == 1).all()
+        assert (model(text_batch(ids, mask)).logits.softmax(-1)[:, 0] == 1).all()
     exact = deepcopy(model).double()
-    arguments = (ids, mask, of)
+    arguments = (text_batch(ids, mask), of)
     for function, more in (
         (leave_one_out, ()),
         (gradient_importance, ("detached",)),
@@ -231,17 +231,21 @@ def test_order_under_certainty_is_that_of_double_precision(encoder, of):
 def test_confident_predictions_keep_the_ranks_of_double_precision(encoder, kind, rest):
     model, ids, mask = trained(encoder, kind)
     with torch.no_grad():
-        logits = model(ids, mask).logits
+        logits = model(text_batch(ids, mask)).logits
         # so much of the first class that half of the texts leave this to the other
         gap = (logits[:, 0] - logits[:, 1]).median()
         model.output.bias[0] += -np.log(rest) - gap
-        assert (model(ids, mask).logits.softmax(-1)[:, 0] == 1).any()
+        assert (model(text_batch(ids, mask)).logits.softmax(-1)[:, 0] == 1).any()
     exact = deepcopy(model).double()
     for of in ("inputs", "hidden_states"):
         for importance in (
-            lambda m, of=of: gradient_importance(m, ids, mask, of, "detached"),
-            lambda m, of=of: gradient_importance(m, ids, mask, of, "attached"),
-            lambda m, of=of: leave_one_out(m, ids, mask, of),
+            lambda m, of=of: gradient_importance(
+                m, text_batch(ids, mask), of, "detached"
+            ),
+            lambda m, of=of: gradient_importance(
+                m, text_batch(ids, mask), of, "attached"
+            ),
+            lambda m, of=of: leave_one_out(m, text_batch(ids, mask), of),
         ):
             ours, theirs = importance(model).numpy(), importance(exact).numpy()
             tau, _ = kendall_tau_b(ours, theirs, mask.numpy())
@@ -253,9 +257,9 @@ def test_where_nothing_changes_the_output_there_is_no_agreement():
     ids, mask = tiny_batch((9, 5))
     with torch.no_grad():
         model.output.weight.zero_()
-        weights = model(ids, mask).attention.numpy()
+        weights = model(text_batch(ids, mask)).attention.numpy()
     for of in ("inputs", "hidden_states"):
-        importance = leave_one_out(model, ids, mask, of)
+        importance = leave_one_out(model, text_batch(ids, mask), of)
         assert (importance == 0).all()
         tau, p = kendall_tau_b(weights, importance.numpy(), mask.numpy())
         assert np.isnan(tau).all() and np.isnan(p).all()
@@ -265,11 +269,13 @@ def test_where_nothing_changes_the_output_there_is_no_agreement():
 def test_agreement_of_a_trained_sparse_model_is_that_of_double_precision(encoder):
     model, ids, mask = trained(encoder, "sparsemax")
     with torch.no_grad():
-        weights = model(ids, mask).attention
+        weights = model(text_batch(ids, mask)).attention
     assert (weights[mask] == 0).any()
-    ours = leave_one_out(model, ids, mask, "hidden_states")
+    ours = leave_one_out(model, text_batch(ids, mask), "hidden_states")
     assert (ours[weights == 0] == 0).all()
-    exact = leave_one_out(deepcopy(model).double(), ids, mask, "hidden_states")
+    exact = leave_one_out(
+        deepcopy(model).double(), text_batch(ids, mask), "hidden_states"
+    )
     taus = [
         kendall_tau_b(weights.numpy(), importance.numpy(), mask.numpy())[0]
         for importance in (ours, exact)
@@ -281,7 +287,7 @@ def summarised(folder, model):
     """The rows of agreement with attention that the summary has of a model's texts."""
     run = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
     ids, mask = tiny_batch((11, 9, 12, 7))
-    batch = Batch(list("abcd"), [0] * 4, mask.sum(-1).numpy(), ids, mask)
+    batch = replace(text_batch(ids, mask), instance_ids=list("abcd"))
     with tables.open_table(folder / "attention.parquet", "attention", {}) as table:
         write_attention(table, model, iter([batch]), run)
     methods = {

@@ -34,7 +34,7 @@ MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
     [
         ("models/training.py", "train", TRAINING),
         ("data/batches.py", "length_bucketed_batches", TRAINING),
-        ("data/batches.py", "pad_batch", MODELS),
+        ("data/text_batches.py", "pad_batch", MODELS),
         ("models/simplex.py", "entmax", MODELS),
         ("models/normalizers/__init__.py", "build_normalizer", MODELS),
         (
@@ -55,7 +55,7 @@ MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
             {"train_sparse", "train_both"},
         ),
         ("models/normalizers/rela.py", "ReLA", set()),
-        ("data/audit.py", "ragged", {"attend", "gradient", "leave_one_out"}),
+        ("models/decisions.py", "ragged", {"attend", "gradient", "leave_one_out"}),
         ("attribution/gradients.py", "gradient_importance", {"gradient"}),
         ("attribution/ablation.py", "leave_one_out", {"leave_one_out"}),
         ("attribution/influence.py", "write_influence", {"influence"}),

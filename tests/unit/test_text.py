@@ -8,11 +8,11 @@ import pytest
 
 from attention_audit.data.batches import (
     UNK,
-    read_examples,
     read_vocabulary,
 )
 from attention_audit.data.sources import Document
 from attention_audit.data.text import TextReader, prepare_dataset
+from attention_audit.data.text_batches import read_examples
 from attention_audit.data.vocabulary import build_vocabulary
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention_audit.data.batches import Examples
+from attention_audit.data.text_batches import TextExamples
 from attention_audit.models.model import Classifier, ModelSettings
 from attention_audit.models.optimizer import AMSGrad
 from attention_audit.models.training import (
@@ -41,7 +41,7 @@ def keyword_task(n=160, seed=0):
             tokens[rng.integers(len(tokens))] = 2
         texts.append(tokens.astype(np.int64))
         labels.append(i % 2)
-    return Examples(
+    return TextExamples(
         [f"{i:016x}" for i in range(n)],
         texts,
         np.array(labels),

@@ -23,9 +23,10 @@ from scipy.stats import t
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.data.audit import audited
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_vocabulary
 from attention_audit.data.sources import read_documents
 from attention_audit.data.text import prepare_dataset
+from attention_audit.data.text_batches import read_examples
 from attention_audit.data.vectors import read_vectors
 from attention_audit.models.model import ModelSettings
 from attention_audit.models.training import evaluate, train
@@ -124,11 +125,9 @@ def audit(
     taus = []
     for batch in audited(paths["test"], instances, device):
         mask = batch.mask.numpy()
-        attention = model(batch.token_ids, batch.mask).attention.detach().numpy()
-        gradient = gradient_importance(
-            model, batch.token_ids, batch.mask, "inputs", "detached"
-        ).numpy()
-        left_out = leave_one_out(model, batch.token_ids, batch.mask, "inputs").numpy()
+        attention = model(batch).attention.detach().numpy()
+        gradient = gradient_importance(model, batch, "inputs", "detached").numpy()
+        left_out = leave_one_out(model, batch, "inputs").numpy()
         pairs = ((attention, gradient), (attention, left_out), (gradient, left_out))
         taus.append(np.stack([kendall_tau_b(*pair, mask)[0] for pair in pairs]))
     gradient, left_out, both = np.nanmean(np.concatenate(taus, 1), axis=1)

@@ -431,7 +431,7 @@ CHANGES = {
         MEASURED | OF_MEASURES,
     ),
     "a helper of some attributions": (
-        function("data/audit.py", "ragged"),
+        function("models/decisions.py", "ragged"),
         {"attend": ALL, "attribute": of_methods(ALL)} | MEASURED | OF_MEASURES,
     ),
     "a method's code": (

@@ -5,7 +5,8 @@ import sys
 import torch
 
 from attention_audit.data.audit import audited
-from attention_audit.data.batches import read_examples, read_vocabulary
+from attention_audit.data.batches import read_vocabulary
+from attention_audit.data.text_batches import read_examples
 from attention_audit.interventions.adversaries import train_adversary, write_adversary
 from attention_audit.models.model import (
     load_model,

@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from attention_audit.data.batches import read_examples
+from attention_audit.data.text_batches import read_examples
 from attention_audit.interventions.guided import train_guided
 from attention_audit.job import declared_model
 from attention_audit.models.model import load_model, resolve_device

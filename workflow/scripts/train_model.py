@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.data.batches import read_examples
+from attention_audit.data.text_batches import read_examples
 from attention_audit.job import declared_model
 from attention_audit.models.model import (
     learned_alphas,

@@ -6,14 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attention_audit.data.audit import Batch, audited
+from attention_audit.data.audit import audited
 from attention_audit.data.batches import read_vocabulary
-from attention_audit.models.model import (
-    Classifier,
-    ModelSettings,
-    load_model,
-    resolve_device,
-)
+from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.model import ModelSettings, load_model, resolve_device
 from attention_audit.records.provenance import record
 from attention_audit.records.tables import read_json
 
@@ -41,7 +37,7 @@ def declared_model(snakemake: Any) -> tuple[ModelSettings, Tensor | None, list[s
 
 def audited_model(
     snakemake: Any, **more: Any
-) -> tuple[Classifier, Iterator[Batch], dict[str, Any]]:
+) -> tuple[DecisionModel, Iterator[Batch], dict[str, Any]]:
     """The model, the batches and the record of a rule whose inputs name them.
 
     ``snakemake`` is what Snakemake gives the rule's script: inputs ``model``,

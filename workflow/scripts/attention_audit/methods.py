@@ -2,10 +2,10 @@
 
 A method is a function
 
-    (model, token_ids, mask, **parameters) -> importance
+    (model, batch, **parameters) -> importance
 
-of token ids (B, n) and a mask (B, n), that returns non-negative importance (B, n),
-exactly 0 at padding and not normalized. To add one, write it in a module of
+of a batch of decisions, as `models.decisions` has them and their models, that returns
+non-negative importance (B, n), exactly 0 at padding and not normalized. To add one, write it in a module of
 ``attribution/`` and enter it here under its kind; its parameters are the keys of the
 instance in the config.
 

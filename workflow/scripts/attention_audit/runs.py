@@ -7,7 +7,7 @@
 
 What a run reads is up to its reader (`text.TextReader`): an object whose ``read`` turns
 an instance into a `text.Reading`, ids of units that the model embeds and how each of them
-is shown. Nothing else here knows that the units are words.
+is shown, and to the batch of these. Nothing else here knows that the units are words.
 """
 
 import os
@@ -23,6 +23,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from attention_audit.attribution.importance import load_function
 from attention_audit.data.text import TextReader
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.figures.heatmap import Heatmap, as_html, as_rich, write_page
 from attention_audit.methods import METHODS, method_function
 from attention_audit.models.model import Classifier, load_model, resolve_device
@@ -151,16 +152,15 @@ class Run:
         """
         reading = self.reader.read(text)
         device = self.model.output.weight.device
-        ids = torch.from_numpy(reading.token_ids).unsqueeze(0).to(device)  # (1, n)
-        mask = torch.ones_like(ids, dtype=torch.bool)
+        batch = TextBatch.of([reading.instance_id], [reading.token_ids], device)
         with torch.no_grad():
-            output = self.model(ids, mask)
+            output = self.model(batch)
         (probabilities,) = class_probabilities(output.logits).tolist()
         weights = {"attention": output.attention}
         for name, declared in self.methods.items():
             parameters = {k: v for k, v in declared.items() if k != "kind"}
             function = load_function(*method_function(declared["kind"]))
-            weights[name] = function(self.model, ids, mask, **parameters)
+            weights[name] = function(self.model, batch, **parameters)
         return Explanation(
             self.identity,
             reading.instance_id,

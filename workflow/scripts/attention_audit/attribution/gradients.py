@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel
 from attention_audit.models.outputs import class_probabilities
 
 
 def gradient_importance(
-    model: Classifier, token_ids: Tensor, mask: Tensor, of: str, attention: str
+    model: DecisionModel, batch: Batch, of: str, attention: str
 ) -> Tensor:
     """sum_k |d y_k / d v_t . v_t| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
 
@@ -17,17 +17,18 @@ def gradient_importance(
     weights are constants and no gradient flows through them, as in the paper; with
     ``"attached"`` it does.
 
-    Returns (B, n), exactly 0 at padding, not normalized.
+    Returns (B, n), of hidden states (B, m), exactly 0 at padding, not normalized.
     """
-    leaf = model.embed(token_ids).detach()
+    leaf, mask = model.embed(batch).detach(), batch.mask
     if of == "hidden_states":
-        leaf = model.encode(leaf, mask).detach()
+        hidden, mask = model.encode(leaf, mask)
+        leaf = hidden.detach()
     leaf.requires_grad_()
-    hidden = leaf if of == "hidden_states" else model.encode(leaf, mask)
-    weights = model.pooling.weights(hidden, mask)
+    encoded = (leaf, mask) if of == "hidden_states" else model.encode(leaf, mask)
+    hidden, weights = encoded[0], model.weights(*encoded)
     if attention == "detached":
         weights = weights.detach()
-    outputs = class_probabilities(model.classify(hidden, weights))
+    outputs = class_probabilities(model.decide(hidden, weights))
     # The outputs sum to one, so the products of all classes sum to zero and the last
     # one costs no backward pass: half the work in the binary case. That is the most
     # probable one, whose slope vanishes in rounding where it is nearly certain.

@@ -8,8 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from attention_audit.data.audit import Batch
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel
 from attention_audit.records.tables import TableWriter
 
 
@@ -60,13 +59,13 @@ def _mean_over(values: Tensor, chosen: Tensor) -> Tensor:
 @torch.no_grad()
 def write_heads(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
 ) -> None:
     """Describe every head of a Transformer encoder on every instance."""
     for batch in batches:
-        embeddings = model.embed(batch.token_ids)
+        embeddings = model.embed(batch)
         _, layers = model.encoder.with_attention(embeddings, batch.mask)
         for layer, weights in enumerate(layers):
             described = describe_heads(weights, batch.mask)

@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attention_audit.data.audit import Batch, ragged
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel, ragged
 from attention_audit.records.tables import TableWriter
 
 
@@ -18,7 +17,7 @@ def load_function(module: str, name: str) -> Callable[..., Tensor]:
 
 def write_importance(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     method: str,
@@ -27,7 +26,7 @@ def write_importance(
 ) -> None:
     """Importance by one declared method, not normalized; see `methods`."""
     for batch in batches:
-        values = function(model, batch.token_ids, batch.mask, **parameters)
+        values = function(model, batch, **parameters)
         table.write(
             {
                 **run,

@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.data.audit import Batch
+from attention_audit.models.decisions import Batch, DecisionModel
 from attention_audit.models.encoders import (
     BiLSTMEncoder,
     TransformerEncoder,
     sinusoidal_positions,
 )
-from attention_audit.models.model import Classifier
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.distributions import dispersion
 
@@ -73,9 +72,11 @@ def batched_jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
     n = len(x)
     mask = torch.ones(1, n, dtype=torch.bool, device=x.device)
-    hidden = encoder(x.unsqueeze(0), mask).reshape(-1)  # (n * H,)
-    squares = torch.zeros(n, n, dtype=torch.float64, device=x.device)
-    of_state = torch.arange(n, device=x.device).repeat_interleave(len(hidden) // n)
+    (states,) = encoder(x.unsqueeze(0), mask)
+    m, size = states.shape
+    hidden = states.reshape(-1)  # (m * H,)
+    squares = torch.zeros(m, n, dtype=torch.float64, device=x.device)
+    of_state = torch.arange(m, device=x.device).repeat_interleave(size)
     for start in range(0, len(hidden), ROWS_PER_PASS):
         rows = torch.arange(
             start, min(start + ROWS_PER_PASS, len(hidden)), device=x.device
@@ -378,7 +379,7 @@ def summarise(norms: np.ndarray) -> InfluenceSummary:
 
 def write_influence(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     matrices: int,
@@ -388,7 +389,7 @@ def write_influence(
     for batch in batches:
         for row, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[row])
-            embeddings = model.embed(batch.token_ids[row, :n])
+            (embeddings,) = model.embed(batch.take(np.array([row])))
             norms = jacobian_norms(model.encoder, embeddings).cpu().numpy()
             summary = summarise(norms)
             table.write(

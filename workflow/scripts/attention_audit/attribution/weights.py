@@ -6,9 +6,8 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from attention_audit.data.audit import Batch, ragged
+from attention_audit.models.decisions import Batch, DecisionModel, ragged
 from attention_audit.models.laws import lawful
-from attention_audit.models.model import Classifier
 from attention_audit.models.outputs import class_probabilities
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.distributions import entropy, support_size
@@ -17,7 +16,7 @@ from attention_audit.statistics.distributions import entropy, support_size
 @torch.no_grad()
 def write_attention(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
 ) -> None:
@@ -28,16 +27,16 @@ def write_attention(
     """
     for batch in batches:
         with lawful(model):
-            output = model(batch.token_ids, batch.mask)
+            output = model(batch)
         scores = model.pooling.scorer(output.hidden)
         probabilities = class_probabilities(output.logits).numpy()
-        weights, mask = output.attention.cpu().numpy(), batch.mask.cpu().numpy()
+        weights, mask = output.attention.cpu().numpy(), output.mask.cpu().numpy()
         table.write(
             {
                 **run,
                 "instance_id": batch.instance_ids,
                 "length": batch.lengths,
-                "label": batch.labels,
+                "label": batch.labels.cpu().numpy(),
                 "predicted": probabilities.argmax(-1),
                 "probabilities": list(probabilities),
                 "scores": ragged(scores, batch.lengths),

@@ -3,29 +3,18 @@
 import heapq
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from attention_audit.data.batches import pad_batch
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.records.tables import iterate_table
 
 # Texts that are read at once. Fixed, because results depend in their last digits on
 # what shares a pass.
 TEXTS_PER_PASS = 32
-
-
-class Batch(NamedTuple):
-    """Audited instances, padded to the longest."""
-
-    instance_ids: list[str]
-    labels: list[int]
-    lengths: np.ndarray  # (B,)
-    token_ids: Tensor  # (B, n)
-    mask: Tensor  # (B, n) bool
 
 
 def selected(path: str | Path, instances: int) -> set[str]:
@@ -47,10 +36,10 @@ def audited(
     instances: int,
     device: torch.device,
     name: str = "audit",
-) -> Iterator[Batch]:
+) -> Iterator[TextBatch]:
     """Yield the audited instances of a split in the order of the file, pass by pass."""
     chosen = selected(path, instances)
-    columns = ["instance_id", "token_ids", "label", "length"]
+    columns = ["instance_id", "cluster_id", "token_ids", "label"]
     with tqdm(total=len(chosen), desc=name, unit="text", disable=None) as bar:
         pending: list[dict[str, Any]] = []
         for table in iterate_table(path, "examples", columns=columns):
@@ -64,17 +53,11 @@ def audited(
             bar.update(len(pending))
 
 
-def _batch(rows: list[dict[str, Any]], device: torch.device) -> Batch:
-    ids, mask = pad_batch([np.asarray(r["token_ids"]) for r in rows])
-    return Batch(
-        [r["instance_id"] for r in rows],
-        [r["label"] for r in rows],
-        mask.sum(-1),
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(mask).to(device),
+def _batch(rows: list[dict[str, Any]], device: torch.device) -> TextBatch:
+    return TextBatch.of(
+        [row["instance_id"] for row in rows],
+        [np.asarray(row["token_ids"]) for row in rows],
+        device,
+        [row["label"] for row in rows],
+        [row["cluster_id"] for row in rows],
     )
-
-
-def ragged(values: Tensor, lengths: np.ndarray) -> list[np.ndarray]:
-    """Rows of (B, n) without their padding."""
-    return [row[:n] for row, n in zip(values.cpu().numpy(), lengths, strict=True)]

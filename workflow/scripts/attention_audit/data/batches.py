@@ -1,6 +1,6 @@
-"""Prepared examples, read back and cut into padded batches."""
+"""The prepared vocabulary, read back, and splits cut into batches."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,38 +9,6 @@ from attention_audit.records import tables
 
 # Ids of padding and of words that the vocabulary lacks.
 PAD, UNK = 0, 1
-
-
-@dataclass(frozen=True)
-class Examples:
-    """One split, as `read_examples` reads it: N texts.
-
-    ``token_ids`` are N int64 arrays of ``lengths`` (N,) ids, none of them PAD;
-    ``labels`` (N,) are int64 indices into the card's ``label_names``.
-    """
-
-    instance_ids: list[str]
-    token_ids: list[np.ndarray]
-    labels: np.ndarray
-    lengths: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.instance_ids)
-
-
-def read_examples(path: str | Path) -> Examples:
-    """Read one split that `prepare_dataset` wrote, in its order."""
-    table = tables.read_table(
-        path, "examples", ["instance_id", "token_ids", "label", "length"]
-    )
-    lengths = table["length"].to_numpy().astype(np.int64)
-    flat = table["token_ids"].combine_chunks().flatten().to_numpy().astype(np.int64)
-    return Examples(
-        table["instance_id"].to_pylist(),
-        np.split(flat, np.cumsum(lengths)[:-1]),
-        table["label"].to_numpy().astype(np.int64),
-        lengths,
-    )
 
 
 def read_vocabulary(path: str | Path) -> tuple[list[str], np.ndarray | None]:
@@ -83,13 +51,11 @@ def length_bucketed_batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def pad_batch(token_ids: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (B, n) int64 and mask (B, n) bool; n is the longest text, padding is PAD.
+def in_order_of_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Batches of indices of ``lengths`` (N,), the shortest first.
 
-    The mask is True at tokens and False at padding.
+    For passes whose results do not depend on the order.
     """
-    lengths = np.array([len(text) for text in token_ids])
-    mask = np.arange(lengths.max()) < lengths[:, None]  # (B, n)
-    ids = np.full(mask.shape, PAD, dtype=np.int64)
-    ids[mask] = np.concatenate(token_ids)
-    return ids, mask
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]

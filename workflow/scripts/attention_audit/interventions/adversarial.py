@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.data.audit import Batch, ragged
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel, ragged
 from attention_audit.models.normalizers import Normalizer
 from attention_audit.models.optimizer import AMSGrad
 from attention_audit.models.outputs import RESOLUTION, Readout
@@ -82,7 +81,7 @@ def candidate_distributions(
 
 
 def search(
-    model: Classifier,
+    model: DecisionModel,
     hidden: Tensor,
     mask: Tensor,
     weights: Tensor,
@@ -114,7 +113,7 @@ def search(
     # differentiated.
     repeated = hidden.detach().repeat_interleave(C, 0)
     with torch.no_grad():
-        target = model.classify(hidden, weights).softmax(-1).unsqueeze(1)
+        target = model.decide(hidden, weights).softmax(-1).unsqueeze(1)
     own_entropy = _entropy(scaled).unsqueeze(-1)
     # A divergence is a difference of entropies of up to ln n: below this, of their
     # rounding.
@@ -132,7 +131,7 @@ def search(
     for step in range(settings.steps + 1):
         p = candidate_distributions(logits, mask, support)
         pooled = (p * mass.view(-1, 1, 1)).view(B * C, n)
-        y = model.classify(repeated, pooled).softmax(-1).view(B, C, -1)
+        y = model.decide(repeated, pooled).softmax(-1).view(B, C, -1)
         difference = (y - target).abs().sum(-1)  # (B, C)
         entropy = _entropy(p)
         divergence = (
@@ -315,7 +314,7 @@ def starting_noise(
 
 
 def _search_batch(
-    model: Classifier,
+    model: DecisionModel,
     hidden: Tensor,
     weights: Tensor,
     batch: Batch,
@@ -382,7 +381,7 @@ def _search_batch(
 
 def write_adversarial(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     settings: SearchSettings,
@@ -395,7 +394,7 @@ def write_adversarial(
     """
     for batch in batches:
         with torch.no_grad():
-            output = model(batch.token_ids, batch.mask)
+            output = model(batch)
         weights = output.attention
         support = (weights > 0).sum(-1).tolist()
         for constraint, found in _search_batch(

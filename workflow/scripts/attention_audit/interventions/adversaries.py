@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from attention_audit.data.audit import Batch
-from attention_audit.data.batches import Examples
 from attention_audit.interventions.fitting import attention_of, fit
+from attention_audit.models.decisions import Batch, DecisionModel, Examples
 from attention_audit.models.model import Classifier
 from attention_audit.models.outputs import class_probabilities
-from attention_audit.models.training import new_model, tensors
+from attention_audit.models.training import new_model
 from attention_audit.records.tables import TableWriter
 
 # Smallest weight inside a logarithm: keeps gradients finite at exact zeros.
@@ -113,10 +112,9 @@ def train_adversary(
     model = new_model(base.settings, seed, device, vectors)
 
     def loss(split: Examples, rows: np.ndarray) -> Tensor:
-        ids, mask, _ = tensors(split, rows, device)
         attention, outputs = targets[id(split)]
         wanted = pad_sequence([attention[i] for i in rows], batch_first=True)
-        output = model(ids, mask)
+        output = model(split.batch(rows, device))
         distance = total_variation(output.logits.softmax(-1), outputs[rows])
         return (distance - weight * measure(wanted, output.attention)).sum()
 
@@ -126,8 +124,8 @@ def train_adversary(
 @torch.no_grad()
 def write_adversary(
     table: TableWriter,
-    base: Classifier,
-    adversary: Classifier,
+    base: DecisionModel,
+    adversary: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     weight: float,
@@ -135,8 +133,8 @@ def write_adversary(
 ) -> None:
     """How far an adversary's outputs and attention are from the base's, a row a text."""
     for batch in batches:
-        ours = adversary(batch.token_ids, batch.mask)
-        theirs = base(batch.token_ids, batch.mask)
+        ours = adversary(batch)
+        theirs = base(batch)
         attention = [model.attention.cpu().double() for model in (theirs, ours)]
         directions = {
             "kl_run_adversary": kl(*attention),
@@ -146,12 +144,10 @@ def write_adversary(
             {
                 **run,
                 "weight": weight,
-                "paper_weight": paper_weight(weight, base.settings.n_classes),
+                "paper_weight": paper_weight(weight, base.output.out_features),
                 "trained_on": divergence,
                 "instance_id": batch.instance_ids,
-                "correct": (
-                    ours.logits.argmax(-1).cpu() == torch.tensor(batch.labels)
-                ).tolist(),
+                "correct": (ours.logits.argmax(-1) == batch.labels).tolist(),
                 "tvd": total_variation(
                     class_probabilities(ours.logits), class_probabilities(theirs.logits)
                 ).tolist(),

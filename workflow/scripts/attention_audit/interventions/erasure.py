@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.attribution.ablation import probabilities_anew
-from attention_audit.data.audit import Batch
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.outputs import probabilities_anew
 from attention_audit.records.errors import AuditError
 from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter, iterate_table
@@ -34,16 +33,14 @@ class Erasure(NamedTuple):
     sufficiency: np.ndarray
 
 
-def _falls(model: Classifier, token_ids: Tensor, keep: Tensor) -> Tensor:
-    """Falls (R,) in the probability of the predicted class of one text (n,).
+def _falls(model: DecisionModel, one: Batch, keep: Tensor) -> Tensor:
+    """Falls (R,) in the probability of the predicted class of one decision.
 
-    Row r of ``keep`` (R, n) says which of its tokens are left.
+    Row r of ``keep`` (R, n) says which of its inputs are left.
     """
-    # Many shares of a short text come to the same tokens; each is read once.
+    # Many shares of few inputs come to the same ones; each is read once.
     distinct, inverse = keep.unique(dim=0, return_inverse=True)
-    # Kept tokens move to the front, in their order.
-    front, order = distinct.sort(dim=-1, descending=True, stable=True)
-    own, left = probabilities_anew(model, token_ids, token_ids[order] * front, front)
+    own, left = probabilities_anew(model, one, one.without(~distinct))
     predicted = own.argmax()
     return (own[0, predicted] - left[:, predicted])[inverse.cpu()]
 
@@ -59,11 +56,7 @@ def token_counts(shares: Sequence[float], lengths: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def erase(
-    model: Classifier,
-    token_ids: Tensor,
-    mask: Tensor,
-    ranks: Tensor,
-    counts: np.ndarray,
+    model: DecisionModel, batch: Batch, ranks: Tensor, counts: np.ndarray
 ) -> Erasure:
     """Comprehensiveness and sufficiency of rankings at every count of top tokens.
 
@@ -75,11 +68,11 @@ def erase(
     A, B, _ = ranks.shape
     C = counts.shape[1]
     falls = np.empty((2, A, B, C))
-    for b, n in enumerate(mask.sum(-1).tolist()):
+    for b, n in enumerate(batch.lengths.tolist()):
         count = torch.from_numpy(counts[b]).to(ranks.device)
         top = ranks[:, b, None, :n] < count.unsqueeze(1)  # (A, C, n)
         keep = torch.stack([~top, top]).view(-1, n)
-        found = _falls(model, token_ids[b, :n], keep)
+        found = _falls(model, batch.take(np.array([b])), keep)
         falls[:, :, b] = found.view(2, A, C).numpy()
     return Erasure(falls[0], falls[1])
 
@@ -153,7 +146,7 @@ def _ranks(
 
 def _write(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterable[Batch],
     run: Mapping[str, Any],
     rankings: Rankings,
@@ -168,7 +161,7 @@ def _write(
         support = np.array(supports)
         subjects, ranks = _ranks(batch, values, random_orders, seed)
         counts = np.column_stack([token_counts(shares, batch.lengths), support])
-        found = erase(model, batch.token_ids, batch.mask, ranks, counts)
+        found = erase(model, batch, ranks, counts)
         # Where the top tokens are none or all, they are those of every ranking.
         told_apart = (support > 0) & (support < batch.lengths)
         for subject in dict.fromkeys(subjects):
@@ -196,7 +189,7 @@ def _write(
 
 def write_erasure(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterable[Batch],
     run: Mapping[str, Any],
     attention: str | Path,
@@ -229,7 +222,7 @@ def write_erasure(
 
 def write_cut(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterable[Batch],
     run: Mapping[str, Any],
     attention: str | Path,
@@ -257,7 +250,7 @@ def write_cut(
 
 def write_softmax(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterable[Batch],
     run: Mapping[str, Any],
     attention: str | Path,

@@ -1,43 +1,23 @@
-"""A training loop for models that learn from another model, by any loss.
+"""Models that learn from another model, by any loss."""
 
-`training` is the loop of the runs of the grid, with cross-entropy and checkpoints; the
-models here are small, and take their loss from outside.
-"""
-
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from attention_audit.data.batches import Examples, length_bucketed_batches
+from attention_audit.data.batches import in_order_of_length
+from attention_audit.models import training
+from attention_audit.models.decisions import DecisionModel, Examples
 from attention_audit.models.laws import lawful
-from attention_audit.models.model import Classifier
-from attention_audit.models.training import (
-    be_repeatable,
-    build_optimizer,
-    descend,
-    restore,
-    tensors,
-)
 
 # Summed loss of the given rows of a split.
 Loss = Callable[[Examples, np.ndarray], Tensor]
 
 
-def batches_of(examples: Examples, batch_size: int) -> Iterator[np.ndarray]:
-    """Rows of a split by length, for passes that do not depend on order."""
-    order = np.argsort(examples.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
-
-
 def fit(
-    model: Classifier,
+    model: DecisionModel,
     loss: Loss,
     examples: Examples,
     dev: Examples,
@@ -45,55 +25,34 @@ def fit(
     seed: int,
     name: str,
 ) -> int:
-    """Train in place until the dev loss has not fallen for ``patience`` epochs.
+    """Train in place, as `training.fit` does, by a loss that is summed over rows.
 
-    ``settings`` has the keys of the section ``training``. The weights of the best epoch
-    are kept, and its number returned. Raises `AuditError` where the loss diverges or a
-    normalizer breaks a law.
+    Returns the number of the epoch whose weights are kept.
     """
 
     def mean_loss(rows: np.ndarray) -> Tensor:
         return loss(examples, rows) / len(rows)
 
-    be_repeatable(next(model.parameters()).device)
-    optimizer = build_optimizer(model, settings)
-    best: dict[str, Tensor] = {}
-    best_loss, best_epoch = float("inf"), 0
-    for epoch in tqdm(
-        range(1, settings["max_epochs"] + 1), desc=name, unit="epoch", disable=None
-    ):
-        rng = np.random.default_rng([seed, epoch])
-        torch.manual_seed(int(rng.integers(2**31)))
-        model.train()
-        batches = length_bucketed_batches(examples.lengths, settings["batch_size"], rng)
-        with lawful(model, once=True):
-            for rows in batches:
-                descend(model, optimizer, partial(mean_loss, rows), settings, name)
-        model.eval()
-        with torch.no_grad(), lawful(model):
-            total = sum(
-                loss(dev, rows).item()
-                for rows in batches_of(dev, settings["batch_size"])
-            )
-        if total < best_loss:
-            best_loss, best_epoch = total, epoch
-            best = deepcopy(model.state_dict())
-        if epoch - best_epoch >= settings["patience"]:
-            break
-    restore(model, best, settings, name)
-    return best_epoch
+    def score() -> dict[str, float]:
+        batches = in_order_of_length(dev.lengths, settings["batch_size"])
+        with lawful(model):
+            return {"dev_loss": sum(loss(dev, rows).item() for rows in batches)}
+
+    lengths = examples.lengths
+    return training.fit(
+        model, mean_loss, score, lengths, settings, seed, name
+    ).best_epoch
 
 
 def attention_of(
-    model: Classifier, examples: Examples, batch_size: int, device: torch.device
+    model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> tuple[list[Tensor], Tensor]:
     """Attention of each text of a split, without padding, and probabilities (N, K)."""
     weights: list[Tensor] = [torch.empty(0)] * len(examples)
-    outputs = torch.empty(len(examples), model.settings.n_classes, device=device)
+    outputs = torch.empty(len(examples), model.output.out_features, device=device)
     with torch.no_grad():
-        for rows in batches_of(examples, batch_size):
-            ids, mask, _ = tensors(examples, rows, device)
-            output = model(ids, mask)
+        for rows in in_order_of_length(examples.lengths, batch_size):
+            output = model(examples.batch(rows, device))
             outputs[rows] = output.logits.softmax(-1).to(outputs)
             for row, attention, n in zip(
                 rows, output.attention, examples.lengths[rows], strict=True

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.data.audit import Batch
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel
 from attention_audit.models.outputs import Readout, class_probabilities
 from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter
@@ -47,10 +46,12 @@ def removals_to_flip(
     return [1 + int(row.argmax()) if row.any() else None for row in flips]
 
 
-def attention_gradients(model: Classifier, hidden: Tensor, weights: Tensor) -> Tensor:
+def attention_gradients(
+    model: DecisionModel, hidden: Tensor, weights: Tensor
+) -> Tensor:
     """w_i dy/dw_i (B, n) for the probability y of the predicted class."""
     leaf = weights.detach().requires_grad_()
-    outputs = class_probabilities(model.classify(hidden.detach(), leaf))
+    outputs = class_probabilities(model.decide(hidden.detach(), leaf))
     # One less those of the other classes: of a prediction that is nearly certain these
     # keep a slope that its own loses in rounding.
     others = outputs.sort(-1).values[:, :-1]
@@ -64,7 +65,7 @@ def _descending(values: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 def write_flips(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     random_orders: int,
@@ -82,7 +83,7 @@ def write_flips(
     draws = [0, 0, *range(random_orders)]
     for batch in batches:
         with torch.no_grad():
-            output = model(batch.token_ids, batch.mask)
+            output = model(batch)
         gradients = attention_gradients(model, output.hidden, output.attention)
         for b, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[b])

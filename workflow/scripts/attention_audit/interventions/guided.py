@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from attention_audit.data.batches import Examples
-from attention_audit.interventions.fitting import attention_of, batches_of, fit
-from attention_audit.models.model import Classifier, ModelSettings
-from attention_audit.models.training import classes_absent, macro_f1, new_model, tensors
+from attention_audit.data.batches import in_order_of_length
+from attention_audit.interventions.fitting import attention_of, fit
+from attention_audit.models.decisions import DecisionModel, Examples
+from attention_audit.models.model import ModelSettings
+from attention_audit.models.training import classes_absent, macro_f1, new_model
 
 
 def train_guided(
     settings: ModelSettings,
-    guide: Classifier | None,
+    guide: DecisionModel | None,
     splits: Mapping[str, Examples],
     training: Mapping[str, Any],
     seed: int,
@@ -45,12 +46,12 @@ def train_guided(
     model = new_model(settings, seed, device, vectors)
 
     def logits(split: Examples, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        ids, mask, labels = tensors(split, rows, device)
+        batch = split.batch(rows, device)
         if guide is None:
-            return model(ids, mask).logits, labels
+            return model(batch).logits, batch.labels
         fixed = pad_sequence([weights[id(split)][i] for i in rows], batch_first=True)
-        hidden = model.encode(model.embed(ids), mask)
-        return model.classify(hidden, fixed), labels
+        hidden, _ = model.encode(model.embed(batch), batch.mask)
+        return model.decide(hidden, fixed), batch.labels
 
     def loss(split: Examples, rows: np.ndarray) -> Tensor:
         return nn.functional.cross_entropy(*logits(split, rows), reduction="sum")
@@ -61,7 +62,7 @@ def train_guided(
         examples = splits[split]
         predicted = np.empty(len(examples), dtype=np.int64)
         with torch.no_grad():
-            for rows in batches_of(examples, training["batch_size"]):
+            for rows in in_order_of_length(examples.lengths, training["batch_size"]):
                 predicted[rows] = logits(examples, rows)[0].argmax(-1).cpu().numpy()
         labels = examples.labels.astype(np.int64)
         scores[split] = {

@@ -19,8 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.data.audit import Batch
-from attention_audit.models.model import Classifier
+from attention_audit.models.decisions import Batch, DecisionModel
 from attention_audit.models.outputs import Readout
 from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter
@@ -147,7 +146,7 @@ def permutation_differences(
 @torch.no_grad()
 def write_permutation(
     table: TableWriter,
-    model: Classifier,
+    model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     draws: int,
@@ -156,7 +155,7 @@ def write_permutation(
     """Permutation differences of every kind, a row an (instance, kind)."""
     readout = Readout(model)
     for batch in batches:
-        output = model(batch.token_ids, batch.mask)
+        output = model(batch)
         for b, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[b])
             hidden, weights = (

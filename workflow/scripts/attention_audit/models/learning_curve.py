@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from attention_audit.data.batches import Examples
+from attention_audit.models.decisions import Examples
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.records.randomness import generator
@@ -29,12 +29,7 @@ def on_share(examples: Examples, share: float, seed: int) -> Examples:
     count = math.ceil(Fraction(str(share)) * len(examples))
     order = generator(["learning_curve"], seed).permutation(len(examples))
     rows = sorted(order[:count].tolist())
-    return Examples(
-        [examples.instance_ids[i] for i in rows],
-        [examples.token_ids[i] for i in rows],
-        examples.labels[rows],
-        examples.lengths[rows],
-    )
+    return examples.take(rows)
 
 
 def curve_table(

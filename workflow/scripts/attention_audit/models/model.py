@@ -1,20 +1,22 @@
-"""Settings -> a classifier that returns logits, attention, hidden states, embeddings.
+"""Settings -> a classifier of texts, and its files.
 
-Shapes: B instances, n positions, E embedding size, H hidden size, K classes.
+Shapes: B texts, n words, E embedding size.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from attention_audit.data.text_batches import TextBatch
 from attention_audit.models.attention import AttentionPooling
+from attention_audit.models.decisions import DecisionModel
 from attention_audit.models.encoders import build_encoder
 from attention_audit.models.normalizers import Normalizer
 from attention_audit.records.errors import AuditError
@@ -70,17 +72,8 @@ class ModelSettings:
         )
 
 
-class Output(NamedTuple):
-    """One forward pass."""
-
-    logits: Tensor  # (B, K)
-    attention: Tensor  # (B, n), exactly 0 at padding
-    hidden: Tensor  # (B, n, H)
-    embeddings: Tensor  # (B, n, E)
-
-
-class Classifier(nn.Module):
-    """Embedding, encoder, attention pooling, linear output."""
+class Classifier(DecisionModel):
+    """Texts: embedding, encoder, attention pooling, linear output."""
 
     def __init__(self, settings: ModelSettings):
         super().__init__()
@@ -122,23 +115,9 @@ class Classifier(nn.Module):
         drawn[self.embedding.padding_idx] = 0.0
         self.embedding.weight.copy_(torch.where(known.unsqueeze(-1), vectors, drawn))
 
-    def embed(self, token_ids: Tensor) -> Tensor:
-        """(B, n) -> (B, n, E)"""
-        return self.embedding(token_ids)
-
-    def encode(self, embeddings: Tensor, mask: Tensor) -> Tensor:
-        """(B, n, E), (B, n) -> (B, n, H)"""
-        return self.encoder(embeddings, mask)
-
-    def classify(self, hidden: Tensor, weights: Tensor) -> Tensor:
-        """Logits (B, K) of hidden states (B, n, H) pooled with given weights (B, n)."""
-        return self.output(self.pooling.context(hidden, weights))
-
-    def forward(self, token_ids: Tensor, mask: Tensor) -> Output:
-        embeddings = self.embed(token_ids)
-        hidden = self.encode(embeddings, mask)
-        weights = self.pooling.weights(hidden, mask)
-        return Output(self.classify(hidden, weights), weights, hidden, embeddings)
+    def embed(self, batch: TextBatch) -> Tensor:
+        """The embeddings of the words, (B, n, E)."""
+        return self.embedding(batch.token_ids)
 
 
 def _without_first(gradient: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""The training loop: seeds, early stopping, checkpoints, progress."""
+"""The training loop: of any loss, with seeds, early stopping, checkpoints, progress."""
 
 import io
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from attention_audit.data.batches import Examples, length_bucketed_batches, pad_batch
+from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
+from attention_audit.models.decisions import DecisionModel, Examples
 from attention_audit.models.laws import lawful
 from attention_audit.models.model import Classifier, ModelSettings, learned_alphas
 from attention_audit.models.optimizer import AMSGrad
@@ -26,25 +27,19 @@ from attention_audit.records.tables import atomic_path
 logger = logging.getLogger(__name__)
 
 
+# The mean loss of some rows of the training data.
+Loss = Callable[[np.ndarray], Tensor]
+# What the history is to tell of the dev data after an epoch; "dev_loss" decides.
+Score = Callable[[], Mapping[str, Any]]
+
+
 @dataclass
 class Trained:
     """The best model by dev loss, and how it came about."""
 
-    model: Classifier
+    model: DecisionModel
     history: list[dict[str, Any]]
     best_epoch: int
-
-
-def tensors(
-    examples: Examples, rows: np.ndarray, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids (B, n), mask (B, n) and labels (B,) of some rows, padded to the longest."""
-    ids, mask = pad_batch([examples.token_ids[i] for i in rows])
-    return (
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(mask).to(device),
-        torch.from_numpy(examples.labels[rows].astype(np.int64)).to(device),
-    )
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
@@ -66,7 +61,7 @@ def classes_absent(labels: np.ndarray, n_classes: int) -> int:
 
 @torch.no_grad()
 def evaluate(
-    model: Classifier, examples: Examples, batch_size: int, device: torch.device
+    model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> dict[str, float]:
     """Mean cross-entropy (nats), accuracy, macro F1 and n of a split.
 
@@ -74,27 +69,27 @@ def evaluate(
     where a normalizer breaks a law.
     """
     model.eval()
-    order = np.argsort(examples.lengths, kind="stable")
-    loss, predicted = 0.0, np.empty(len(order), dtype=np.int64)
+    loss, predicted = 0.0, np.empty(len(examples), dtype=np.int64)
     with lawful(model):
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            ids, mask, labels = tensors(examples, rows, device)
-            logits = model(ids, mask).logits
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+        for rows in in_order_of_length(examples.lengths, batch_size):
+            batch = examples.batch(rows, device)
+            logits = model(batch).logits
+            loss += nn.functional.cross_entropy(
+                logits, batch.labels, reduction="sum"
+            ).item()
             predicted[rows] = logits.argmax(-1).cpu().numpy()
     labels = examples.labels.astype(np.int64)
-    n_classes = model.settings.n_classes
+    n_classes = model.output.out_features
     return {
-        "loss": loss / len(order),
+        "loss": loss / len(examples),
         "accuracy": float(np.mean(predicted == labels)),
         "macro_f1": macro_f1(labels, predicted, n_classes),
         "classes_absent": classes_absent(labels, n_classes),
-        "n": len(order),
+        "n": len(examples),
     }
 
 
-def build_optimizer(model: Classifier, settings: Mapping[str, Any]) -> AMSGrad:
+def build_optimizer(model: DecisionModel, settings: Mapping[str, Any]) -> AMSGrad:
     """Adam with AMSGrad; weight decay on all but attention, as Jain & Wallace 2019."""
     attention = {id(p) for p in model.pooling.parameters()}
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -176,7 +171,7 @@ def new_model(
 
 
 def descend(
-    model: Classifier,
+    model: DecisionModel,
     optimizer: AMSGrad,
     loss: Callable[[], Tensor],
     settings: Mapping[str, Any],
@@ -204,7 +199,10 @@ def descend(
 
 
 def restore(
-    model: Classifier, best: dict[str, Tensor], settings: Mapping[str, Any], name: str
+    model: DecisionModel,
+    best: dict[str, Tensor],
+    settings: Mapping[str, Any],
+    name: str,
 ) -> None:
     """Give a model the weights of its best epoch, if there was one; for inference."""
     if not best:
@@ -216,30 +214,106 @@ def restore(
     model.eval()
 
 
-def _cross_entropy(
-    model: Classifier, token_ids: Tensor, mask: Tensor, labels: Tensor
-) -> Tensor:
-    return nn.functional.cross_entropy(model(token_ids, mask).logits, labels)
-
-
 def _epoch(
-    model: Classifier,
+    model: DecisionModel,
     optimizer: AMSGrad,
-    batches: Iterator[np.ndarray],
-    examples: Examples,
+    batches: Iterable[np.ndarray],
+    loss: Loss,
     settings: Mapping[str, Any],
-    device: torch.device,
     name: str,
 ) -> float:
-    """One pass over the training data; the mean loss in nats an example."""
+    """One pass over the training data; the mean loss of an example."""
     model.train()
-    total = 0.0
-    # A fault shows before an epoch has passed; `evaluate` looks at more than a batch.
+    total, n = 0.0, 0
+    # A fault shows before an epoch has passed; a score looks at more than a batch.
     with lawful(model, once=True):
         for rows in batches:
-            loss = partial(_cross_entropy, model, *tensors(examples, rows, device))
-            total += descend(model, optimizer, loss, settings, name) * len(rows)
-    return total / len(examples.labels)
+            value = descend(model, optimizer, partial(loss, rows), settings, name)
+            total, n = total + value * len(rows), n + len(rows)
+    return total / n
+
+
+def fit(
+    model: DecisionModel,
+    loss: Loss,
+    score: Score,
+    lengths: np.ndarray,
+    settings: Mapping[str, Any],
+    seed: int,
+    name: str,
+    checkpoint: Path | None = None,
+    identity: str = "",
+) -> Trained:
+    """Train in place until the dev loss has not fallen for ``patience`` epochs.
+
+    What is learned is up to ``loss`` and ``score``; the training examples have ``lengths``
+    (N,), and ``settings`` the keys of the section ``training``. The weights of the best
+    epoch are kept. Every epoch draws from its own seeded generators, so that a job resumed
+    from ``checkpoint`` ends like an undisturbed one; ``identity`` says whose it is.
+
+    Raises `AuditError` where a loss is not finite or a normalizer breaks a law.
+    """
+    be_repeatable(next(model.parameters()).device)
+    optimizer = build_optimizer(model, settings)
+
+    saved = _Checkpoint(checkpoint, identity)
+    history: list[dict[str, Any]] = []
+    best: dict[str, Tensor] = {}
+    best_loss, best_epoch = float("inf"), 0
+    if (state := saved.load()) is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
+        best_loss = history[best_epoch - 1]["dev_loss"]
+        logger.info("resumed after epoch %d from %s", len(history), checkpoint)
+
+    per_epoch = -(-len(lengths) // settings["batch_size"])
+    with tqdm(
+        total=settings["max_epochs"] * per_epoch,
+        initial=len(history) * per_epoch,
+        desc=name,
+        unit="batch",
+        disable=None,
+    ) as bar:
+        for epoch in range(len(history) + 1, settings["max_epochs"] + 1):
+            if epoch - 1 - best_epoch >= settings["patience"] and history:
+                break
+            rng = np.random.default_rng([seed, epoch])
+            torch.manual_seed(int(rng.integers(2**31)))
+            batches = length_bucketed_batches(lengths, settings["batch_size"], rng)
+
+            def counted(batches: list[np.ndarray] = batches) -> Iterator[np.ndarray]:
+                for rows in batches:
+                    yield rows
+                    bar.update()
+
+            train_loss = _epoch(model, optimizer, counted(), loss, settings, name)
+            model.eval()
+            with torch.no_grad():
+                scored = score()
+            dev_loss = scored["dev_loss"]
+            if dev_loss < best_loss:
+                best_loss, best_epoch = dev_loss, epoch
+                best = deepcopy(model.state_dict())
+            history.append(
+                {"epoch": epoch, "train_loss": train_loss, **scored, "best": False}
+            )
+            bar.set_postfix(loss=f"{train_loss:.3f}", dev=f"{dev_loss:.3f}")
+            logger.info(
+                "epoch %d: loss %.4f, dev loss %.4f", epoch, train_loss, dev_loss
+            )
+            saved.save(
+                model=model.state_dict(),
+                optimizer=optimizer.state_dict(),
+                history=history,
+                best=best,
+                best_epoch=best_epoch,
+            )
+    restore(model, best, settings, name)
+    # `best` marks the epoch whose weights were kept, not every improvement.
+    history = [{**row, "best": row["epoch"] == best_epoch} for row in history]
+    saved.remove()
+    return Trained(model, history, best_epoch)
 
 
 def train(
@@ -254,82 +328,24 @@ def train(
     identity: str = "",
     name: str = "train",
 ) -> Trained:
-    """Train until the dev loss has not improved for ``patience`` epochs.
+    """A new model, trained by cross-entropy on the labels; see `fit`.
 
     The same settings, data, seed, machine and number of threads give the same bytes.
-    Every epoch draws from its own seeded generators, so that a job resumed from
-    ``checkpoint`` ends like an undisturbed one.
     """
-    be_repeatable(device)
     model = new_model(model_settings, seed, device, vectors)
-    optimizer = build_optimizer(model, settings)
 
-    saved = _Checkpoint(checkpoint, identity)
-    history: list[dict[str, Any]] = []
-    best: dict[str, Tensor] = {}
-    best_loss, best_epoch = float("inf"), 0
-    if (state := saved.load()) is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
-        best_loss = history[best_epoch - 1]["dev_loss"]
-        logger.info("resumed after epoch %d from %s", len(history), checkpoint)
+    def loss(rows: np.ndarray) -> Tensor:
+        batch = examples.batch(rows, device)
+        return nn.functional.cross_entropy(model(batch).logits, batch.labels)
 
-    per_epoch = -(-len(examples.labels) // settings["batch_size"])
-    with tqdm(
-        total=settings["max_epochs"] * per_epoch,
-        initial=len(history) * per_epoch,
-        desc=name,
-        unit="batch",
-        disable=None,
-    ) as bar:
-        for epoch in range(len(history) + 1, settings["max_epochs"] + 1):
-            if epoch - 1 - best_epoch >= settings["patience"] and history:
-                break
-            rng = np.random.default_rng([seed, epoch])
-            torch.manual_seed(int(rng.integers(2**31)))
-            batches = length_bucketed_batches(
-                examples.lengths, settings["batch_size"], rng
-            )
+    def score() -> dict[str, Any]:
+        found = evaluate(model, dev, settings["batch_size"], device)
+        return {
+            "dev_loss": found["loss"],
+            "dev_accuracy": found["accuracy"],
+            "dev_macro_f1": found["macro_f1"],
+            "alpha": list(learned_alphas(model).values()) or None,
+        }
 
-            def counted(batches: list[np.ndarray] = batches) -> Iterator[np.ndarray]:
-                for rows in batches:
-                    yield rows
-                    bar.update()
-
-            loss = _epoch(model, optimizer, counted(), examples, settings, device, name)
-            score = evaluate(model, dev, settings["batch_size"], device)
-            if score["loss"] < best_loss:
-                best_loss, best_epoch = score["loss"], epoch
-                best = deepcopy(model.state_dict())
-            history.append(
-                {
-                    "epoch": epoch,
-                    "train_loss": loss,
-                    "dev_loss": score["loss"],
-                    "dev_accuracy": score["accuracy"],
-                    "dev_macro_f1": score["macro_f1"],
-                    "alpha": list(learned_alphas(model).values()) or None,
-                    "best": False,
-                }
-            )
-            bar.set_postfix(loss=f"{loss:.3f}", dev=f"{score['macro_f1']:.3f}")
-            logger.info(
-                "epoch %d: loss %.4f, dev loss %.4f, dev macro F1 %.4f",
-                epoch,
-                loss,
-                score["loss"],
-                score["macro_f1"],
-            )
-            saved.save(
-                model=model.state_dict(),
-                optimizer=optimizer.state_dict(),
-                history=history,
-                best=best,
-                best_epoch=best_epoch,
-            )
-    restore(model, best, settings, name)
-    # `best` marks the epoch whose weights were kept, not every improvement.
-    history = [{**row, "best": row["epoch"] == best_epoch} for row in history]
-    saved.remove()
-    return Trained(model, history, best_epoch)
+    lengths = examples.lengths
+    return fit(model, loss, score, lengths, settings, seed, name, checkpoint, identity)

@@ -1,0 +1,108 @@
+"""Decisions: all that the audits know of a model and of what it reads.
+
+A **decision** is what a model outputs once, such as the class of a text. It has **inputs**,
+such as words, of which the model makes **hidden states**, and over these it has one
+**attention**. A modality is a `Batch` and a `DecisionModel`; whatever is in neither is
+shared: training, attribution, interventions, statistics.
+
+Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size, K outputs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from attention_audit.models.attention import AttentionPooling
+
+
+class Batch(Protocol):
+    """B decisions, their inputs padded to the longest."""
+
+    instance_ids: Sequence[str]
+    # What decisions share that are not independent; None where nobody said.
+    cluster_ids: Sequence[str] | None
+    labels: Tensor | None  # (B,) int64; None where nobody gave them
+    lengths: np.ndarray  # (B,) inputs of each
+    mask: Tensor  # (B, n) bool, True at inputs and False at padding
+    # Which inputs a person marked, (length,) bool each; None where nobody did.
+    gold: Sequence[np.ndarray | None] | None
+    # The hidden state in whose cell each input lies, (n,); None where state i stands at
+    # input i, and so m = n.
+    cell: Tensor | None
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The decisions of some rows, padded to the longest of them."""
+
+    def without(self, removed: Tensor, removal: str = ...) -> Self:
+        """What is left of the one decision of a batch, R times.
+
+        Row r lacks the inputs where ``removed`` (R, n) is True. How an input is removed,
+        and by default, is up to the modality: a word is deleted, a patch blanked. A row
+        may have fewer inputs than the decision has, or none.
+        """
+
+
+class Examples(Protocol):
+    """One split of a data set: N decisions to train on."""
+
+    instance_ids: Sequence[str]
+    labels: np.ndarray  # (N,) int64
+    lengths: np.ndarray  # (N,) inputs of each
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """The examples of some rows, in that order."""
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> Batch:
+        """Some rows, as a model reads them."""
+
+
+class Output(NamedTuple):
+    """What a model makes of a batch."""
+
+    logits: Tensor  # (B, K)
+    attention: Tensor  # (B, m), exactly 0 at padding
+    hidden: Tensor  # (B, m, H)
+    mask: Tensor  # (B, m) bool, of the hidden states
+
+
+class DecisionModel(nn.Module):
+    """What every model offers: four verbs, and a pass that uses them in turn.
+
+    A modality adds ``embed`` and sets the parts: an encoder, the pooling of its hidden
+    states by attention, and a linear output.
+    """
+
+    encoder: nn.Module
+    pooling: AttentionPooling
+    output: nn.Linear
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The embeddings of the inputs, (B, n, E)."""
+        raise NotImplementedError
+
+    def encode(self, embeddings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, n, E), (B, n) -> hidden states (B, m, H) and their mask (B, m)."""
+        return self.encoder(embeddings, mask), mask
+
+    def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(B, m, H), (B, m) -> attention (B, m), exactly 0 where masked."""
+        return self.pooling.weights(hidden, mask)
+
+    def decide(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        """Logits (B, K) of hidden states (B, m, H) pooled with given weights (B, m)."""
+        return self.output(self.pooling.context(hidden, weights))
+
+    def forward(self, batch: Batch) -> Output:
+        hidden, mask = self.encode(self.embed(batch), batch.mask)
+        weights = self.weights(hidden, mask)
+        return Output(self.decide(hidden, weights), weights, hidden, mask)
+
+
+def ragged(values: Tensor, lengths: np.ndarray) -> list[np.ndarray]:
+    """Rows of (B, n) without their padding."""
+    return [row[:n] for row, n in zip(values.cpu().numpy(), lengths, strict=True)]
