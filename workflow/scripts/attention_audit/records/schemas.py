@@ -56,6 +56,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("label", pa.string(), _NULLABLE),
         run=False,
     ),
+    "encoded_pictures": _schema(
+        ("split", pa.string()),
+        ("origin", pa.string()),
+        ("label", pa.string(), _NULLABLE),
+        ("encoded", pa.binary()),
+        run=False,
+    ),
     # prepare
     "examples": _schema(
         ("dataset", pa.string()),
@@ -76,6 +83,33 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("count", pa.int64()),
         # the pretrained vector; null without one
         ("vector", _floats, _NULLABLE),
+        run=False,
+    ),
+    # a row a picture, its pixels row by row, the channels of a pixel together. A list of
+    # no fixed size, because that belongs to a data set and is in three columns
+    "pictures": _schema(
+        ("dataset", pa.string()),
+        ("instance_id", pa.string()),
+        ("cluster_id", pa.string()),
+        # as a model's input is before it is normalized: exact, and a quarter of float32
+        ("pixels", pa.list_(pa.uint8())),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("channels", pa.int32()),
+        ("label", pa.int32()),
+        # a value a pixel; null where nobody says, or all pixels are alike
+        ("gold", pa.list_(pa.bool_()), _NULLABLE),
+        ("origin", pa.string()),
+        run=False,
+    ),
+    # of the training pictures, on a scale from 0 to 1
+    "channels": _schema(
+        ("dataset", pa.string()),
+        ("channel", pa.int32()),
+        ("mean", pa.float64()),
+        ("sd", pa.float64()),
+        # a value a pixel
+        ("mean_picture", _floats),
         run=False,
     ),
     # train
@@ -420,6 +454,12 @@ TABLES: dict[str, tuple[str, str]] = {
     "documents": ("raw/hub/{dataset}", "a text of the hub, as it came"),
     "examples": ("data/{dataset}/{split}", "a text"),
     "vocabulary": ("data/{dataset}/vocabulary", "a word of the training texts"),
+    "encoded_pictures": ("raw/hub/{dataset}", "a picture of the hub, as it came"),
+    "pictures": ("data/{dataset}/{split}", "a picture"),
+    "channels": (
+        "data/{dataset}/channels",
+        "a colour channel of the training pictures",
+    ),
     "history": ("models/{run}/history", "an epoch"),
     "attention": ("attributions/{run}/attention", "an audited text"),
     "importance": ("attributions/{run}/importance/{method}", "an audited text"),
@@ -550,6 +590,24 @@ COLUMNS: dict[str, str] = {
     "vocabulary.token": "the word",
     "vocabulary.count": "how often the training texts have it",
     "vocabulary.vector": "its pretrained vector; null without one",
+    "origin": "where the picture stands in its source: its file, or its place in one",
+    "encoded_pictures.split": "ours: train, dev, test, or all for what is in none yet",
+    "encoded_pictures.label": "the label as the source has it; null where it has none",
+    "encoded_pictures.encoded": "the bytes of its file",
+    "pictures.instance_id": "hash of the picture's pixels as the source has them, the same "
+    "in every set that holds it",
+    "pictures.cluster_id": "the instance itself: each picture stands alone",
+    "pictures.pixels": "0 to 255, as a model reads them before they are normalized: row by "
+    "row, the channels of a pixel together",
+    "pictures.height": "in pixels",
+    "pictures.width": "in pixels",
+    "pictures.channels": "values a pixel: 1 of grey, 3 of red, green and blue",
+    "pictures.gold": "whether a pixel belongs to what matters, row by row; null where "
+    "nobody says, or all pixels are alike",
+    "channels.channel": "grey, or red, green and blue, from 0",
+    "channels.mean": "over all pixels of the training pictures, 255 being 1",
+    "channels.sd": "over all pixels of the training pictures, 255 being 1",
+    "channels.mean_picture": "mean over the training pictures, a value a pixel, row by row",
     "history.epoch": "from 1",
     "history.train_loss": "mean cross-entropy over the epoch",
     "history.dev_loss": "cross-entropy on dev",
