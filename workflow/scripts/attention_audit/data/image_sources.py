@@ -141,7 +141,7 @@ def _open_idx(path: Path, axes: int) -> Iterator[tuple[IO[bytes], tuple[int, ...
     what = "labels" if axes == 1 else "pictures"
     with (
         _readable(str(path), "Check the file, or fetch it again."),
-        (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream,
+        (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream,
     ):
         magic = stream.read(4)
         expected = bytes([0, 0, _UBYTE, axes])
@@ -261,7 +261,10 @@ def _folder(source: Mapping[str, Any], files: Mapping[str, str | Path]) -> _Pict
                         f"{where}: a folder inside that of a class. {layout}; move its "
                         "pictures up."
                     )
-                with path.open("rb") as stream:
+                with (
+                    _readable(where, "Check the rights of the file."),
+                    path.open("rb") as stream,
+                ):
                     pixels = decode_picture(stream, where)
                 yield Picture(split, pixels, label, where)
 

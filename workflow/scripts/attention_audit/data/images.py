@@ -135,12 +135,14 @@ def _write_spool(
                     f"and {first} is {_size(shape)}. A model reads pictures of one size: "
                     f"set datasets.{name}.size, to which all are scaled."
                 )
+            whole = _hash(picture.pixels)
+            unchanged = pixels is picture.pixels
             height, width, _ = picture.pixels.shape
             row = {
                 "split": _SOURCE_SPLITS.index(picture.split),
                 "label": classes.setdefault(picture.label, len(classes)),
-                "hash": _hash(picture.pixels),
-                "read_hash": _hash(pixels),
+                "hash": whole,
+                "read_hash": whole if unchanged else _hash(pixels),
                 "height": height,
                 "width": width,
                 "origin": picture.origin,
@@ -262,8 +264,10 @@ class _Sheet:
     ) -> None:
         """Show a picture, unless ``_A_CLASS`` of its class have smaller ids.
 
-        ``word`` is the number that its id stands for.
+        ``word`` is the number that its id stands for. Of the first classes only.
         """
+        if label >= _MOST_CLASSES:
+            return
         kept = self._best.setdefault(label, [])
         if len(kept) < _A_CLASS or -word > kept[0][0]:
             push = heapq.heappush if len(kept) < _A_CLASS else heapq.heapreplace
