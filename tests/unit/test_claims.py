@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 from attention_audit.claims import read_claims, resolved
-from attention_audit.config import grid, validate
+from attention_audit.config import validate
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
+from attention_audit.grid import grid
 from attention_audit.records.errors import AuditError
-from attention_audit.statistics.verdicts import _matching
+from attention_audit.statistics.evidence import matching
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = ROOT / "workflow/claims.yaml"
@@ -164,7 +165,7 @@ def test_null_stands_for_rows_without_a_name(tmp_path):
     claims = read(tmp_path, {"one": VALID | {"where": where}})
     rows = pd.DataFrame({"reference": [None, "input_gradient", None]})
     names = of_grid(claims, config())["one"]["where"]["reference"]
-    assert list(_matching(rows, {"reference": names}).index) == [0, 2]
+    assert list(matching(rows, {"reference": names}).index) == [0, 2]
 
 
 def test_a_claim_about_any_normalizer_is_about_no_control(tmp_path):

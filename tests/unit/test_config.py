@@ -12,13 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from snakemake.utils import update_config
 
-from attention_audit.config import (
-    RESERVED_METHODS,
-    Run,
-    grid,
-    validate,
-    without_missing,
-)
+from attention_audit.config import validate, without_missing
+from attention_audit.faults import RESERVED_METHODS
+from attention_audit.grid import Run, grid
 from attention_audit.records.errors import AuditError
 
 ROOT = Path(__file__).parents[2]

@@ -8,14 +8,15 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from attention_audit.config import Run
+from attention_audit.grid import Run
 from attention_audit.models.normalizers.softmax import softmax
 from attention_audit.models.normalizers.sparsemax import sparsemax
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.control_measures import Attributed, measure_controls
 from attention_audit.statistics.controls import controls_of
-from attention_audit.statistics.measures import MEASURES, measure_run
+from attention_audit.statistics.measures import MEASURES
+from attention_audit.statistics.run_measures import measure_run
 
 IDENTITY = {"dataset": "d", "encoder": "e", "scorer": "s", "seed": 0}
 METHODS = ("input_gradient", "hidden_gradient")

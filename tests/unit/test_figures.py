@@ -32,16 +32,17 @@ from attention_audit.figures.catalogue import (
     slots,
 )
 from attention_audit.figures.intervals import WITHOUT_SEEDS_LABEL
-from attention_audit.figures.style import (
-    MARKERS,
-    PALETTE,
+from attention_audit.figures.pages import (
+    MAX_COLUMNS,
+    MAX_LINES,
+    MAX_PAGES,
+    PAGE_WIDTH,
     fitted,
-    lines_by_sparsity,
     panel_pages,
     save_pages,
-    series_style,
-    shortened,
 )
+from attention_audit.figures.panels import MARKS, lines_by_sparsity
+from attention_audit.figures.style import MARKERS, PALETTE, series_style, shortened
 from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
@@ -130,11 +131,11 @@ def overlap(boxes, slack=1.0):
 
 def check_legible(page: Figure) -> None:
     width, height = page.get_size_inches()
-    assert width <= style.PAGE_WIDTH + 0.01
+    assert width <= PAGE_WIDTH + 0.01
     assert height <= 30
     page.draw_without_rendering()
     panels: list[Axes] = page.axes
-    assert len(panels) <= style.MAX_COLUMNS * style.MAX_LINES
+    assert len(panels) <= MAX_COLUMNS * MAX_LINES
     assert not overlap(boxes(panel.title for panel in panels))
     for panel in panels:
         across, up = panel.get_window_extent().size / page.dpi
@@ -566,7 +567,7 @@ def test_panels_wrap_and_go_on_over_the_page(lines, columns, panels):
 def test_too_many_pages_are_cut_off_with_a_word():
     pages, seen = pages_of(30, 36)
     found = list(pages)
-    assert len(found) == style.MAX_PAGES and len(seen) == 36 * style.MAX_PAGES
+    assert len(found) == MAX_PAGES and len(seen) == 36 * MAX_PAGES
     assert found[0].get_suptitle() == (
         "Page 1 of 30; the PDF holds the first 12, the table beside it the numbers of "
         "all"
@@ -753,7 +754,7 @@ def test_markers_show_what_their_rows_have_to_say(figure):
     shown = [text.get_text() for text in legend.get_texts()]
     assert [text for text in shown if text != "most that ties leave"] == [
         "leave one out",
-        *(label for _, label in style.MARKS.values()),
+        *(label for _, label in MARKS.values()),
     ]
 
 

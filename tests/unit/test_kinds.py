@@ -20,8 +20,8 @@ PLACES = {
     "encoder": f"its entry in ENCODERS of {CODE}/models/encoders.py",
     "method": f"its entry in METHODS of {CODE}/methods.py",
     "scorer": f"its entry in SCORERS of {CODE}/models/attention.py",
-    "source": f"its entry in _READERS of {CODE}/data/sources.py",
-    "vectors": f"its entry in _VECTORS of {CODE}/data/sources.py",
+    "source": f"its entry in READERS of {CODE}/data/sources.py",
+    "vectors": f"its entry in VECTORS of {CODE}/data/vectors.py",
     "normalizer": f"the module {CODE}/models/normalizers/untold.py with its NORMALIZER",
 }
 

@@ -11,7 +11,7 @@ from scipy.spatial.distance import jensenshannon
 
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
-from attention_audit.statistics import distributions, measures
+from attention_audit.statistics import distributions, measures, run_measures
 
 RUN = {
     "dataset": "d",
@@ -130,7 +130,7 @@ EFFECTS = {"input_gradient": "sum", "hidden_gradient": "mean"}
 
 def measured(paths, batch_size=512):
     pieces = list(
-        measures.measure_run(RUN, **paths, effects=EFFECTS, batch_size=batch_size)
+        run_measures.measure_run(RUN, **paths, effects=EFFECTS, batch_size=batch_size)
     )
     rows = pa.concat_tables(pieces).to_pylist()
     return {
@@ -194,7 +194,7 @@ def test_measures_do_not_depend_on_batches_or_row_groups(tmp_path, row_group):
 
 def test_measures_fit_their_schema_and_stated_range(tmp_path):
     paths = write_run(tmp_path)
-    for table in measures.measure_run(RUN, **paths, effects=EFFECTS):
+    for table in run_measures.measure_run(RUN, **paths, effects=EFFECTS):
         tables.write_table(tmp_path / "out.parquet", "measures", table, {})
         for row in table.to_pylist():
             stated = measures.MEASURES[row["measure"]]
@@ -236,7 +236,7 @@ def test_fewer_instances_are_named(tmp_path):
 def test_files_of_another_run_method_or_instance_are_named(tmp_path):
     paths = write_run(tmp_path)
     with pytest.raises(AuditError, match="holds seed '0', expected '1'"):
-        next(measures.measure_run(RUN | {"seed": 1}, **paths))
+        next(run_measures.measure_run(RUN | {"seed": 1}, **paths))
     swapped = dict(
         zip(paths["importances"], reversed(paths["importances"].values()), strict=True)
     )

@@ -23,8 +23,8 @@ from attention_audit.models.outputs import (
 from attention_audit.records import tables
 from attention_audit.statistics.estimates import Settings
 from attention_audit.statistics.inference import summary_table
-from attention_audit.statistics.measures import measure_run
 from attention_audit.statistics.ranks import kendall_tau_b
+from attention_audit.statistics.run_measures import measure_run
 from tests.unit.models import ENCODERS, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, keyword_task, run
 

@@ -1,5 +1,6 @@
 """What a stranger finds at the top level, and that it is true."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -82,3 +83,22 @@ def test_the_contributors_guide_names_files_that_exist():
     package = ROOT / "workflow/scripts/attention_audit"
     for name in re.findall(r"`?([\w/]+\.py)\b", read("CONTRIBUTING.md")):
         assert (package / name).is_file() or (ROOT / name).is_file(), name
+
+
+def test_no_module_takes_what_another_keeps_to_itself():
+    """Names with an underscore stay in their module."""
+    taken = []
+    for path in sorted(ROOT.glob("workflow/scripts/**/*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        ours = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and "attention_audit" in node.module:
+                for alias in node.names:
+                    ours[alias.asname or alias.name] = alias.name
+        taken += [f"{path.name}: {name}" for name in ours.values() if name[0] == "_"]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                private = node.attr[0] == "_" and node.attr[:2] != "__"
+                if private and node.value.id in ours:
+                    taken.append(f"{path.name}: {node.value.id}.{node.attr}")
+    assert taken == []

@@ -1,38 +1,24 @@
-"""Sources: checked downloads, streamed documents, word vectors."""
+"""Sources: streamed documents of archives, the hub and local files."""
 
 import collections
 import csv
 import gzip
-import hashlib
 import io
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from attention_audit.data import sources
-from attention_audit.data.sources import (
-    Document,
-    check_archive,
-    fetch_archive,
-    read_documents,
-    read_vectors,
-)
+from attention_audit.data.columns import as_label
+from attention_audit.data.sources import Document, read_documents
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
-
-
-def make_zip(path: Path, members: dict[str, bytes | str]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
+from tests.unit.archives import make_zip
 
 
 def archive_source(**changes) -> dict:
@@ -51,75 +37,6 @@ def archive_source(**changes) -> dict:
 def read_csv(tmp_path, content, **changes) -> list[Document]:
     wheel = make_zip(tmp_path / "texts.whl", {"data/texts.csv": content})
     return list(read_documents(archive_source(**changes), {"archive": wheel}))
-
-
-# ---------------------------------------------------------------- pip
-
-
-@pytest.fixture
-def index(tmp_path, monkeypatch):
-    """A folder that pip takes for the only place to find packages."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    info = "toy_texts-1.0.dist-info"
-    make_zip(
-        folder / "toy_texts-1.0-py3-none-any.whl",
-        {
-            "toy_texts/data.csv": "text,label\n",
-            f"{info}/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0",
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
-            f"{info}/RECORD": "",
-        },
-    )
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
-
-
-def test_archive_is_downloaded_and_checked(index, tmp_path):
-    [wheel] = index.iterdir()
-    expected = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    target = tmp_path / "raw" / "toy.whl"
-    fetch_archive("toy", "toy-texts", "1.0", expected, target)
-    assert target.read_bytes() == wheel.read_bytes()
-    assert list(target.parent.iterdir()) == [target]
-
-
-def test_wrong_checksum_leaves_nothing(index, tmp_path):
-    [wheel] = index.iterdir()
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    target = tmp_path / "raw" / "toy.whl"
-    with pytest.raises(AuditError) as error:
-        fetch_archive("toy", "toy-texts", "1.0", "0" * 64, target)
-    for part in ("archives.toy", wheel.name, found, "0" * 64):
-        assert part in str(error.value)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_failing_pip_is_explained(index, tmp_path):
-    target = tmp_path / "raw" / "toy.whl"
-    with pytest.raises(AuditError) as error:
-        fetch_archive("toy", "toy-texts", "2.0", "ab" * 32, target)
-    message = str(error.value)
-    assert "toy-texts==2.0" in message and "No matching distribution" in message
-    assert str(target) in message and "ab" * 32 in message
-    assert list(target.parent.iterdir()) == []
-
-
-def test_broken_connection_is_not_called_a_missing_version():
-    stderr = (
-        "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnection"
-        "Error': /simple/x/\nERROR: No matching distribution found for x==1\n"
-    )
-    assert sources._pip_complaint(stderr).startswith("no connection")
-
-
-def test_a_wheel_put_there_by_hand_needs_no_network(index, tmp_path):
-    target = tmp_path / "toy.whl"
-    target.write_bytes(b"by hand")
-    digest = hashlib.sha256(b"by hand").hexdigest()
-    fetch_archive("toy", "no-such-package", "1.0", digest, target)
-    assert target.read_bytes() == b"by hand"
 
 
 # ---------------------------------------------------------------- archives
@@ -204,20 +121,6 @@ def test_damaged_archive_is_an_error(tmp_path):
     wheel.write_bytes(whole[:middle])
     with pytest.raises(AuditError, match="damaged zip"):
         list(read_documents(archive_source(), {"archive": wheel}))
-
-
-def test_a_whole_archive_that_is_not_the_pinned_one_stays_where_it_is(tmp_path):
-    wheel = make_zip(tmp_path / "w.whl", {"data/texts.csv": "text,label\n" * 50})
-    whole = wheel.read_bytes()
-    check_archive(wheel, hashlib.sha256(whole).hexdigest())
-    with pytest.raises(AuditError, match=r"archives\.w\.sha256.*stays as it is"):
-        check_archive(wheel, "0" * 64)
-    assert wheel.read_bytes() == whole
-    for damaged in (whole[:-9], whole[:45] + b"?" + whole[46:]):
-        wheel.write_bytes(damaged)
-        with pytest.raises(AuditError, match=r"now w\.whl\.damaged"):
-            check_archive(wheel, "0" * 64)
-        assert not wheel.exists()
 
 
 def test_reading_is_lazy(tmp_path):
@@ -581,7 +484,7 @@ def test_local_files_need_no_library_of_the_hub(tmp_path):
         f"list(read_documents({local_source()!r}, {{'all': {str(file)!r}}})); "
         "sys.exit('datasets' in sys.modules)"
     )
-    scripts = Path(sources.__file__).parents[1]
+    scripts = Path(sources.__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=scripts, check=True)
 
 
@@ -640,7 +543,7 @@ def written(folder: Path, kind: str, texts: list, labels: list) -> tuple[dict, d
     path = folder / f"a.{kind}"
     if kind == "hub":
         documents = {"split": "all", "text": texts}
-        documents["label"] = [sources._as_label(x, "row", "label") for x in labels]
+        documents["label"] = [as_label(x, "row", "label") for x in labels]
         tables.write_table(path, "documents", documents, {})
         source = {"kind": "hub", "label": "label", "labels": None}
         return source, {"documents": path}
@@ -826,122 +729,3 @@ def test_hub_without_network_names_set_and_revision(tmp_path, monkeypatch):
     with pytest.raises(AuditError, match=r"some/texts at revision abc.*Check the net"):
         sources.fetch_hub(source, tmp_path / "d.parquet", {})
     assert list(tmp_path.iterdir()) == []
-
-
-# ---------------------------------------------------------------- vectors
-
-WORDS = ["the", "of", "cat", "dog", "the"]
-ARCHIVE = {"kind": "archive", "matrix": "v.npy", "index": "i.parquet"}
-
-
-def vector_wheel(path: Path, matrix: np.ndarray, words=WORDS) -> Path:
-    stored, index = io.BytesIO(), io.BytesIO()
-    np.save(stored, matrix)
-    pq.write_table(pa.table({"index": words}), index)
-    members = {"v.npy": stored.getvalue(), "i.parquet": index.getvalue()}
-    return make_zip(path, members)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<f2"])
-def test_archive_vectors_are_the_rows_of_the_matrix(
-    tmp_path, monkeypatch, order, dtype
-):
-    monkeypatch.setattr(sources, "_BLOCK_BYTES", 40)  # several blocks
-    words = [f"w{i}" for i in range(23)]
-    matrix = np.arange(69).reshape(23, 3).astype(dtype, order=order)
-    wheel = vector_wheel(tmp_path / "v.whl", matrix, words)
-    wanted = {"w0", "w4", "w5", "w22", "absent"}
-    found = dict(read_vectors(ARCHIVE, wheel, wanted))
-    assert set(found) == wanted - {"absent"}
-    for word, vector in found.items():
-        assert vector.dtype == np.float32
-        np.testing.assert_array_equal(vector, matrix[words.index(word)])
-
-
-def test_of_a_repeated_word_the_first_vector_counts(tmp_path):
-    wheel = vector_wheel(tmp_path / "v.whl", np.eye(5, dtype=np.float32))
-    [(word, vector)] = read_vectors(ARCHIVE, wheel, {"the"})
-    assert word == "the" and vector.tolist() == [1, 0, 0, 0, 0]
-    text = tmp_path / "v.txt"
-    text.write_text("the 1 2\nthe 3 4\n")
-    [(_, vector)] = read_vectors({"kind": "file"}, text, {"the"})
-    assert vector.tolist() == [1, 2]
-
-
-def test_words_of_vectors_are_compared_in_the_form_of_tokens(tmp_path):
-    # composed where form C is not, and the other way round
-    words = ["\u0958", "cafe\u0301"]
-    wanted = {"\u0915\u093c", "caf\u00e9"}
-    matrix = np.eye(2, dtype=np.float32)
-    wheel = vector_wheel(tmp_path / "v.whl", matrix, words)
-    text, table = tmp_path / "v.txt", tmp_path / "v.parquet"
-    text.write_text(f"{words[0]} 1 0\n{words[1]} 0 1\n")
-    pq.write_table(
-        pa.table({"token": [*words, None], "vector": [[1, 0], [0, 1.0], None]}), table
-    )
-    file = {"kind": "file"}
-    for vectors, path in ((ARCHIVE, wheel), (file, text), (file, table)):
-        assert set(dict(read_vectors(vectors, path, wanted))) == wanted
-
-
-def test_archive_faults_are_named(tmp_path):
-    matrix = np.ones((5, 2), np.float32)
-    matrix[2, 1] = np.nan
-    wheel = vector_wheel(tmp_path / "v.whl", matrix)
-    assert len(list(read_vectors(ARCHIVE, wheel, {"the", "dog"}))) == 2
-    with pytest.raises(AuditError, match=r"v\.npy', row 2.*NaN"):
-        list(read_vectors(ARCHIVE, wheel, {"cat"}))
-    wheel = vector_wheel(tmp_path / "short.whl", np.ones((4, 2), np.float32))
-    with pytest.raises(AuditError, match=r"5 rows.*\(4, 2\)"):
-        list(read_vectors(ARCHIVE, wheel, {"cat"}))
-    wheel = vector_wheel(tmp_path / "int.whl", np.ones((5, 2), np.int64))
-    with pytest.raises(AuditError, match="int64"):
-        list(read_vectors(ARCHIVE, wheel, {"cat"}))
-
-
-@pytest.mark.parametrize("header", ["", "4 2\n", "\ufeff", "\ufeff4 2\r\n"])
-def test_text_vectors(tmp_path, header):
-    file = tmp_path / "v.txt"
-    # a phrase with a space, a word with a no-break space, a trailing space
-    file.write_text(
-        header + "the 0.5 -1e-3\ncat nap 9 9\na\u00a0b 3 4 \ndog 1 2\n",
-        encoding="utf-8",
-    )
-    found = dict(read_vectors({"kind": "file"}, file, {"the", "cat", "a\u00a0b"}))
-    assert set(found) == {"the", "a\u00a0b"}
-    np.testing.assert_array_equal(found["the"], np.float32([0.5, -1e-3]))
-    np.testing.assert_array_equal(found["a\u00a0b"], [3, 4])
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        ("the 1 2\ncat 1\n", "line 2: 1 values, expected 2"),
-        ("the 1 2\ncat 1 2 3\n", "line 2: 3 values, expected 2"),
-        ("9 3\nthe 1 2\n", "line 2: 2 values, expected 3"),
-        ("the 1 2\ncat 1 nan\n", "line 2: .*NaN"),
-        ("the 1 2\ncat 1 x\n", "line 2: not a vector of numbers"),
-        (b"the 1 2\ncat\xe9 1 2\n", "line 2: .*not UTF-8"),
-    ],
-)
-def test_faults_of_text_vectors_are_named(tmp_path, content, match):
-    file = tmp_path / "v.txt"
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(AuditError, match=match):
-        list(read_vectors({"kind": "file"}, file, {"cat", "the"}))
-
-
-def test_parquet_vectors(tmp_path):
-    file = tmp_path / "v.parquet"
-    rows = {"token": ["a", "b", "c", "a"], "vector": [[1.0, 2], [3, 4], [5], [7, 8]]}
-    pq.write_table(pa.table(rows), file)
-    found = dict(read_vectors({"kind": "file"}, file, {"a", "b"}))
-    assert {k: v.tolist() for k, v in found.items()} == {"a": [1, 2], "b": [3, 4]}
-    with pytest.raises(AuditError, match="row 2: 1 values, expected 2"):
-        list(read_vectors({"kind": "file"}, file, {"c"}))
-    pq.write_table(pa.table({"word": ["a"], "vector": [[1.0]]}), file)
-    with pytest.raises(AuditError, match="no column 'token'"):
-        list(read_vectors({"kind": "file"}, file, {"a"}))
-    with pytest.raises(AuditError, match="no such file"):
-        list(read_vectors({"kind": "file"}, tmp_path / "no.txt", {"a"}))

@@ -6,8 +6,9 @@ from pathlib import Path
 import yaml
 
 from attention_audit.config import validate
-from attention_audit.data.text import tokenize
-from attention_audit.records.schemas import COLUMNS, SCHEMAS, TABLES, meaning
+from attention_audit.data.tokens import tokenize
+from attention_audit.records.meanings import COLUMNS, TABLES, meaning
+from attention_audit.records.schemas import SCHEMAS
 from attention_audit.statistics import explanations
 from attention_audit.statistics.measures import MEASURES
 from attention_audit.terms import TEXTS, page

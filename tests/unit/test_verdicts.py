@@ -7,7 +7,7 @@ import scipy.stats
 
 from attention_audit.records import tables
 from attention_audit.records.schemas import SCHEMAS
-from attention_audit.statistics import inference, verdicts
+from attention_audit.statistics import evidence, inference, verdicts
 from attention_audit.statistics.estimates import Compared, Settings, intervals
 from attention_audit.statistics.random_effects import moments, t_interval
 from attention_audit.statistics.verdicts import (
@@ -417,7 +417,7 @@ def test_of_two_seeds_a_difference_from_their_one_pair_decides_nothing(
 
 def test_what_stands_against_pairs_keeps_its_own_variance():
     values = np.random.default_rng(4).normal(0, 1, (30, 5)) + np.arange(5) * 0.3
-    as_pairs = verdicts._as_pairs(values)
+    as_pairs = evidence.as_pairs(values)
     assert as_pairs.mean() == pytest.approx(values.mean())
     # against pairs that are all alike, the variance is that of the values themselves
     nothing = np.zeros_like(values)
@@ -475,12 +475,11 @@ def test_scores_are_compared_by_seed(tmp_path):
     assert found.iloc[0]["verdict"] == "supported"
     # without what is taken off, the score itself
     (over, *_), whole = (
-        judged(c, verdicts._of_runs(c, pd.DataFrame(rows), SETTINGS), SETTINGS)
+        judged(c, evidence.of_runs(c, pd.DataFrame(rows), SETTINGS), SETTINGS)
         for c in (claim, claim | {"less": {}, "rule": {"above": 0.75}})
     )
     assert over["n_cells"] == 4 and whole[0]["n_cells"] == 2
     without = claim["where"] | {"guide": ["adversary"]}
     assert (
-        verdicts._of_runs(claim | {"where": without}, pd.DataFrame(rows), SETTINGS)
-        == []
+        evidence.of_runs(claim | {"where": without}, pd.DataFrame(rows), SETTINGS) == []
     )

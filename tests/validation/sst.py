@@ -24,8 +24,9 @@ from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.data.audit import audited
 from attention_audit.data.batches import read_examples, read_vocabulary
-from attention_audit.data.sources import read_documents, read_vectors
+from attention_audit.data.sources import read_documents
 from attention_audit.data.text import prepare_dataset
+from attention_audit.data.vectors import read_vectors
 from attention_audit.models.model import ModelSettings
 from attention_audit.models.training import evaluate, train
 from attention_audit.statistics.ranks import kendall_tau_b

@@ -274,7 +274,7 @@ CHANGES = {
         ),
         {},
     ),
-    "a module that no job runs": (function("config.py", "grid"), {}),
+    "a module that no job runs": (function("grid.py", "grid"), {}),
     "what a measure means": (
         text(
             f"{PACKAGE}/statistics/measures.py",
@@ -284,7 +284,9 @@ CHANGES = {
         {},
     ),
     "what a column means": (
-        text(f"{PACKAGE}/records/schemas.py", '"name of the encoder"', '"the encoder"'),
+        text(
+            f"{PACKAGE}/records/meanings.py", '"name of the encoder"', '"the encoder"'
+        ),
         {},
     ),
     "the words of an error": (
@@ -357,7 +359,7 @@ CHANGES = {
     ),
     "a notice": (key("notice", "no result"), ALL_FIGURES),
     "a helper of one figure": (
-        function("figures/style.py", "scores_by_normalizer"),
+        function("figures/panels.py", "scores_by_normalizer"),
         FIGURE["task_score"] | REPORT,
     ),
     "one figure": (
@@ -523,7 +525,7 @@ CHANGES = {
         {"prepare": {"raw_labels"}} | more_runs(runs(dataset="raw_labels")),
     ),
     "a longer max_length": (key("datasets.reviews.max_length", 14), PREPARED),
-    "how text is prepared": (function("data/text.py", "tokenize"), PREPARED),
+    "how text is prepared": (function("data/tokens.py", "tokenize"), PREPARED),
     "another archive": (
         key("archives.tiny_reviews.sha256", "0" * 64),
         {"fetch_archive": {"tiny_reviews"}} | PREPARED,

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from attention_audit.config import grid, validate
+from attention_audit.config import validate
 from attention_audit.figures.catalogue import figures_of
+from attention_audit.grid import grid
 from attention_audit.records.schemas import RUN_COLUMNS
 from attention_audit.records.tables import read_metadata, read_table
 from tests.workflow import project

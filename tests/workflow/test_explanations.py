@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from attention_audit.config import RESERVED_METHODS
+from attention_audit.faults import RESERVED_METHODS
 from attention_audit.records.tables import read_json, read_table
 from tests.workflow import project
 from tests.workflow.conftest import SHARE, TARGETS

@@ -17,12 +17,13 @@ WORKFLOW_FILES = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.claims import OF_MEANS, read_claims, resolved
-from attention_audit.config import check_named, grid, validate, without_missing
+from attention_audit.config import check_named, validate, without_missing
 from attention_audit.statistics.controls import controls_of, has_controls
 from attention_audit.cost import Announcer
 from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import logs_of, results_of
 from attention_audit.figures.catalogue import figure_order, figures_of
+from attention_audit.grid import grid
 from attention_audit.methods import (
     EFFECTS,
     WITHOUT_CONTEXT,

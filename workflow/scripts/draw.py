@@ -4,7 +4,7 @@ import importlib
 
 import pyarrow as pa
 
-from attention_audit.figures.style import save_pages
+from attention_audit.figures.pages import save_pages
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.tables import read_table, write_table

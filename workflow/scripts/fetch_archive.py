@@ -1,6 +1,6 @@
 """Download one data package and check it against its checksum."""
 
-from attention_audit.data.sources import fetch_archive
+from attention_audit.data.archives import fetch_archive
 from attention_audit.records.errors import reported
 from attention_audit.records.reuse import take_over_archive
 

@@ -3,7 +3,7 @@
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.tables import open_table
-from attention_audit.statistics.measures import measure_run
+from attention_audit.statistics.run_measures import measure_run
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -4,8 +4,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from attention_audit.data.sources import check_archive, read_documents, read_vectors
+from attention_audit.data.archives import check_archive
+from attention_audit.data.sources import read_documents
 from attention_audit.data.text import prepare_dataset
+from attention_audit.data.vectors import read_vectors
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.reuse import take_over

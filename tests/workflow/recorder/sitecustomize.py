@@ -22,7 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 PACKAGE = "attention_audit"
-SCHEMAS = (f"{PACKAGE}.schemas", "SCHEMAS")
+SCHEMAS = (f"{PACKAGE}.records.schemas", "SCHEMAS")
 
 Name = tuple[str, str]  # a module, and a name in it; "" for statements without any
 

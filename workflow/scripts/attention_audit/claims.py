@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attention_audit.config import AXES, Run, checked, raise_any
+from attention_audit.config import checked
+from attention_audit.faults import raise_any
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.grid import AXES, Run
 from attention_audit.records.errors import suggestion
 from attention_audit.records.unique_keys import read_yaml
+from attention_audit.statistics.measures import MEASURES
 from attention_audit.targets import STATISTICS
 
 # Tables whose rows are means of a measure in a cell, and those with a row a run.
@@ -44,9 +47,8 @@ def read_claims(path: str | Path, schema_path: str | Path) -> dict[str, dict[str
 
 def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
     """Faults of an entry that follows the schema, each behind its key."""
-    # Load numpy and arrow, which whoever only reads a config does without.
+    # Loads arrow, which whoever only reads a config does without.
     from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
-    from attention_audit.statistics.measures import MEASURES
 
     table, of_runs = claim["table"], claim["table"] in OF_RUNS
     about = "metric" if of_runs else "measure"

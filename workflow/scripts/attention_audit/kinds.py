@@ -24,8 +24,8 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "encoder": ("models/encoders", "ENCODERS"),
     "method": ("methods", "METHODS"),
     "scorer": ("models/attention", "SCORERS"),
-    "source": ("data/sources", "_READERS"),
-    "vectors": ("data/sources", "_VECTORS"),
+    "source": ("data/sources", "READERS"),
+    "vectors": ("data/vectors", "VECTORS"),
 }
 NORMALIZERS = "models/normalizers"
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from attention_audit.config import AXES, grid
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
     FIGURES,
     OF_TRANSFORMERS,
 )
+from attention_audit.grid import AXES, grid
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import results_of, split
 from attention_audit.statistics.controls import CONTROLS, has_controls

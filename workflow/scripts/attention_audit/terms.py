@@ -12,8 +12,9 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 
-from attention_audit.data.text import tokenize
-from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS, TABLES, meaning
+from attention_audit.data.tokens import tokenize
+from attention_audit.records.meanings import TABLES, meaning
+from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
 from attention_audit.records.unique_keys import read_yaml
 from attention_audit.statistics.measures import MEASURES
 

@@ -19,15 +19,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from attention_audit.data.sources import (
-    _as_label,
-    _batches,
-    _class_name,
-    _mapping,
-    _readable,
-    _some,
+from attention_audit.data.columns import (
+    as_label,
+    class_name,
     clean_label,
+    label_mapping,
 )
+from attention_audit.data.formats import readable
+from attention_audit.data.sources import in_batches, some_rows
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError, suggestion
 
@@ -140,7 +139,7 @@ def _open_idx(path: Path, axes: int) -> Iterator[tuple[IO[bytes], tuple[int, ...
     """
     what = "labels" if axes == 1 else "pictures"
     with (
-        _readable(str(path), "Check the file, or fetch it again."),
+        readable(str(path), "Check the file, or fetch it again."),
         (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream,
     ):
         magic = stream.read(4)
@@ -262,7 +261,7 @@ def _folder(source: Mapping[str, Any], files: Mapping[str, str | Path]) -> _Pict
                         "pictures up."
                     )
                 with (
-                    _readable(where, "Check the rights of the file."),
+                    readable(where, "Check the rights of the file."),
                     path.open("rb") as stream,
                 ):
                     pixels = decode_picture(stream, where)
@@ -326,7 +325,7 @@ def _hub_stream(
             yield (
                 place,
                 _encoded(row[image], place, image),
-                _as_label(_class_name(row[label], names), place, label),
+                as_label(class_name(row[label], names), place, label),
             )
     except expected as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
@@ -353,8 +352,8 @@ def fetch_pictures(
                 f"hub data set {source['path']} at revision {source['revision']}, "
                 f"split '{theirs}'"
             )
-            rows = _some(_hub_stream(source, theirs, where), where)
-            for batch in _batches(rows, _BATCH):
+            rows = some_rows(_hub_stream(source, theirs, where), where)
+            for batch in in_batches(rows, _BATCH):
                 origins, encoded, labels = zip(*batch, strict=True)
                 table.write(
                     {
@@ -398,7 +397,7 @@ def read_pictures(
     (`decode_picture`), files that do not belong together, and a label in ``labels`` that
     no picture has.
     """
-    labels = _mapping(source["labels"])
+    labels = label_mapping(source["labels"])
     unused, seen = dict(labels), set()
     for picture in _READERS[source["kind"]](source, files):
         if labels and picture.label is not None:

@@ -19,18 +19,18 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tqdm import tqdm
 
+from attention_audit.data.columns import clean_label
 from attention_audit.data.image_sources import Picture
-from attention_audit.data.sources import clean_label
-from attention_audit.data.text import (
-    _DROPPED,
-    _SOURCE_SPLITS,
+from attention_audit.data.splits import (
+    DROPPED,
+    SOURCE_SPLITS,
     SPLITS,
-    _apply_caps,
-    _assign_splits,
-    _check_splits,
-    _drop_copies,
-    _hash_words,
-    _Texts,
+    Texts,
+    apply_caps,
+    assign_splits,
+    check_splits,
+    drop_copies,
+    hash_words,
 )
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
@@ -95,7 +95,7 @@ def foreground(pixels: np.ndarray, shade: str, level: int) -> np.ndarray:
 
 _SPOOL = pa.schema(
     [
-        pa.field("split", pa.int8(), nullable=False),  # index in _SOURCE_SPLITS
+        pa.field("split", pa.int8(), nullable=False),  # index in SOURCE_SPLITS
         pa.field("label", pa.int32(), nullable=False),  # index in order of appearance
         pa.field("hash", pa.binary(32), nullable=False),  # as the source has it
         pa.field("read_hash", pa.binary(32), nullable=False),  # as a model reads it
@@ -139,7 +139,7 @@ def _write_spool(
             unchanged = pixels is picture.pixels
             height, width, _ = picture.pixels.shape
             row = {
-                "split": _SOURCE_SPLITS.index(picture.split),
+                "split": SOURCE_SPLITS.index(picture.split),
                 "label": classes.setdefault(picture.label, len(classes)),
                 "hash": whole,
                 "read_hash": whole if unchanged else _hash(pixels),
@@ -173,7 +173,7 @@ class _Index:
     ``texts`` is what splits, copies and caps are decided by.
     """
 
-    texts: _Texts
+    texts: Texts
     height: np.ndarray  # (N,) in the source
     width: np.ndarray  # (N,)
 
@@ -182,11 +182,11 @@ def _read_index(path: Path) -> _Index:
     columns = ["split", "label", "hash", "read_hash", "height", "width"]
     table = tables.read_table(path, _SPOOL, columns)
     height, width = (table[name].to_numpy() for name in ("height", "width"))
-    texts = _Texts(
+    texts = Texts(
         table["split"].to_numpy(),
         table["label"].to_numpy(),
-        _hash_words(table["hash"]),
-        _hash_words(table["read_hash"])[:, :2].copy(),
+        hash_words(table["hash"]),
+        hash_words(table["read_hash"])[:, :2].copy(),
         height * width,
     )
     return _Index(texts, height, width)
@@ -455,17 +455,17 @@ def prepare_dataset(
         found, shape, dropped = _write_spool(spool, name, settings, pictures)
         index = _read_index(spool)
         texts, shares = index.texts, settings["split"]
-        split = _assign_splits(texts, shares["dev"], shares["test"])
-        _drop_copies(texts, split, dropped)
-        _apply_caps(texts, split, settings["max_examples"] or {}, dropped)
+        split = assign_splits(texts, shares["dev"], shares["test"])
+        drop_copies(texts, split, dropped)
+        apply_caps(texts, split, settings["max_examples"] or {}, dropped)
         dropped = Counter(
             {
                 reason.replace("after_cut", "after_resize"): n
                 for reason, n in dropped.items()
             }
         )
-        _check_splits(name, split, texts.label, found, dropped)
-        in_use = split != _DROPPED
+        check_splits(name, split, texts.label, found, dropped)
+        in_use = split != DROPPED
         if len(np.unique(texts.words[in_use, 0])) != in_use.sum():
             raise AuditError(
                 f"datasets.{name}: two pictures share an instance_id (a collision of "
@@ -477,7 +477,7 @@ def prepare_dataset(
         names = map(clean_label, mapping.values()) if mapping else sorted(found)
         label_names = [label for label in dict.fromkeys(names) if label in present]
         position = {label: i for i, label in enumerate(label_names)}
-        label = np.array([position.get(c, _DROPPED) for c in found])[texts.label]
+        label = np.array([position.get(c, DROPPED) for c in found])[texts.label]
 
         sums = _Sums.of(spool, shape, split == SPLITS.index("train"))
         mean, sd = sums.moments()

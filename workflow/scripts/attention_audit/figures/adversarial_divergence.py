@@ -7,15 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.panels import category_axis, category_size, dodge
 from attention_audit.figures.style import (
     PALETTE,
     Order,
-    category_axis,
-    category_size,
-    dodge,
     models,
     normalizers,
-    panel_pages,
     with_model,
 )
 

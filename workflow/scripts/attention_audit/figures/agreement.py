@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.style import Order, measured, pages_by_sparsity
+from attention_audit.figures.panels import pages_by_sparsity
+from attention_audit.figures.style import Order, measured
 
 
 def draw(

@@ -6,16 +6,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.style import (
-    Order,
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.panels import (
     category_size,
     marks_key,
-    measured,
-    model_looks,
-    normalizers,
-    panel_pages,
     points_by_normalizer,
 )
+from attention_audit.figures.style import Order, measured, model_looks, normalizers
 
 
 def draw(

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.intervals import WITHOUT_SEEDS, without_seeds
-from attention_audit.figures.style import PALETTE, Order, panel_pages
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.style import PALETTE, Order
 
 # Blue and vermilion are told apart by all eyes, and markers in grey print.
 LOOKS = {

@@ -9,17 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.intervals import error_bars
-from attention_audit.figures.style import (
-    Order,
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.panels import (
     category_axis,
     category_size,
     dodge,
     mark,
     marks_key,
+)
+from attention_audit.figures.style import (
+    Order,
     method_style,
     models,
     normalizers,
-    panel_pages,
     with_model,
 )
 from attention_audit.statistics.controls import by_cut

@@ -8,13 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from attention_audit.figures.intervals import error_bars
+from attention_audit.figures.panels import mark, marks_key
 from attention_audit.figures.style import (
     MARKERS,
     PALETTE,
     PANEL,
     Order,
-    mark,
-    marks_key,
     measured,
     models,
     normalizers,

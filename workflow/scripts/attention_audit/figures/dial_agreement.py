@@ -19,7 +19,8 @@ from attention_audit.figures.dial import (
     placed,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages, shortened
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.style import Order, measured, shortened
 from attention_audit.statistics.controls import cut_name
 
 CUT = {"marker": "_", "markersize": 7, "linestyle": ":", "linewidth": 0.8}

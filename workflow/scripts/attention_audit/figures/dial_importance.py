@@ -18,7 +18,8 @@ from attention_audit.figures.dial import (
     placed,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages, shortened
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.style import Order, measured, shortened
 
 ATTENTION = {"color": "0.55", "linestyle": ":", "linewidth": 1.2}
 

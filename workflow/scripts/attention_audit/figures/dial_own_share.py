@@ -16,7 +16,8 @@ from attention_audit.figures.dial import (
     panel_size,
     points_on_dial,
 )
-from attention_audit.figures.style import Order, measured, panel_pages, shortened
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.style import Order, measured, shortened
 
 # Below it the other inputs together say more, as the claim inputs_own_share has it.
 HALF = 0.5

@@ -9,14 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.intervals import error_bars, intervals_key
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.panels import category_axis, category_size, dodge
 from attention_audit.figures.style import (
     Order,
-    category_axis,
-    category_size,
-    dodge,
     models,
     normalizers,
-    panel_pages,
     series_style,
     with_model,
 )

@@ -6,15 +6,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.style import (
-    Order,
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.panels import (
     category_axis,
     category_size,
     dodge,
+    scores_by_normalizer,
+)
+from attention_audit.figures.style import (
+    Order,
     models,
     normalizers,
-    panel_pages,
-    scores_by_normalizer,
     series_style,
     with_model,
 )

@@ -7,12 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from attention_audit.figures.style import (
-    Order,
-    model_looks,
-    panel_pages,
-    with_model,
-)
+from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.style import Order, model_looks, with_model
 
 
 def draw(

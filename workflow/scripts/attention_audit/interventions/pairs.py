@@ -16,7 +16,7 @@ from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS
 from attention_audit.records.tables import TableWriter, read_table
 from attention_audit.statistics.distributions import jensen_shannon
-from attention_audit.statistics.measures import check_run
+from attention_audit.statistics.in_step import check_run
 
 
 def _instances(path: str | Path, run: Mapping[str, Any]) -> pd.DataFrame:

@@ -17,15 +17,17 @@ from attention_audit.statistics.controls import (
     softmax_name,
 )
 from attention_audit.statistics.distributions import Floats, support_size
-from attention_audit.statistics.measures import (
-    Block,
+from attention_audit.statistics.in_step import (
     Padded,
-    agreement_blocks,
     check_aligned,
     check_lengths,
-    concentration_blocks,
     finite,
     read_in_step,
+)
+from attention_audit.statistics.run_measures import (
+    Block,
+    agreement_blocks,
+    concentration_blocks,
     table_of,
 )
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from attention_audit.records import tables
 from attention_audit.records.schemas import RUN_COLUMNS
-from attention_audit.statistics.measures import check_run
+from attention_audit.statistics.in_step import check_run
 
 # Texts at either end, of every cell and method.
 EXTREMES = 3

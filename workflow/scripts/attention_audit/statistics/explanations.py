@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from attention_audit.records import tables
 from attention_audit.records.schemas import SCHEMAS
-from attention_audit.statistics.measures import check_run
+from attention_audit.statistics.in_step import check_run
 
 _COLUMNS = ["instance_id", "measure", "subject", "reference", "value"]
 

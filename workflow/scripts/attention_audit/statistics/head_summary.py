@@ -9,8 +9,8 @@ import pandas as pd
 
 from attention_audit.records import tables
 from attention_audit.statistics.estimates import Settings, summarise
+from attention_audit.statistics.in_step import check_run
 from attention_audit.statistics.matrices import cluster_ids, cluster_places
-from attention_audit.statistics.measures import check_run
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
 MEASURES = ["sparsity", "support", "null", "entropy", "divergence"]

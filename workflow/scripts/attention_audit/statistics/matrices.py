@@ -16,7 +16,7 @@ from tqdm import tqdm
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS
-from attention_audit.statistics.measures import check_run
+from attention_audit.statistics.in_step import check_run
 
 Floats = npt.NDArray[np.float64]
 

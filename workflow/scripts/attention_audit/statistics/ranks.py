@@ -1,6 +1,6 @@
 """How far two rankings of the positions of an instance agree.
 
-The functions work on a padded batch, as those of `measures`: ``(B, n)`` arrays with a
+The functions work on a padded batch, as those of `run_measures`: ``(B, n)`` arrays with a
 boolean mask, True where a position exists. They return one float64 value an instance.
 
 Sparse attention ties most positions at zero. Tau-b counts a pair that is tied in one

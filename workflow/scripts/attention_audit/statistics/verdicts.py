@@ -6,7 +6,7 @@ opposite is rejected, contradicted where the claim is. Each side is corrected ov
 cells of a claim, so that neither verdict is false in any of them more often than promised.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,35 +19,30 @@ from scipy.stats import t
 from attention_audit.records import tables
 from attention_audit.statistics.estimates import (
     MIN_SEEDS,
-    Compared,
-    Interval,
     Settings,
-    intervals,
     joined,
-    of_pairs,
+)
+from attention_audit.statistics.evidence import (
+    ABOUT,
+    CELL,
+    KNOWN,
+    of_measures,
+    of_runs,
+    of_table,
 )
 from attention_audit.statistics.families import correct
-from attention_audit.statistics.matrices import GROUP_COLUMNS, Key, Matrix, groups
-from attention_audit.statistics.random_effects import Floats, moments, t_interval
+from attention_audit.statistics.random_effects import Floats, t_interval
 
-CELL = (*GROUP_COLUMNS, "normalizer")
 VERDICTS = ("supported", "contradicted", "undecided")
 NOT_TESTED = "not tested"
 
 # The tables that claims are about, by name, for a job depends on the schemas that it names.
 _WITH_A_ROW_A_RUN = ("task", "diagnostics")
+
 _READ = (
     *("summary", "comparison", "explanation_summary", "explanation_comparison"),
     *_WITH_A_ROW_A_RUN,
 )
-
-# What a row says of itself and a pooled row of all of them, where they agree.
-_ABOUT = ("measure", "subject", "reference", "less")
-_KNOWN = (
-    *("estimate", "low", "high", "interval_over", "interval_method"),
-    *("standard_error", "df"),
-)
-
 
 # --- one estimate against a bound -------------------------------------------------
 
@@ -123,190 +118,6 @@ def pooled(
     return float(np.mean(estimates)), float(np.sqrt(variance)), found
 
 
-# --- the rows of a claim ------------------------------------------------------------
-
-
-def _matching(rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Rows that have one of the names in every column."""
-    for column, names in where.items():
-        rows = rows[rows[column].isin(names)]
-    return rows
-
-
-def _of_table(claim: Mapping[str, Any], rows: pd.DataFrame) -> list[dict]:
-    """The rows of a finished table that decide a claim."""
-    value = "difference" if "difference" in rows else "mean"
-    found = _matching(rows, claim["where"]).rename(columns={value: "estimate"})
-    found = found.assign(less=found.get("baseline"))
-    remarks = ["n_instances", "n_seeds", "note", "by_construction"]
-    found = found[[*CELL, *_ABOUT, *_KNOWN, *remarks]].astype(object)
-    return found.where(found.notna(), None).to_dict("records")
-
-
-def _as_pairs(values: Floats) -> Floats:
-    """The mean of a seed's value and every other's, as a mean over its pairs (I, S).
-
-    What stands against pairs of seeds has to be a mean over the same pairs: the mean
-    over seeds is the same, and the jackknife over pairs gives back the variance that
-    the values have as they are.
-    """
-    present = ~np.isnan(values)
-    n = present.sum(axis=1, keepdims=True)
-    total = np.where(present, values, 0).sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (values + (total - values) / (n - 1)) / 2
-
-
-def _difference(
-    key: Key, other: Key, measures: Mapping[Key, Matrix]
-) -> tuple[Compared, bool]:
-    """One measure less another of the same runs, and whether over pairs of seeds."""
-    *sides_of_both, clusters = measures[key].paired(measures[other])
-    values = dict(zip((key, other), sides_of_both, strict=True))
-    pairs = any(map(of_pairs, values))
-    if pairs:
-        # where one side has no value the other has no pair
-        defined = ~np.isnan(values[key] - values[other])
-        values = {
-            k: v if of_pairs(k) else _as_pairs(np.where(defined, v, np.nan))
-            for k, v in values.items()
-        }
-    return Compared.of(values[key], values[other], pairs, clusters), pairs
-
-
-def _of_measures(
-    claims: Sequence[Mapping[str, Any]],
-    runs: Sequence[Mapping[str, object]],
-    paths: Sequence[str | Path],
-    examples: Mapping[str, str | Path],
-    settings: Settings,
-) -> dict[str, list[dict]]:
-    """For claims about differences within a cell, their rows, from the runs' measures."""
-    columns = ("measure", "subject", "reference")
-    found: dict[tuple[str, Key, Key], list[tuple[dict, Compared, bool]]] = {}
-    for group, normalizers in groups(runs, paths, (), examples):
-        for normalizer, measures in normalizers.items():
-            cell = dict(zip(CELL, (*group, normalizer), strict=True))
-            for claim in claims:
-                for key, other in _pairs_of_keys(claim, cell, columns, measures):
-                    about = dict(zip(columns, key, strict=True))
-                    less = ", ".join(
-                        f"{c} {o}"
-                        for c, k, o in zip(columns, key, other, strict=True)
-                        if k != o
-                    )
-                    found.setdefault((claim["claim"], key, other), []).append(
-                        (
-                            cell | about | {"less": less},
-                            *_difference(key, other, measures),
-                        )
-                    )
-    rows: dict[str, list[dict]] = {claim["claim"]: [] for claim in claims}
-    for (name, *_), cells in found.items():
-        pairs = cells[0][2]
-        known = intervals([one.moments for _, one, _ in cells], settings, pairs)
-        for (row, one, _), interval in zip(cells, known, strict=True):
-            compared = one.comparison(interval, np.nan, settings.confidence)
-            rows[name].append(
-                row
-                | _of_interval(interval)
-                | {
-                    "n_instances": compared.n_instances,
-                    "n_seeds": compared.n_seeds,
-                    "note": compared.note,
-                    "by_construction": None,
-                }
-            )
-    return rows
-
-
-def _pairs_of_keys(
-    claim: Mapping[str, Any],
-    cell: Mapping[str, str],
-    columns: Sequence[str],
-    measures: Mapping[Key, Matrix],
-) -> Iterator[tuple[Key, Key]]:
-    """Keys of a cell that a claim names, each with those that are taken off it."""
-    where, less = claim["where"], claim["less"]
-    if any(cell[c] not in where[c] for c in CELL if c in where):
-        return
-
-    def named(key: Key, names: Mapping[str, Sequence[str]]) -> bool:
-        return all(
-            k in names[c] for c, k in zip(columns, key, strict=True) if c in names
-        )
-
-    for key in measures:
-        if not named(key, where):
-            continue
-        for other in measures:
-            kept = (c not in less for c in columns)
-            same = all(
-                k == o for k, o, as_is in zip(key, other, kept, strict=True) if as_is
-            )
-            if same and named(other, less):
-                yield key, other
-
-
-def _of_interval(interval: Interval) -> dict[str, Any]:
-    """The columns of an estimate and what is known of it."""
-    return {
-        "estimate": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "interval_over": interval.interval_over,
-        "interval_method": interval.interval_method,
-        "standard_error": interval.standard_error,
-        "df": interval.df,
-    }
-
-
-def _of_runs(
-    claim: Mapping[str, Any], rows: pd.DataFrame, settings: Settings
-) -> list[dict]:
-    """The rows of a claim about scores: a value a run, or its difference from another.
-
-    A score is one number a run, of a fixed set of texts: what is sampled is seeds.
-    """
-    where, less = claim["where"], claim["less"]
-    about = [c for c in ("guide", "split", "metric") if c in rows]
-    scores = _matching(rows, where).assign(less=None)
-    if less:
-        kept = [c for c in about if c not in less]
-        others = _matching(rows, {**{c: where[c] for c in kept if c in where}, **less})
-        keys = [*CELL, "seed", *kept]
-        scores = scores.merge(others, on=keys, suffixes=("", "_less"))
-        scores["less"] = ""
-        for column in less:
-            scores["less"] += f", {column} " + scores[f"{column}_less"]
-        scores["less"] = scores["less"].str.removeprefix(", ")
-        scores["value"] = scores["value"] - scores["value_less"]
-    found = []
-    keys = [*CELL, *about, "less"]
-    for named, part in scores.groupby(keys, dropna=False, sort=True):
-        row = dict(zip(keys, named, strict=True))
-        values = part.sort_values("seed")["value"].to_numpy(dtype=np.float64)
-        (interval,) = intervals([moments(values[:, None])], settings)
-        found.append(
-            {column: row[column] for column in CELL}
-            | {
-                "measure": row["metric"],
-                "subject": row.get("guide"),
-                "reference": None,
-                "less": row["less"] if less else None,
-            }
-            | _of_interval(interval)
-            | {
-                "interval_over": "seeds" if interval.interval_over else None,
-                "n_instances": None,
-                "n_seeds": int((~np.isnan(values)).sum()),
-                "note": "over seeds alone, of one set of test texts",
-                "by_construction": None,
-            }
-        )
-    return found
-
-
 # --- the table ----------------------------------------------------------------------
 
 
@@ -341,7 +152,7 @@ def claims_table(
     within: dict[str, list[dict]] = {}
     for name, paths in sources.measures.items():
         asked = [c for c in claims if _reads_measures(c) and c["table"] == name]
-        within |= _of_measures(asked, sources.runs, paths, sources.examples, settings)
+        within |= of_measures(asked, sources.runs, paths, sources.examples, settings)
     written = []
     for claim in claims:
         if claim["lacks"]:
@@ -349,9 +160,9 @@ def claims_table(
         elif claim["claim"] in within:
             rows = within[claim["claim"]]
         elif claim["table"] in _WITH_A_ROW_A_RUN:
-            rows = _of_runs(claim, read[claim["table"]], settings)
+            rows = of_runs(claim, read[claim["table"]], settings)
         else:
-            rows = _of_table(claim, read[claim["table"]])
+            rows = of_table(claim, read[claim["table"]])
         written += judged(claim, rows, settings)
     tables.write_rows(path, "claims", written, provenance)
 
@@ -440,7 +251,7 @@ def _judged_cells(
 def _of_all(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the cells have in common, and how many of each verdict there are."""
     about = {}
-    for column in _ABOUT:
+    for column in ABOUT:
         named = {cell[column] for cell in cells}
         about[column] = named.pop() if len(named) == 1 else None
     smallest = {
@@ -448,7 +259,7 @@ def _of_all(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for column in ("n_instances", "n_seeds")
     }
     return (
-        dict.fromkeys((*CELL, *_KNOWN, "p", "p_corrected"))
+        dict.fromkeys((*CELL, *KNOWN, "p", "p_corrected"))
         | about
         | smallest
         | {"n_cells": len(cells)}

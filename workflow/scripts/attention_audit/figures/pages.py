@@ -1,0 +1,200 @@
+"""Panels on pages, and pages in files."""
+
+import itertools
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from attention_audit.figures.style import MAX_LABEL, PANEL, shortened
+from attention_audit.records.tables import atomic_path
+
+# The most that a page holds, so that it can be read at the width of a screen.
+MAX_COLUMNS = 6
+MAX_LINES = 6
+PAGE_WIDTH = MAX_COLUMNS * PANEL[0]
+PAGE_HEIGHT = 20.0
+
+# The most pages that are drawn: a picture takes seconds, and nobody reads more.
+MAX_PAGES = 12
+
+
+def panel_pages(
+    lines: Sequence[Any],
+    columns: Sequence[Any],
+    fill: Callable[[Axes, Any, Any], None],
+    *,
+    title: Callable[[Any, Any], str],
+    y_label: Callable[[Any], str],
+    x_label: str = "",
+    share_y: bool | str = True,
+    share_x: bool = False,
+    size: tuple[float, float] = PANEL,
+    title_pad: float | None = None,
+    title_once: bool = False,
+    key: Callable[[Axes], None] | None = None,
+    legend_columns: int = 4,
+) -> Iterator[Figure]:
+    """Yield pages of panels of one size, a row a line and a column a column.
+
+    ``fill(axes, line, column)`` draws one panel. Columns that do not fit side by side
+    go on below, lines that do not fit on a page on the next; past `MAX_PAGES` no more
+    are drawn, which every page says. What carries a label goes into one legend under
+    the panels, and so does what ``key`` draws into the first one for it.
+
+    Args:
+        size: width and height of a panel in inches, see `category_size`.
+        title_pad: points between a panel and its title.
+        title_once: whether the titles stand over the first line only.
+    """
+    width, height = size
+    titles = {(n, c): title(n, c) for n in lines for c in columns}
+    # Titles that had to be broken take their room from no panel.
+    broken = [fitted(t, width).count("\n") - t.count("\n") for t in titles.values()]
+    height += 0.15 * max(broken, default=0)
+    n_lines = max(1, min(MAX_LINES, int(PAGE_HEIGHT / height)))
+    n_columns = max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width)))
+    pages = _pages(lines, columns, n_lines, n_columns)
+    if not pages:
+        yield _without_numbers()
+    for number, page in enumerate(pages[:MAX_PAGES], start=1):
+        n_columns = max(len(across) for _, across, _ in page)
+        figure, axes = plt.subplots(
+            len(page),
+            n_columns,
+            figsize=(width * n_columns, height * len(page)),
+            squeeze=False,
+            sharex=share_x,
+            sharey=share_y,
+            layout="constrained",
+        )
+        for panels, (line, across, first) in zip(axes, page, strict=True):
+            for panel, column in zip(panels, across, strict=False):
+                fill(panel, line, column)
+                if first or not title_once:
+                    text = fitted(titles[line, column], width)
+                    panel.set_title(text, pad=title_pad)
+            for panel in panels[len(across) :]:
+                panel.remove()
+            panels[0].set_ylabel(y_label(line))
+        for column in range(n_columns):
+            below = [r for r, (_, across, _) in enumerate(page) if column < len(across)]
+            axes[below[-1], column].set_xlabel(x_label)
+            axes[below[-1], column].tick_params(labelbottom=True)
+        if key is not None:
+            key(axes[0, 0])
+        legend_below(figure, legend_columns)
+        if len(pages) > 1:
+            figure.suptitle(_place(number, len(pages)), fontsize=8, color="0.35")
+        yield figure
+
+
+def _even(items: Sequence[Any], at_most: int) -> list[Sequence[Any]]:
+    """Runs of neighbours, as few as can be and of about one length."""
+    count = -(-len(items) // at_most)
+    edges = [round(i * len(items) / count) for i in range(count + 1)] if count else []
+    return [items[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def _pages(
+    lines: Sequence[Any], columns: Sequence[Any], n_lines: int, n_columns: int
+) -> list[list[tuple[Any, Sequence[Any], bool]]]:
+    """Pages of rows of panels: a line, its columns, and whether a block starts there."""
+    pages: list[list[tuple[Any, Sequence[Any], bool]]] = []
+    for across in _even(columns, n_columns):
+        for block in _even(lines, n_lines):
+            if not pages or len(pages[-1]) + len(block) > n_lines:
+                pages.append([])
+            pages[-1] += [(line, across, i == 0) for i, line in enumerate(block)]
+    return pages
+
+
+def _place(number: int, count: int) -> str:
+    if count <= MAX_PAGES:
+        return f"Page {number} of {count}; the PDF holds all"
+    return (
+        f"Page {number} of {count}; the PDF holds the first {MAX_PAGES}, the table "
+        "beside it the numbers of all"
+    )
+
+
+def _without_numbers() -> Figure:
+    figure = plt.figure(figsize=(PANEL[0] * 2, PANEL[1] / 2))
+    figure.text(
+        0.5, 0.5, "No run of this grid has numbers to show here", ha="center", size=9
+    )
+    return figure
+
+
+def fitted(title: str, width: float) -> str:
+    """A title in lines that fit over a panel of ``width`` inches."""
+    letters = int(width * 12)
+    lines = []
+    for line in title.split("\n"):
+        words = " ".join(shortened(word, letters) for word in line.split(" "))
+        lines += textwrap.wrap(words, letters, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
+
+
+def legend_below(figure: Figure, columns: int = 4) -> None:
+    """One legend for all panels, under them, with as much room as it takes."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(shortened(label, MAX_LABEL), handle)
+    if not found:
+        return
+    width, height = figure.get_size_inches()
+    # inches: letters of 8 points, and a handle with the gaps around it
+    fit = max(1, int(width / (0.45 + 0.065 * max(map(len, found)))))
+    wanted = columns if len(found) <= 2 * columns else len(found)
+    columns = min(fit, wanted, len(found))
+    # Two lines of it are within the size of the panels.
+    figure.set_size_inches(width, height + 0.16 * max(0, -(-len(found) // columns) - 2))
+    figure.legend(
+        list(found.values()), list(found), loc="outside lower center", ncols=columns
+    )
+
+
+def _with_notice(figure: Figure, notice: str) -> None:
+    """Say over a page what has to be known before it is read."""
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(notice, int(width * 12))
+    place = figure.get_suptitle()
+    figure.set_size_inches(width, height + 0.16 * len(lines))
+    figure.suptitle(
+        "\n".join([*lines, *filter(None, [place])]), fontsize=8, color="#a00000"
+    )
+
+
+def save_pages(
+    pages: Iterable[Figure], paths: Mapping[str, str | Path], notice: str | None = None
+) -> None:
+    """Write all pages to ``paths["pdf"]`` and the first to ``paths["png"]``.
+
+    ``notice`` stands over each of them. Each file is whole or not there. Dates and
+    random names are left out, so that the same numbers give the same bytes.
+    """
+    # matplotlib stamps a PDF with the date unless told otherwise
+    dateless = {"CreationDate": None, "ModDate": None}
+    with (
+        atomic_path(paths["pdf"]) as temporary,
+        PdfPages(temporary, metadata=dateless) as pdf,
+        warnings.catch_warnings(),
+    ):
+        # A letter that the font lacks is drawn as a box, said once a letter and page.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        for number, figure in enumerate(pages):
+            if notice:
+                _with_notice(figure, notice)
+            if number == 0:
+                with atomic_path(paths["png"]) as picture:
+                    figure.savefig(picture, format="png")
+            pdf.savefig(figure)
+            plt.close(figure)

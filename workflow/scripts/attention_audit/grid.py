@@ -1,0 +1,49 @@
+"""The grid: its axes, and the runs that a configuration asks for."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# The axes of the grid, in the order of a run's path, with the section that declares
+# their instances. The fifth axis, the seed, is a number and not declared.
+AXES = {
+    "dataset": "datasets",
+    "encoder": "encoders",
+    "scorer": "scorers",
+    "normalizer": "normalizers",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the grid: the names of its instances and its seed."""
+
+    dataset: str
+    encoder: str
+    scorer: str
+    normalizer: str
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """The run's folder below ``results/{stage}``."""
+        return (
+            f"{self.dataset}/{self.encoder}/{self.scorer}/{self.normalizer}"
+            f"/seed{self.seed}"
+        )
+
+
+def grid(config: Mapping[str, Any]) -> list[Run]:
+    """The runs of a validated configuration, in declared order, less the excluded."""
+    axes = [config["grid"][section] for section in (*AXES.values(), "seeds")]
+    runs = (Run(*cell) for cell in itertools.product(*axes))
+    return [
+        run
+        for run in runs
+        if not any(_matches(run, entry) for entry in config["exclude"])
+    ]
+
+
+def _matches(run: Run, entry: Mapping[str, Any]) -> bool:
+    return all(getattr(run, axis) == value for axis, value in entry.items())

@@ -1,0 +1,210 @@
+"""Every measure of one run, an instance at a time: what its tables come to.
+
+The numerical functions work on a padded batch: ``(B, n)`` arrays with a boolean
+mask of the same shape, True where a position exists. What stands at masked
+positions is never read. They return one float64 value an instance, NaN where the
+measure is undefined. `measure_run` applies them to the tables of one run.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+from attention_audit.records.schemas import SCHEMAS
+from attention_audit.statistics.distributions import (
+    Floats,
+    Mask,
+    dispersion,
+    entropy,
+    support_size,
+)
+from attention_audit.statistics.in_step import (
+    Padded,
+    check_run,
+    padded_column,
+    read_in_step,
+)
+from attention_audit.statistics.ranks import (
+    average_precision,
+    precision_at_support,
+    rank_agreement,
+    top_tau_b,
+    weighted_tau,
+)
+
+# (measure, subject, reference, values)
+Block = tuple[str, str, str | None, npt.NDArray]
+
+
+def table_of(
+    identity: Mapping[str, object], ids: list[str], blocks: Iterable[Block]
+) -> pa.Table:
+    """A table of schema "measures": the blocks one below the other, NaN as null."""
+    pieces = []
+    for measure, subject, reference, values in blocks:
+        columns = {
+            **identity,
+            "measure": measure,
+            "subject": subject,
+            "reference": reference,
+        }
+        arrays = []
+        for field in SCHEMAS["measures"]:
+            if field.name == "instance_id":
+                arrays.append(pa.array(ids, field.type))
+            elif field.name == "value":
+                values = np.asarray(values, dtype=np.float64)
+                arrays.append(pa.array(values, field.type, from_pandas=True))
+            else:
+                scalar = pa.scalar(columns[field.name], field.type)
+                arrays.append(pa.repeat(scalar, len(ids)))
+        pieces.append(pa.Table.from_arrays(arrays, schema=SCHEMAS["measures"]))
+    return pa.concat_tables(pieces)
+
+
+def _attention_blocks(
+    table: pa.Table,
+    attention: Padded,
+    importances: Mapping[str, Padded],
+    effects: Mapping[str, str],
+) -> Iterator[Block]:
+    weights, mask = attention.values, attention.mask
+    largest = np.max(weights, axis=1, initial=0.0, where=mask)
+    null = support_size(weights, mask) == 0
+    correct = table["predicted"].to_numpy() == table["label"].to_numpy()
+    yield from concentration_blocks(weights, mask)
+    yield "mass", "attention", None, weights.sum(axis=1, where=mask, dtype=np.float64)
+    yield "null", "attention", None, null
+    yield "max", "attention", None, largest
+    yield "correct", "prediction", None, correct
+    classes = table["probabilities"].combine_chunks().value_lengths().to_numpy()
+    for method, importance in importances.items():
+        yield "dispersion", method, None, dispersion(importance.values, mask)
+        if method in effects:
+            most = np.max(importance.values, axis=1, initial=0.0, where=mask)
+            most = most.astype(np.float64) / (
+                classes if effects[method] == "sum" else 1
+            )
+            yield "largest_effect", method, None, most
+    for method, importance in importances.items():
+        yield from agreement_blocks(weights, method, importance.values, mask)
+    for subject, reference in combinations(importances, 2):
+        found = rank_agreement(
+            importances[subject].values, importances[reference].values, mask
+        )
+        yield "kendall_tau_b", subject, reference, found.tau_b
+        yield "kendall_p", subject, reference, found.p
+
+
+def concentration_blocks(weights: Floats, mask: Mask) -> Iterator[Block]:
+    """How few positions have weight, and how unequal the weights are."""
+    support = support_size(weights, mask)
+    with np.errstate(invalid="ignore"):
+        share = support / mask.sum(axis=1)
+    yield "support", "attention", None, support
+    yield "support_share", "attention", None, share
+    yield "sparsity", "attention", None, 1 - share
+    yield "entropy", "attention", None, entropy(weights, mask)
+    yield "dispersion", "attention", None, dispersion(weights, mask)
+
+
+def agreement_blocks(
+    attention: Floats, method: str, importance: Floats, mask: Mask
+) -> Iterator[Block]:
+    """Agreement of attention with one importance, by measures that ties fool and not."""
+    found = rank_agreement(attention, importance, mask)
+    support = support_size(attention, mask)
+    for name, values in {
+        "kendall_tau_b": found.tau_b,
+        "kendall_p": found.p,
+        "tie_cap": found.cap,
+        "gamma": found.gamma,
+        "weighted_tau": weighted_tau(attention, importance, mask),
+        "top_tau_b": top_tau_b(attention, importance, mask, support),
+        "support_precision": precision_at_support(attention, importance, mask),
+        "support_average_precision": average_precision(attention, importance, mask),
+    }.items():
+        yield name, "attention", method, values
+
+
+def _mean_over_hidden_states(values: Floats, mask: Mask) -> Floats:
+    """Row means over the positions in which a value is defined; NaN without any."""
+    defined = mask & ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
+
+
+def _influence_blocks(table: pa.Table, path: str | Path) -> Iterator[Block]:
+    spread = padded_column(table, "dispersion", path)
+    share = padded_column(table, "coindexed_share", path)
+    rank = padded_column(table, "coindexed_rank", path)
+    mask = rank.mask
+    ranks = rank.values.astype(np.float64)
+    top = np.where(np.isnan(ranks), np.nan, ranks == 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = (ranks - 1) / (mask.sum(axis=1, keepdims=True) - 1)
+    for measure, values in {
+        "influence_dispersion": spread.values.astype(np.float64),
+        "coindexed_share": share.values.astype(np.float64),
+        "coindexed_top": top,
+        "coindexed_rank": relative,
+    }.items():
+        mean = _mean_over_hidden_states(values, mask)
+        yield measure, "hidden_states", "inputs", mean
+
+
+def measure_run(
+    identity: Mapping[str, object],
+    attention: str | Path,
+    importances: Mapping[str, str | Path],
+    influence: str | Path | None = None,
+    effects: Mapping[str, str] | None = None,
+    batch_size: int = 512,
+) -> Iterator[pa.Table]:
+    """Yield every measure of one run, as tables of schema "measures".
+
+    The files of attention and importance are read in step, ``batch_size`` instances
+    at a time, so that memory does not grow with the number of instances, their ids
+    aside. The influence, which covers some of the instances, follows in a pass of
+    its own.
+
+    Args:
+        identity: dataset, encoder, scorer, normalizer and seed of the run.
+        attention: a table of schema "attention".
+        importances: a table of schema "importance" for each method's name, with the
+            same instances in the same order. Of two methods the first is the subject.
+        influence: a table of schema "influence" over a subset of them, or None.
+        effects: what importances say of the output, by method; see `methods.EFFECTS`.
+
+    Raises:
+        AuditError: where files hold different instances, lengths, methods or runs,
+            or weights that are negative or not finite.
+    """
+    seen: set[str] = set()
+    for table, main, others in read_in_step(
+        identity, attention, importances, batch_size
+    ):
+        seen.update(main.ids)
+        blocks = _attention_blocks(table, main, others, effects or {})
+        yield table_of(identity, main.ids, blocks)
+
+    if influence is None:
+        return
+    # The matrices are large and not needed here.
+    columns = [n for n in SCHEMAS["influence"].names if n != "matrix"]
+    for batch in tables.iterate_table(influence, "influence", batch_size, columns):
+        check_run(batch, identity, influence)
+        ids = batch["instance_id"].to_pylist()
+        unknown = [i for i in ids if i not in seen]
+        if unknown:
+            raise AuditError(
+                f"{influence}: instance '{unknown[0]}' is not in {attention}. Delete "
+                "both files and run snakemake again to rebuild them."
+            )
+        yield table_of(identity, ids, _influence_blocks(batch, influence))
