@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tqdm import tqdm
 
@@ -34,7 +35,6 @@ from attention_audit.data.splits import (
 )
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
-from attention_audit.records.schemas import SCHEMAS
 
 _BATCH = 256  # pictures held at once
 _WHITE = 255
@@ -363,26 +363,26 @@ def _write_examples(
             if background is not None:
                 masks = foreground(chosen, **background)
                 marked = _marked(masks)
-                gold = pa.compute.if_else(
+                gold = pc.if_else(
                     pa.array(marked), _lists(masks.reshape(len(rows), -1)), None
                 )
                 totals[part]["foreground"] += int(masks[marked].sum())
                 totals[part]["with"] += int(marked.sum())
                 totals[part]["without"] += int((~marked).sum())
             columns = {
-                "dataset": [name] * len(rows),
+                "dataset": name,
                 "instance_id": instances,
                 # a picture is one decision, independent of others
                 "cluster_id": instances,
                 "pixels": _lists(chosen.reshape(len(rows), -1)),
-                "height": [height] * len(rows),
-                "width": [width] * len(rows),
-                "channels": [channels] * len(rows),
+                "height": height,
+                "width": width,
+                "channels": channels,
                 "label": label[start + rows],
                 "gold": gold,
                 "origin": [origins[row] for row in rows],
             }
-            writers[part].write(pa.table(columns, schema=SCHEMAS["pictures"]))
+            writers[part].write(columns)
             if part == "train":
                 for shown, word, row, mask in zip(
                     label[start + rows], words, chosen, masks, strict=True
