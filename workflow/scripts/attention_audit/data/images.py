@@ -7,7 +7,6 @@ and a few integers a picture, so that the size of a data set is bounded by the d
 
 import contextlib
 import hashlib
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from attention_audit.data.columns import clean_label
+from attention_audit.data.contact_sheet import ContactSheet
 from attention_audit.data.image_sources import Picture
 from attention_audit.data.splits import (
     DROPPED,
@@ -242,81 +242,6 @@ class _Sums:
         return self.picture / (_WHITE * pictures)
 
 
-# ---------------------------------------------------------------- contact sheet
-
-_MOST_CLASSES = 20
-_A_CLASS = 8  # pictures
-_TILE = 64  # pixels: the longer side of a picture
-_GAP = 4
-_MOST_LETTERS = 16  # of a name
-_BEHIND = np.array([200, 80, 60])  # laid over the background of what has gold
-
-
-class _Sheet:
-    """Example pictures of each class: those of train with the smallest ids."""
-
-    def __init__(self, gold: bool):
-        self._gold = gold
-        self._best: dict[int, list[tuple[int, np.ndarray, np.ndarray | None]]] = {}
-
-    def offer(
-        self, label: int, word: int, pixels: np.ndarray, mask: np.ndarray | None
-    ) -> None:
-        """Show a picture, unless ``_A_CLASS`` of its class have smaller ids.
-
-        ``word`` is the number that its id stands for. Of the first classes only.
-        """
-        if label >= _MOST_CLASSES:
-            return
-        kept = self._best.setdefault(label, [])
-        if len(kept) < _A_CLASS or -word > kept[0][0]:
-            push = heapq.heappush if len(kept) < _A_CLASS else heapq.heapreplace
-            push(kept, (-word, pixels.copy(), mask))
-
-    def _tile(self, pixels: np.ndarray) -> Image.Image:
-        """A picture at most _TILE high and wide; small ones show their pixels."""
-        picture = Image.fromarray(pixels)
-        scale = _TILE / max(picture.size)
-        size = [max(1, round(side * scale)) for side in picture.size]
-        enlarged = scale >= 1
-        how = Image.Resampling.NEAREST if enlarged else Image.Resampling.BILINEAR
-        return picture.resize(size, how)
-
-    def draw(self, label_names: Sequence[str]) -> Image.Image:
-        """A line a class, and one below it with the background in colour if any has gold."""
-        shown = [
-            name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
-            for name in label_names[:_MOST_CLASSES]
-        ]
-        font = ImageFont.load_default(12)
-        names = 2 * _GAP + round(max(map(font.getlength, shown)))
-        lines = 2 if self._gold else 1
-        step = _TILE + _GAP
-        notes = len(shown) < len(label_names)
-        size = (
-            names + _A_CLASS * step + _GAP,
-            (len(shown) * lines) * step + _GAP + notes * step // 3,
-        )
-        sheet = Image.new("RGB", size, "white")
-        draw = ImageDraw.Draw(sheet)
-        for row, name in enumerate(shown):
-            top = _GAP + row * lines * step
-            draw.text((_GAP, top + _TILE // 2 - 7), name, "black", font)
-            best = sorted(self._best.get(row, []), key=lambda kept: -kept[0])
-            for column, (_, pixels, mask) in enumerate(best):
-                left = names + column * step
-                colours = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-                sheet.paste(self._tile(colours.copy()), (left, top))
-                if mask is not None:
-                    behind = (colours // 3 + 2 * _BEHIND // 3).astype(np.uint8)
-                    over = np.where(mask[..., None], colours, behind)
-                    sheet.paste(self._tile(over), (left, top + step))
-        if notes:
-            note = f"the first {len(shown)} of {len(label_names)} classes"
-            draw.text((names, size[1] - step // 3), note, "black", font)
-        return sheet
-
-
 # ---------------------------------------------------------------- prepared data sets
 
 
@@ -342,7 +267,7 @@ def _write_examples(
     label: np.ndarray,
     shape: tuple[int, int, int],
     background: Mapping[str, Any] | None,
-    sheet: _Sheet,
+    sheet: ContactSheet,
 ) -> dict[str, Counter]:
     """Write the splits from the spool, and offer train to the sheet.
 
@@ -488,7 +413,7 @@ def prepare_dataset(
                 "them apart by. Check the source, or set colour to false."
             )
         gold = settings["background"] if settings["gold"] is not None else None
-        sheet = _Sheet(gold is not None)
+        sheet = ContactSheet(gold is not None)
         with contextlib.ExitStack() as stack:
             writers = {
                 part: stack.enter_context(
