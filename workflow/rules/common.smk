@@ -31,7 +31,11 @@ from attention_audit.methods import (
     inputs_first,
     method_function,
 )
-from attention_audit.records.provenance import code_digest, file_digest, library_versions
+from attention_audit.records.provenance import (
+    code_digest,
+    file_digest,
+    library_versions,
+)
 from attention_audit.records.metadata import made_otherwise
 from attention_audit.data.sizes import TYPICAL, UNKNOWN, size_of
 from attention_audit.targets import MEASURED, check_target

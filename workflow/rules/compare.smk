@@ -117,52 +117,87 @@ rule learning_curve:
         "../scripts/tabulate_learning_curve.py"
 
 
-rule summary:
-    input:
-        measures=OF_MEASURES,
-        examples=AUDITED_SPLITS,
-    output:
-        table=f"{RESULTS}/statistics/summary.parquet",
-    log:
-        f"{LOGS}/compare/summary.log",
-    benchmark:
-        f"{LOGS}/compare/summary.tsv"
-    resources:
-        **needs("summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
-    params:
-        **made_by("summarise.py"),
-        runs=RUNS_AND_CONTROLS,
-        statistics=statistics_slice("interval", "confidence"),
-        subjects=OF_IMPORTANCE,
-        datasets=DATASETS,
-    message:
-        "Means with intervals over instances and seeds"
-    script:
-        "../scripts/summarise.py"
+# What is summarised and compared: the measures of the audited instances, and those of the
+# experiments on them. Of these, erasure alone measures methods, and has controls.
+ERASED = "erasure" in EXPERIMENTS_ON
+OF_EXPERIMENTS = of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet")
+COMPARED = {
+    "": {
+        "what": "Measures",
+        "runs": RUNS_AND_CONTROLS,
+        "measures": OF_MEASURES,
+        "subjects": OF_IMPORTANCE,
+    },
+    "explanation_": {
+        "what": "Experiments",
+        "runs": RUNS_AND_CONTROLS if ERASED else list(map(asdict, RUNS)),
+        "measures": [
+            *OF_EXPERIMENTS,
+            *(
+                of_controls(
+                    f"{RESULTS}/controls/{{run}}/explanation_{{control}}.parquet"
+                )
+                if ERASED
+                else []
+            ),
+        ],
+        "subjects": {"methods": METHODS if ERASED else []},
+    },
+}
 
+for prefix, its in COMPARED.items():
 
-rule comparison:
-    input:
-        measures=OF_MEASURES,
-        examples=AUDITED_SPLITS,
-    output:
-        table=f"{RESULTS}/statistics/comparison.parquet",
-    log:
-        f"{LOGS}/compare/comparison.log",
-    benchmark:
-        f"{LOGS}/compare/comparison.tsv"
-    resources:
-        **needs("comparison", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
-    params:
-        **made_by("compare.py"),
-        runs=RUNS_AND_CONTROLS,
-        statistics=statistics_slice(*OF_COMPARISON),
-        subjects=OF_IMPORTANCE,
-        datasets=DATASETS,
-    message:
-        "Every normalizer and control against the reference, paired by instance"
-    script:
-        "../scripts/compare.py"
+    rule:
+        name:
+            f"{prefix}summary"
+        input:
+            measures=its["measures"],
+            examples=AUDITED_SPLITS,
+        output:
+            table=f"{RESULTS}/statistics/{prefix}summary.parquet",
+        log:
+            f"{LOGS}/compare/{prefix}summary.log",
+        benchmark:
+            f"{LOGS}/compare/{prefix}summary.tsv"
+        resources:
+            **needs(f"{prefix}summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
+        params:
+            **made_by("summarise.py"),
+            runs=its["runs"],
+            statistics=statistics_slice("interval", "confidence"),
+            subjects=its["subjects"],
+            datasets=DATASETS,
+        message:
+            f"{its['what']}: means with intervals over instances and seeds"
+        script:
+            "../scripts/summarise.py"
+
+    rule:
+        name:
+            f"{prefix}comparison"
+        input:
+            measures=its["measures"],
+            examples=AUDITED_SPLITS,
+        output:
+            table=f"{RESULTS}/statistics/{prefix}comparison.parquet",
+        log:
+            f"{LOGS}/compare/{prefix}comparison.log",
+        benchmark:
+            f"{LOGS}/compare/{prefix}comparison.tsv"
+        resources:
+            **needs(
+                f"{prefix}comparison", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS
+            ),
+        params:
+            **made_by("compare.py"),
+            runs=its["runs"],
+            statistics=statistics_slice(*OF_COMPARISON),
+            subjects=its["subjects"],
+            datasets=DATASETS,
+        message:
+            f"{its['what']}: normalizers and controls against the reference, by instance"
+        script:
+            "../scripts/compare.py"
 
 
 # What the claims that this grid can test are decided by.
@@ -280,3 +315,35 @@ rule head_summary:
         "Heads of self-attention over instances and seeds"
     script:
         "../scripts/summarise_heads.py"
+
+
+rule explanation_points:
+    input:
+        measures=OF_EXPERIMENTS,
+        attention=of_runs(f"{RESULTS}/attributions/{{run}}/attention.parquet"),
+    output:
+        table=f"{RESULTS}/statistics/explanation_points.parquet",
+    log:
+        f"{LOGS}/compare/explanation_points.log",
+    benchmark:
+        f"{LOGS}/compare/explanation_points.tsv"
+    resources:
+        **needs(
+            "explanation_points",
+            lambda w: COMPARE_MB,
+            lambda w: LIGHT + 1e-4 * AUDITED,
+        ),
+    params:
+        **made_by("pool_points.py"),
+        runs=list(map(asdict, RUNS)),
+        # measure and reference of what the figures show
+        keys_wanted=[
+            ["permutation_difference", "shuffled_all"],
+            ["jsd", "adversarial"],
+            ["jsd", "adversarial_same_support"],
+            ["jsd", "other_seeds"],
+        ],
+    message:
+        "Experiments: instances of all runs"
+    script:
+        "../scripts/pool_points.py"
