@@ -7,7 +7,7 @@ import math
 import numbers
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attention_audit.records.errors import AuditError, suggestion
@@ -131,3 +131,16 @@ def require_column(where: str, column: str, key: str, found: list[str]) -> None:
             f"{', '.join(found)}.{suggestion(column, found)} One column of texts and one "
             "of labels are read (docs/terms.md)."
         )
+
+
+def label_mapping(labels: Mapping[str, str] | None) -> dict[str, str]:
+    """``source.labels`` with clean labels and names; two that are one must agree."""
+    cleaned: dict[str, str] = {}
+    for label, name in (labels or {}).items():
+        label, name = clean_label(label), clean_label(name)
+        if not label or not name or cleaned.setdefault(label, name) != name:
+            raise AuditError(
+                f"source.labels: the label '{label}' or its class '{name}' is empty, or "
+                "the label has two classes. White space around either does not count."
+            )
+    return cleaned

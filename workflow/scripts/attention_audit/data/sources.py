@@ -19,6 +19,7 @@ from attention_audit.data.columns import (
     class_name,
     clean_label,
     fold,
+    label_mapping,
     require_column,
 )
 from attention_audit.data.formats import (
@@ -47,7 +48,7 @@ class Document(NamedTuple):
     label: str | None
 
 
-def _some(rows: Iterator[tuple], where: str) -> Iterator[tuple]:
+def some_rows(rows: Iterator[tuple], where: str) -> Iterator[tuple]:
     """Pass rows on; an `AuditError` where there is none."""
     first = next(rows, None)
     if first is None:
@@ -103,7 +104,7 @@ def _hub_stream(
         ) from error
 
 
-def _batches(rows: Iterator[tuple], size: int) -> Iterator[list[tuple]]:
+def in_batches(rows: Iterator[tuple], size: int) -> Iterator[list[tuple]]:
     batch: list[tuple] = []
     for row in rows:
         batch.append(row)
@@ -125,10 +126,10 @@ def fetch_hub(
     """
     with tables.open_table(path, "documents", provenance) as table:
         for split, theirs in source["splits"].items():
-            rows = _some(
+            rows = some_rows(
                 _hub_stream(source, theirs), f"{source['path']}, split '{theirs}'"
             )
-            for batch in _batches(rows, _BATCH):
+            for batch in in_batches(rows, _BATCH):
                 texts, labels = zip(*batch, strict=True)
                 table.write({"split": split, "text": texts, "label": labels})
 
@@ -150,7 +151,7 @@ def _archive_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows
             rows = delimited_rows(
                 stream, where, source["delimiter"], source["skip_after_header"]
             )
-            for place, cells in _some(cells_of(rows, where, wanted), where):
+            for place, cells in some_rows(cells_of(rows, where, wanted), where):
                 text, label, *others = cells
                 found = dict(zip(conditions, map(clean_label, others), strict=True))
                 for column, value in found.items():
@@ -196,7 +197,7 @@ def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
             (gzip.open if packed else open)(path, "rb") as stream,
         ):
             records = FORMATS[kind](stream, where, settings)
-            for place, text, label in _some(records, where):
+            for place, text, label in some_rows(records, where):
                 yield (
                     split,
                     as_text(text, place, source["text"]),
@@ -209,19 +210,6 @@ READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], _Rows]] = {
     "hub": _hub_rows,
     "local": _local_rows,
 }
-
-
-def _mapping(labels: Mapping[str, str] | None) -> dict[str, str]:
-    """``source.labels`` with clean labels and names; two that are one must agree."""
-    cleaned: dict[str, str] = {}
-    for label, name in (labels or {}).items():
-        label, name = clean_label(label), clean_label(name)
-        if not label or not name or cleaned.setdefault(label, name) != name:
-            raise AuditError(
-                f"source.labels: the label '{label}' or its class '{name}' is empty, or "
-                "the label has two classes. White space around either does not count."
-            )
-    return cleaned
 
 
 def read_documents(
@@ -242,7 +230,7 @@ def read_documents(
     differ in case or the like alone (`fold`) unless ``labels`` names both, and,
     without ``labels``, scores and lists in their place (`check_class`).
     """
-    labels = _mapping(source["labels"])
+    labels = label_mapping(source["labels"])
     unused = dict(labels)
     seen: set[str] = set()
     alike = {fold(label): label for label in labels}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from attention_audit.records.errors import AuditError
 
@@ -39,6 +40,12 @@ class Texts:
     words: np.ndarray  # (N, 4) uint64
     cut: np.ndarray  # (N, 2) uint64
     full_length: np.ndarray  # (N,) tokens before the cut
+
+
+def hash_words(hashes: pa.ChunkedArray) -> np.ndarray:
+    """The four 64-bit words of each hash: (N, 4) uint64."""
+    joined = b"".join(hashes.to_pylist())
+    return np.frombuffer(joined, dtype=">u8").reshape(-1, 4).astype(np.uint64)
 
 
 def assign_splits(texts: Texts, dev_share: float, test_share: float) -> np.ndarray:
@@ -203,13 +210,13 @@ def check_splits(
     trained = {classes[i] for i in np.unique(label[split == 0])}
     if len(trained) == 1:
         raise AuditError(
-            f"datasets.{name}: the training texts are of one class only, "
+            f"datasets.{name}: the training split is of one class only, "
             f"'{trained.pop()}'. Check source.label, source.labels and max_examples."
         )
     for index in np.unique(label[split != DROPPED]):
         if classes[index] not in trained:
             raise AuditError(
-                f"datasets.{name}: no training text is of class '{classes[index]}', "
+                f"datasets.{name}: training has nothing of class '{classes[index]}', "
                 "which dev or test has. Raise max_examples.train or leave the class "
                 "out with source.labels."
             )

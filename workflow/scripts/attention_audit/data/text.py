@@ -30,6 +30,7 @@ from attention_audit.data.splits import (
     check_splits,
     drop_copies,
     drop_short,
+    hash_words,
     keep_parts_together,
 )
 from attention_audit.data.tokens import TOKENIZATION, cut_tokens, text_hash
@@ -179,20 +180,14 @@ def _write_spool(
     return list(classes), dropped
 
 
-def _hash_words(hashes: pa.ChunkedArray) -> np.ndarray:
-    """The four 64-bit words of each hash: (N, 4) uint64."""
-    joined = b"".join(hashes.to_pylist())
-    return np.frombuffer(joined, dtype=">u8").reshape(-1, 4).astype(np.uint64)
-
-
 def _read_texts(path: Path) -> Texts:
     columns = ["split", "label", "hash", "cut_hash", "length"]
     table = tables.read_table(path, _SPOOL, columns)
     return Texts(
         table["split"].to_numpy(),
         table["label"].to_numpy(),
-        _hash_words(table["hash"]),
-        _hash_words(table["cut_hash"])[:, :2].copy(),
+        hash_words(table["hash"]),
+        hash_words(table["cut_hash"])[:, :2].copy(),
         table["length"].to_numpy(),
     )
 

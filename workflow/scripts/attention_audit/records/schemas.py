@@ -57,6 +57,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("label", pa.string(), _NULLABLE),
         run=False,
     ),
+    "encoded_pictures": _schema(
+        ("split", pa.string()),
+        ("origin", pa.string()),
+        ("label", pa.string(), _NULLABLE),
+        ("encoded", pa.binary()),
+        run=False,
+    ),
     # prepare
     "examples": _schema(
         ("dataset", pa.string()),
@@ -77,6 +84,33 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("count", pa.int64()),
         # the pretrained vector; null without one
         ("vector", _floats, _NULLABLE),
+        run=False,
+    ),
+    # a row a picture, its pixels row by row, the channels of a pixel together. A list of
+    # no fixed size, because that belongs to a data set and is in three columns
+    "pictures": _schema(
+        ("dataset", pa.string()),
+        ("instance_id", pa.string()),
+        ("cluster_id", pa.string()),
+        # as a model's input is before it is normalized: exact, and a quarter of float32
+        ("pixels", pa.list_(pa.uint8())),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("channels", pa.int32()),
+        ("label", pa.int32()),
+        # a value a pixel; null where nobody says, or all pixels are alike
+        ("gold", pa.list_(pa.bool_()), _NULLABLE),
+        ("origin", pa.string()),
+        run=False,
+    ),
+    # of the training pictures, on a scale from 0 to 1
+    "channels": _schema(
+        ("dataset", pa.string()),
+        ("channel", pa.int32()),
+        ("mean", pa.float64()),
+        ("sd", pa.float64()),
+        # a value a pixel
+        ("mean_picture", _floats),
         run=False,
     ),
     # train

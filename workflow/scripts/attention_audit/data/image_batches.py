@@ -1,0 +1,274 @@
+"""Pictures as a model reads them: normalized, cut into patches, and whole splits of them.
+
+Shapes: B pictures of h x w pixels and c channels; n patches of d = side * side * c values.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attention_audit.records import tables
+from attention_audit.records.errors import AuditError
+
+# What stands where a patch is removed; see `PatchBatch.without`.
+REMOVALS = ("mean", "blur")
+# A patch counts as marked where at least this share of its pixels is.
+MARKED_SHARE = 0.5
+
+_PIECE = 256  # pictures of a table that are unpacked at once
+
+
+def cut_patches(pictures: Tensor, side: int) -> Tensor:
+    """(B, h, w, c) -> patches (B, n, d), row by row; a patch's values, row by row too.
+
+    Raises `AuditError` where patches of ``side`` pixels do not fill a picture.
+    """
+    count, height, width, channels = pictures.shape
+    if height % side or width % side:
+        raise AuditError(
+            f"pictures of {height} x {width} pixels cannot be cut into patches of {side} x "
+            f"{side}. Set a patch size that divides both, or the data set's size to "
+            f"multiples of {side}."
+        )
+    rows, columns = height // side, width // side
+    grid = pictures.reshape(count, rows, side, columns, side, channels)
+    # (B, rows, columns, side, side, c)
+    grid = grid.transpose(2, 3)
+    return grid.reshape(count, rows * columns, side * side * channels)
+
+
+def join_patches(patches: Tensor, shape: Sequence[int], side: int) -> Tensor:
+    """(B, n, d) -> pictures (B, *shape): the inverse of `cut_patches`."""
+    height, width, channels = shape
+    grid = patches.reshape(
+        len(patches), height // side, width // side, side, side, channels
+    )
+    return grid.transpose(2, 3).reshape(len(patches), *shape)
+
+
+def blur(pictures: Tensor, sd: float) -> Tensor:
+    """Gaussian blur, with a standard deviation of ``sd`` pixels, of (B, h, w, c).
+
+    Beyond its border a picture goes on as it ends there.
+    """
+    radius = math.ceil(3 * sd)
+    offsets = torch.arange(-radius, radius + 1, device=pictures.device)
+    kernel = torch.exp(-(offsets.to(pictures.dtype) ** 2) / (2 * sd**2))
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    count, height, width, channels = pictures.shape
+    planes = pictures.permute(0, 3, 1, 2).reshape(-1, 1, height, width)
+    for weights in (kernel, kernel.transpose(2, 3)):
+        across = weights.shape[3] > 1
+        pads = (radius, radius, 0, 0) if across else (0, 0, radius, radius)
+        planes = functional.conv2d(functional.pad(planes, pads, "replicate"), weights)
+    return planes.reshape(count, channels, height, width).permute(0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What pictures are normalized with: statistics of the training pictures.
+
+    ``mean`` and ``sd`` (c,) are those of each channel, and ``picture`` (h, w, c) is the
+    mean picture, all on a scale where 255 is 1.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    picture: np.ndarray
+
+    @classmethod
+    def read(cls, path: str | Path, height: int) -> Self:
+        """From the table "channels" of a data set, whose pictures are of this height."""
+        table = tables.read_table(path, "channels").sort_by("channel")
+        planes = np.array(table["mean_picture"].to_pylist())  # (c, h * w)
+        return cls(
+            table["mean"].to_numpy(),
+            table["sd"].to_numpy(),
+            planes.reshape(len(planes), height, -1).transpose(1, 2, 0),
+        )
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """(..., c) uint8 -> float32, of mean 0 and standard deviation 1 over train."""
+        mean, sd = (np.float32(255 * value) for value in (self.mean, self.sd))
+        return (pixels - mean) / sd
+
+    def mean_picture(self) -> np.ndarray:
+        """The mean picture, normalized as the others: (h, w, c) float32."""
+        return ((self.picture - self.mean) / self.sd).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PatchBatch:
+    """B pictures, a decision each; their inputs are patches. No picture has padding."""
+
+    instance_ids: list[str]
+    labels: Tensor | None  # (B,) int64
+    lengths: np.ndarray  # (B,), all of them n
+    patches: Tensor  # (B, n, d) float32, normalized
+    mask: Tensor  # (B, n) bool, all of it True
+    # The mean of the training pictures, normalized.
+    mean: Tensor  # (n, d)
+    shape: tuple[int, int, int]  # h, w, c of a picture
+    side: int  # of a patch, in pixels
+    cluster_ids: list[str] | None = None
+    # Which patches are marked, (n,) bool each; None for what has no mask.
+    gold: list[np.ndarray | None] | None = None
+    # The hidden state in whose cell each patch lies, (n,); None where one stands at each.
+    cell: Tensor | None = None
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The pictures of some rows."""
+        chosen = torch.as_tensor(rows, device=self.mask.device)
+        return replace(
+            self,
+            instance_ids=[self.instance_ids[row] for row in rows],
+            labels=None if self.labels is None else self.labels[chosen],
+            lengths=self.lengths[rows],
+            patches=self.patches[chosen],
+            mask=self.mask[chosen],
+            cluster_ids=self.cluster_ids and [self.cluster_ids[row] for row in rows],
+            gold=self.gold and [self.gold[row] for row in rows],
+        )
+
+    def without(self, removed: Tensor, removal: str = "mean") -> Self:
+        """The one picture of a batch R times, without the patches at ``removed`` (R, n).
+
+        In their place stands, by ``removal``, the "mean" of the training pictures at that
+        place, or a "blur" of the picture itself, so wide (a standard deviation of one
+        side) that nothing of a patch's size is left. As many patches as before are read.
+        """
+        stand_in = self.mean
+        if removal == "blur":
+            (picture,) = join_patches(self.patches, self.shape, self.side)
+            (stand_in,) = cut_patches(blur(picture[None], self.side), self.side)
+        elif removal != "mean":
+            raise AuditError(
+                f"'{removal}' is no way to remove a patch: choose {' or '.join(REMOVALS)}."
+            )
+        copies = len(removed)
+        return replace(
+            self,
+            instance_ids=self.instance_ids * copies,
+            labels=None if self.labels is None else self.labels.expand(copies),
+            lengths=self.lengths.repeat(copies),
+            patches=torch.where(removed[..., None], stand_in, self.patches),
+            mask=self.mask.expand(copies, -1),
+            cluster_ids=self.cluster_ids and self.cluster_ids * copies,
+            gold=self.gold and self.gold * copies,
+        )
+
+
+@dataclass(frozen=True)
+class PictureExamples:
+    """One split, as `read_examples` reads it: N pictures, to be cut into patches.
+
+    ``pixels`` are (N, h, w, c) uint8; ``labels`` (N,) are int64 indices into the card's
+    ``label_names``; ``gold`` (N, h, w) is True at marked pixels, and nowhere in a picture
+    that has no mask.
+    """
+
+    instance_ids: list[str]
+    cluster_ids: list[str]
+    pixels: np.ndarray
+    labels: np.ndarray
+    gold: np.ndarray
+    side: int
+    normalization: Normalization
+
+    def __len__(self) -> int:
+        return len(self.instance_ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Patches of each picture, (N,)."""
+        _, height, width, _ = self.pixels.shape
+        return np.full(len(self), (height // self.side) * (width // self.side))
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """The pictures of some rows, in that order."""
+        return replace(
+            self,
+            instance_ids=[self.instance_ids[row] for row in rows],
+            cluster_ids=[self.cluster_ids[row] for row in rows],
+            pixels=self.pixels[rows],
+            labels=self.labels[rows],
+            gold=self.gold[rows],
+        )
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> PatchBatch:
+        """Some rows, normalized and cut into patches."""
+        chosen = self.take(rows)
+        pictures = torch.from_numpy(self.normalization.apply(chosen.pixels)).to(device)
+        mean = torch.from_numpy(self.normalization.mean_picture()).to(device)
+        patches = cut_patches(pictures, self.side)
+        return PatchBatch(
+            chosen.instance_ids,
+            torch.from_numpy(chosen.labels).to(device),
+            chosen.lengths,
+            patches,
+            torch.ones(patches.shape[:2], dtype=torch.bool, device=device),
+            cut_patches(mean[None], self.side)[0],
+            tuple(self.pixels.shape[1:]),
+            self.side,
+            chosen.cluster_ids,
+            mark_patches(chosen.gold, self.side),
+        )
+
+
+def mark_patches(masks: np.ndarray, side: int) -> list[np.ndarray | None] | None:
+    """Which patches (n,) are marked in each of (B, h, w) pixel masks; see MARKED_SHARE.
+
+    None for a picture in which no patch is or all are, which tells none apart, and in
+    place of a list of nothing else.
+    """
+    pixels = cut_patches(torch.from_numpy(masks)[..., None].float(), side)
+    marked = (pixels.mean(-1) >= MARKED_SHARE).numpy()
+    rows = [row if row.any() and not row.all() else None for row in marked]
+    return rows if any(row is not None for row in rows) else None
+
+
+def read_examples(path: str | Path, channels: str | Path, side: int) -> PictureExamples:
+    """Read one split that `prepare_dataset` wrote, in its order.
+
+    ``channels`` is the data set's table of that name, and ``side`` that of a patch in
+    pixels. Raises `AuditError` for pictures that differ in size, which none that the
+    pipeline wrote do, or into which patches do not fit.
+    """
+    columns = ("height", "width", "channels")
+    shapes: set[tuple[int, ...]] = set()
+    ids: dict[str, list] = {"instance_id": [], "cluster_id": [], "label": []}
+    pixels, gold = [], []
+    # A piece at a time: the lists of a whole table may hold more values than a list of
+    # Arrow can count.
+    for table in tables.iterate_table(path, "pictures", _PIECE):
+        for key, values in ids.items():
+            values += table[key].to_pylist()
+        shapes.update(zip(*(table[key].to_pylist() for key in columns), strict=True))
+        pixels.append(table["pixels"].combine_chunks().flatten().to_numpy())
+        if len(shapes) != 1 or len(pixels[-1]) != len(table) * math.prod(*shapes):
+            raise tables.mismatch(path, f"holds pictures of the sizes {sorted(shapes)}")
+        ((height, width, depth),) = shapes
+        masks = table["gold"].combine_chunks()
+        known = masks.is_valid().to_numpy(zero_copy_only=False)
+        marked = np.zeros((len(table), height, width), dtype=bool)
+        found = masks.drop_null().flatten().to_numpy(zero_copy_only=False)
+        marked[known] = found.reshape(-1, height, width)
+        gold.append(marked)
+    pictures = np.concatenate(pixels).reshape(-1, height, width, depth)
+    cut_patches(torch.from_numpy(pictures[:1]), side)
+    return PictureExamples(
+        ids["instance_id"],
+        ids["cluster_id"],
+        pictures,
+        np.array(ids["label"], dtype=np.int64),
+        np.concatenate(gold),
+        side,
+        Normalization.read(channels, height),
+    )
