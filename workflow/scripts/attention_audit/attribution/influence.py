@@ -13,12 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.data.audit import Batch
-from attention_audit.models.encoders import (
-    BiLSTMEncoder,
-    TransformerEncoder,
-    sinusoidal_positions,
-)
+from attention_audit.models.encoders import BiLSTMEncoder, TransformerEncoder
 from attention_audit.models.model import Classifier
+from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.distributions import dispersion
 
