@@ -144,26 +144,34 @@ def test_deformable_merging_reads_as_a_slow_loop_does(grid):
     torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("spread", [0, 2])
 @grids
-def test_deformable_merging_is_that_of_torchvision(grid):
+def test_deformable_merging_is_that_of_torchvision(grid, spread):
     ops = pytest.importorskip(
         "torchvision.ops", reason="torchvision, no dependency, is not installed"
     )
     torch.manual_seed(0)
     merging = DeformableMerging(grid, 3, 5).double()
-    nn.init.normal_(merging.offset.weight)
-    x = pictures(grid)
-    maps = as_maps(x, grid)
-    offset = nn.functional.conv2d(
-        maps, convolution(merging.offset.weight, 3), merging.offset.bias, stride=2
-    )
+    x, cells = pictures(grid).requires_grad_(), merged_grid(grid)
+    offsets = spread * torch.randn(2, math.prod(cells), 4, 2, dtype=torch.float64)
+    offsets.requires_grad_()
     project = merging.project
-    expected = ops.deform_conv2d(
-        maps, offset, convolution(project.weight, 3), project.bias, stride=2
+    theirs = ops.deform_conv2d(
+        as_maps(x, grid),
+        offsets.flatten(2).transpose(1, 2).unflatten(2, cells),
+        convolution(project.weight, 3),
+        project.bias,
+        stride=2,
     )
-    offsets = merging.offset(merging.points(x)).unflatten(-1, (4, 2))
+    expected = theirs.flatten(2).transpose(1, 2)
     got = project(merging.sampled(x, offsets))
-    torch.testing.assert_close(got, expected.flatten(2).transpose(1, 2))
+    torch.testing.assert_close(got, expected)
+    for mine, other in zip(
+        torch.autograd.grad(got.square().sum(), (x, offsets)),
+        torch.autograd.grad(expected.square().sum(), (x, offsets)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other)
 
 
 def test_offsets_are_a_convolution_too():
