@@ -174,13 +174,13 @@ class LitEncoder(nn.Module):
         return Reading(self.norm(x), attention, offsets)
 
 
-# The sizes of Pan et al. 2022 (table 2; what the paper leaves open is that of their code,
-# ziplab/LIT at 742e961): patches of 4x4 pixels, projected and normalized, biases in all
-# linear maps, BatchNorm and GELU behind merging, LayerNorm behind the last stage, a linear
-# output of mean-pooled states. Only Ti has position codes, learned in each stage; the
-# others have a relative bias over the whole grid. Two things differ, which the counts do
-# not show: Ti pools with a class token in its last stage, and all are trained with
-# stochastic depth.
+# The sizes of Pan et al. 2022 for 224 x 224 pixels and patches of 4 x 4. What the paper
+# leaves open is as in their code (ziplab/LIT at 742e961): patches are projected and
+# normalized, all linear maps have biases, BatchNorm and GELU follow merging, LayerNorm the
+# last stage, and a linear output reads the mean state. Only Ti has position codes, learned
+# in each stage; the others have a relative bias over the whole grid. Not as there: Ti's
+# class token in the last stage, in place of which its states are averaged too, and
+# stochastic depth in training.
 SIZES: dict[str, dict[str, Any]] = {
     "ti": {
         "positions": "learned",

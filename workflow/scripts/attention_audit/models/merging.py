@@ -59,7 +59,7 @@ class OffsetPredictor(nn.Linear):
     """Rows and columns by which the points of a cell move, (B, m, 4 C) -> (B, m, 8).
 
     A 2x2 convolution with stride 2. It starts at zero, and learns a hundred times more
-    slowly than the rest of a model (Pan et al. 2022, sec. 4.1).
+    slowly than the rest of a model (Pan et al. 2022).
     """
 
     learning_rate_factor = 0.01
@@ -72,9 +72,9 @@ class OffsetPredictor(nn.Linear):
 class DeformableMerging(StridedMerging):
     """Merges four points that move, by offsets that the tokens of a cell tell.
 
-    A deformable convolution (Dai et al. 2017) as Pan et al. 2022 (sec. 3.3) merge tokens:
-    a point between tokens has the bilinear mean of the four around it, with zeros beyond
-    the edges of the grid.
+    A deformable convolution (Dai et al. 2017), by which Pan et al. 2022 merge tokens: a
+    point between tokens has the bilinear mean of the four around it, with zeros beyond the
+    edges of the grid.
     """
 
     def __init__(self, grid: Grid, input_size: int, output_size: int):
@@ -82,7 +82,7 @@ class DeformableMerging(StridedMerging):
         self.offset = OffsetPredictor(4 * input_size, 8)
         # The padding makes sides of powers of two: on these `grid_sample` computes whole
         # coordinates without rounding, and points that stay are read exactly.
-        self.padded = tuple(1 << (side - 1).bit_length() for side in _even(grid))
+        self.padded = tuple(1 << (side - 1).bit_length() for side in grid)
         rows, columns = merged_grid(grid)
         cells = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
         corners = torch.cartesian_prod(torch.arange(2), torch.arange(2))
@@ -109,11 +109,6 @@ class DeformableMerging(StridedMerging):
             pictures, places.flip(-1), padding_mode="zeros", align_corners=False
         )
         return points.permute(0, 2, 3, 1).flatten(2)  # (B, C, m, 4) -> (B, m, 4 C)
-
-
-def _even(grid: Grid) -> Grid:
-    height, width = merged_grid(grid)
-    return 2 * height, 2 * width
 
 
 MERGINGS: dict[str, type[StridedMerging]] = {

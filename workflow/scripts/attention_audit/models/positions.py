@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from attention_audit.records.errors import AuditError, suggestion
 
-# The standard deviation that parameters of positions are drawn with (Liu et al. 2021).
+# The standard deviation that learned codes and biases start with, as in Swin and LIT.
 SPREAD = 0.02
 
 
