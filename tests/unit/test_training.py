@@ -219,6 +219,22 @@ def test_weight_decay_leaves_attention_alone():
     )
 
 
+def test_a_module_may_learn_at_a_rate_of_its_own():
+    # Adam's first step is the learning rate, whatever the gradient.
+    model = tiny_model("average")
+    model.encoder.project.learning_rate_factor = 0.01
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = build_optimizer(model, {"learning_rate": 0.5, "weight_decay": 0.0})
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    slow = {"encoder.project.weight", "encoder.project.bias"}
+    named = zip(before, model.named_parameters(), strict=True)
+    for old, (name, new) in named:
+        step = torch.full_like(old, -0.005 if name in slow else -0.5)
+        torch.testing.assert_close(new.detach() - old, step)
+
+
 def test_the_optimizer_is_torchs_to_the_bit():
     generator = torch.Generator().manual_seed(0)
     first, second = (

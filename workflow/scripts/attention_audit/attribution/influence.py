@@ -13,11 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.models.decisions import Batch, DecisionModel
-from attention_audit.models.encoders import (
-    BiLSTMEncoder,
-    TransformerEncoder,
-    sinusoidal_positions,
-)
+from attention_audit.models.encoders import BiLSTMEncoder, TransformerEncoder
+from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.distributions import dispersion
 

@@ -77,9 +77,18 @@ class AttentionPooling(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017, sec. 3.2) with any normalizer."""
+    """Multi-head self-attention (Vaswani et al. 2017, sec. 3.2) with any normalizer.
 
-    def __init__(self, hidden_size: int, heads: int, normalizer: Mapping[str, Any]):
+    ``bias()``, where there is one, gives scores (nh, n, n) to add to those of the states.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        heads: int,
+        normalizer: Mapping[str, Any],
+        bias: nn.Module | None = None,
+    ):
         super().__init__()
         if hidden_size % heads:
             raise AuditError(
@@ -92,6 +101,7 @@ class SelfAttention(nn.Module):
         self.project = nn.Linear(hidden_size, 3 * hidden_size)
         self.output = nn.Linear(hidden_size, hidden_size)
         self.normalizer = build_normalizer(normalizer, head_size, heads)
+        self.bias = bias
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, H), (B, n) -> (B, n, H) and weights (B, nh, n, n), queries by keys."""
@@ -103,6 +113,8 @@ class SelfAttention(nn.Module):
             .permute(2, 0, 3, 1, 4)
         )
         scores = (q @ k.transpose(-2, -1)) * self.scale
+        if self.bias is not None:
+            scores = scores + self.bias()
         weights = self.normalizer(scores, mask[:, None, None, :])
         # (B, nh, n, hs) -> (B, n, H)
         contexts = (weights @ v).transpose(1, 2).reshape(B, n, H)

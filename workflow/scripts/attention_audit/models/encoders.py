@@ -6,14 +6,14 @@ there is. One whose hidden states depend on their own input alone says so with
 ``contextual = False``.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attention_audit.models.attention import SelfAttention
+from attention_audit.models.layers import TransformerLayer
+from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.errors import AuditError, suggestion
 
 
@@ -116,47 +116,6 @@ def _reversal(mask: Tensor) -> Tensor:
 def _permuted(x: Tensor, order: Tensor) -> Tensor:
     """(B, n, size) in another order of its B * n rows; rows are faster than elements."""
     return x.flatten(0, 1).index_select(0, order).view_as(x)
-
-
-class TransformerLayer(nn.Module):
-    """Pre-norm self-attention and feed-forward block (Xiong et al. 2020)."""
-
-    def __init__(
-        self,
-        hidden_size: int,
-        heads: int,
-        feedforward_size: int,
-        dropout: float,
-        normalizer: Mapping[str, Any],
-    ):
-        super().__init__()
-        self.attention = SelfAttention(hidden_size, heads, normalizer)
-        self.attention_norm = nn.LayerNorm(hidden_size)
-        self.feedforward_norm = nn.LayerNorm(hidden_size)
-        self.feedforward = nn.Sequential(
-            nn.Linear(hidden_size, feedforward_size),
-            nn.GELU(),
-            nn.Linear(feedforward_size, hidden_size),
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        mixed, weights = self.attention(self.attention_norm(x), mask)
-        return self.after_attention(x + self.dropout(mixed)), weights
-
-    def after_attention(self, x: Tensor) -> Tensor:
-        """The rest of the layer, position by position."""
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
-
-
-def sinusoidal_positions(length: int, size: int) -> Tensor:
-    """Fixed position codes (length, size) (Vaswani et al. 2017, sec. 3.5)."""
-    position = torch.arange(length).unsqueeze(1)
-    rate = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
-    codes = torch.zeros(length, size)
-    codes[:, 0::2] = torch.sin(position * rate)
-    codes[:, 1::2] = torch.cos(position * rate)[:, : size // 2]
-    return codes
 
 
 class TransformerEncoder(nn.Module):

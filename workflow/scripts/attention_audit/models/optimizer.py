@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.adam import adam
 
 
@@ -13,13 +13,14 @@ class AMSGrad:
 
     To the bit what `torch.optim.Adam(groups, amsgrad=True, fused=True)` computes, whose
     constructor imports torch's compiler: 1.1 s of processor time, about an epoch of a
-    small model. A group is a dictionary of ``params`` and their ``weight_decay``;
-    parameters without a gradient stay as they are.
+    small model. A group is a dictionary of ``params``, their ``weight_decay`` and, where
+    they learn at a rate of their own, a ``learning_rate_factor``; parameters without a
+    gradient stay as they are.
     """
 
     def __init__(self, groups: Iterable[Mapping[str, Any]], learning_rate: float):
         self.param_groups = [
-            {"params": list(group["params"]), "weight_decay": group["weight_decay"]}
+            {"learning_rate_factor": 1.0, **group, "params": list(group["params"])}
             for group in groups
         ]
         self.learning_rate = learning_rate
@@ -54,7 +55,7 @@ class AMSGrad:
                     amsgrad=True,
                     beta1=0.9,
                     beta2=0.999,
-                    lr=self.learning_rate,
+                    lr=self.learning_rate * group["learning_rate_factor"],
                     weight_decay=group["weight_decay"],
                     eps=1e-8,
                     maximize=False,
@@ -69,3 +70,13 @@ class AMSGrad:
         for mine, saved in zip(self.state.values(), state, strict=True):
             for tensor, value in zip(mine, saved, strict=True):
                 tensor.copy_(value)
+
+
+def learning_rate_factors(model: nn.Module) -> dict[int, float]:
+    """id of a parameter: factor, for those whose module has a ``learning_rate_factor``."""
+    return {
+        id(parameter): module.learning_rate_factor
+        for module in model.modules()
+        if hasattr(module, "learning_rate_factor")
+        for parameter in module.parameters(recurse=False)
+    }

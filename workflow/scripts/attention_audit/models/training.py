@@ -20,7 +20,7 @@ from attention_audit.data.batches import in_order_of_length, length_bucketed_bat
 from attention_audit.models.decisions import DecisionModel, Examples
 from attention_audit.models.laws import lawful
 from attention_audit.models.model import Classifier, ModelSettings, learned_alphas
-from attention_audit.models.optimizer import AMSGrad
+from attention_audit.models.optimizer import AMSGrad, learning_rate_factors
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import atomic_path
 
@@ -90,19 +90,25 @@ def evaluate(
 
 
 def build_optimizer(model: DecisionModel, settings: Mapping[str, Any]) -> AMSGrad:
-    """Adam with AMSGrad; weight decay on all but attention, as Jain & Wallace 2019."""
+    """Adam with AMSGrad; weight decay on all but attention, as Jain & Wallace 2019.
+
+    Modules with a ``learning_rate_factor`` learn at that share of the rate.
+    """
     attention = {id(p) for p in model.pooling.parameters()}
-    trained = [p for p in model.parameters() if p.requires_grad]
+    factors = learning_rate_factors(model)
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            key = id(parameter) in attention, factors.get(id(parameter), 1.0)
+            groups.setdefault(key, []).append(parameter)
     return AMSGrad(
         [
             {
-                "params": [p for p in trained if id(p) not in attention],
-                "weight_decay": settings["weight_decay"],
-            },
-            {
-                "params": [p for p in trained if id(p) in attention],
-                "weight_decay": 0.0,
-            },
+                "params": parameters,
+                "weight_decay": 0.0 if pools else settings["weight_decay"],
+                "learning_rate_factor": factor,
+            }
+            for (pools, factor), parameters in groups.items()
         ],
         settings["learning_rate"],
     )

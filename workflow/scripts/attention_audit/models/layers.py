@@ -1,0 +1,54 @@
+"""Layers that encoders of texts and of pictures are made of.
+
+Shapes: B instances, n positions, H hidden size, nh heads.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from attention_audit.models.attention import SelfAttention
+
+
+class FeedForwardLayer(nn.Module):
+    """Pre-norm feed-forward block, position by position."""
+
+    def __init__(self, hidden_size: int, feedforward_size: int, dropout: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_size)
+        self.feedforward = nn.Sequential(
+            nn.Linear(hidden_size, feedforward_size),
+            nn.GELU(),
+            nn.Linear(feedforward_size, hidden_size),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, n, H) -> (B, n, H)"""
+        return x + self.dropout(self.feedforward(self.norm(x)))
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm self-attention and feed-forward block (Xiong et al. 2020)."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        heads: int,
+        feedforward_size: int,
+        dropout: float,
+        normalizer: Mapping[str, Any],
+        bias: nn.Module | None = None,
+    ):
+        super().__init__()
+        self.attention = SelfAttention(hidden_size, heads, normalizer, bias)
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        # The rest of the layer.
+        self.after_attention = FeedForwardLayer(hidden_size, feedforward_size, dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, n, H), (B, n) -> (B, n, H) and weights (B, nh, n, n), queries by keys."""
+        mixed, weights = self.attention(self.attention_norm(x), mask)
+        return self.after_attention(x + self.dropout(mixed)), weights
