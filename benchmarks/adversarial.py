@@ -15,7 +15,7 @@ import torch
 
 from attention_audit.data.text_batches import TextBatch
 from attention_audit.interventions.adversarial import SearchSettings, search
-from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.modalities.text import Classifier, ModelSettings
 
 INSTANCES, ALONE, BATCH, LENGTH = 200, 5, 32, 80
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.data.batches import UNK
 from attention_audit.data.text_batches import TextBatch
-from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.modalities.text import Classifier, ModelSettings
 
 ENCODERS = {
     "bilstm": {"kind": "bilstm", "hidden_size": 64},

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from attention_audit.data.batches import PAD, length_bucketed_batches
 from attention_audit.data.text_batches import TextExamples
-from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.modalities.text import Classifier, ModelSettings
 from attention_audit.models.training import build_optimizer
 
 TRAINING = {"learning_rate": 1e-3, "weight_decay": 1e-5}

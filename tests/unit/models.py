@@ -3,7 +3,7 @@
 import torch
 
 from attention_audit.data.text_batches import TextBatch
-from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.modalities.text import Classifier, ModelSettings
 
 ENCODERS = {
     "average": {"kind": "average", "hidden_size": 6},

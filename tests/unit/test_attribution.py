@@ -21,7 +21,7 @@ from attention_audit.methods import (
     bound_to_weights,
     method_function,
 )
-from attention_audit.models.encoders import ENCODERS as ENCODER_KINDS
+from attention_audit.models.encoder_kinds import ENCODERS as ENCODER_KINDS
 from attention_audit.records import tables
 from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
@@ -256,8 +256,8 @@ def test_what_is_bound_to_the_weights_is_0_wherever_they_are(encoder, method):
 def test_kinds_without_context_are_named():
     named = {
         kind
-        for kind, encoder in ENCODER_KINDS.items()
-        if not getattr(encoder, "contextual", True)
+        for kind, place in ENCODER_KINDS.items()
+        if not getattr(load_function(*place), "contextual", True)
     }
     assert named == set(WITHOUT_CONTEXT)
     # and each method that measures effects is among those tried above

@@ -23,7 +23,12 @@ SCHEMA = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 KINDS = SCHEMA["$defs"]["normalizer"]["properties"]["kind"]["enum"]
 PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
-DISCRIMINATED = ("vectors", "source", "encoder", "scorer", "normalizer", "method")
+# Definitions whose branches a key chooses between, and that key.
+DISCRIMINATED = {
+    **dict.fromkeys(("vectors", "source", "image_source"), "kind"),
+    **dict.fromkeys(("encoder", "scorer", "normalizer", "method"), "kind"),
+    "dataset": "modality",
+}
 
 
 def merged(overlay: str) -> dict:
@@ -93,15 +98,15 @@ def test_every_key_has_a_type_and_a_description():
 
 @pytest.mark.parametrize("name", DISCRIMINATED)
 def test_every_kind_has_its_branch(name):
-    definition = SCHEMA["$defs"][name]
+    definition, key = SCHEMA["$defs"][name], DISCRIMINATED[name]
     branches = {
-        clause["if"]["properties"]["kind"]["const"]: clause["then"]["$ref"]
+        clause["if"]["properties"][key]["const"]: clause["then"]["$ref"]
         for clause in definition["allOf"]
     }
-    assert list(branches) == definition["properties"]["kind"]["enum"]
+    assert list(branches) == definition["properties"][key]["enum"]
     for kind, reference in branches.items():
         branch = SCHEMA["$defs"][reference.removeprefix("#/$defs/")]
-        assert branch["properties"]["kind"]["const"] == kind
+        assert branch["properties"][key]["const"] == kind
 
 
 # --- defaults -----------------------------------------------------------------
@@ -202,9 +207,10 @@ def test_small_configuration_is_completed_in_the_right_branches():
     }
     assert done["methods"] == {
         "g": {"kind": "gradient", "of": "inputs", "attention": "detached"},
-        "l": {"kind": "leave_one_out", "of": "hidden_states", "removal": "delete"},
+        "l": {"kind": "leave_one_out", "of": "hidden_states", "removal": None},
     }
     assert done["datasets"]["mine"] == {
+        "modality": "text",
         "source": {
             "kind": "local",
             "files": {"all": "mine.csv"},
@@ -536,7 +542,7 @@ ONE_FAULT = {
     "methods: {m: {kind: gradient}}": "config: methods.m.of is missing (What the "
     "importance is of, the inputs or the hidden states): one of inputs, hidden_states",
     "methods: {m: {kind: leave_one_out, of: inputs, removal: mask}}": "config: "
-    "methods.m.removal must be one of delete, replace, got 'mask'",
+    "methods.m.removal must be one of delete, replace, mean, blur, null, got 'mask'",
 }
 
 

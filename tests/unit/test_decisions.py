@@ -41,6 +41,7 @@ class Series:
     values: torch.Tensor  # (B, n, SIZE)
     mask: torch.Tensor
 
+    removal = "silence"
     cluster_ids = None
     gold = None
     cell = None

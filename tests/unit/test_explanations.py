@@ -23,7 +23,7 @@ from attention_audit.interventions.adversaries import (
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.interventions.guided import train_guided
 from attention_audit.interventions.pairs import write_pairs
-from attention_audit.models.model import Classifier
+from attention_audit.models.modalities.text import Classifier
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import open_table, read_table, write_table
 from attention_audit.statistics.explanations import measure_explanations, point_rows
@@ -295,6 +295,15 @@ def test_both_directions_of_kl_are_called_by_their_names(tmp_path):
     # |change of one probability| / 2 there, twice that here
     assert (rows["paper_weight"] == 0.2).all()
     assert paper_weight(0.4, 3) is None
+
+
+def test_an_adversary_of_three_classes_has_no_weight_of_the_paper(tmp_path):
+    model = tiny_model(n_classes=3)
+    batch = text_batch(*tiny_batch((5, 3)))
+    with open_table(tmp_path / "a.parquet", "adversaries", {}) as table:
+        write_adversary(table, model, model, iter([batch]), RUN, 0.4, "jsd")
+    rows = read_table(tmp_path / "a.parquet", "adversaries")
+    assert rows["paper_weight"].to_pylist() == [None, None]
 
 
 def test_a_heavier_divergence_moves_attention_away():

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from attention_audit.data import image_sources
+from attention_audit.data.contact_sheet import draw_sheet
 from attention_audit.data.image_batches import (
     blur,
     cut_patches,
@@ -312,12 +313,13 @@ SETTINGS = {
     "size": None,
     "fit": "crop",
     "max_examples": None,
+    "patch": 2,
     "split": {"dev": 0.2, "test": 0.3},
     "gold": None,
     "background": {"shade": "dark", "level": 0},
     "note": None,
 }
-TABLES = ("train", "dev", "test", "channels")
+TABLES = ("train", "dev", "test", "reading")
 SPLITS = TABLES[:3]
 
 
@@ -330,9 +332,15 @@ def pictures(count, split="all", start=0, **shape):
 
 def prepare(folder, given, **changes):
     outputs = {key: folder / f"{key}.parquet" for key in TABLES}
-    outputs |= {"sheet": folder / "sheet.png", "card": folder / "card.json"}
+    outputs["card"] = folder / "card.json"
     prepare_dataset("toy", SETTINGS | changes, given, outputs, {"code": "x"})
     return outputs
+
+
+def sheet_of(outputs):
+    path = outputs["card"].with_name("sheet.png")
+    draw_sheet(outputs["train"], outputs["card"], path)
+    return path
 
 
 def splits_of(outputs) -> dict[str, str]:
@@ -396,7 +404,7 @@ def test_a_split_depends_on_the_picture_alone(tmp_path):
 def test_the_order_of_a_source_changes_no_byte(tmp_path):
     given = pictures(80)
     outputs = prepare(tmp_path, given, gold="foreground")
-    same = ("sheet", "channels", "card")
+    same = ("reading", "card")
     before = [outputs[key].read_bytes() for key in same]
     prepare(tmp_path, given[::-1], gold="foreground")
     assert [outputs[key].read_bytes() for key in same] == before
@@ -524,7 +532,7 @@ def test_statistics_are_those_of_train_alone(tmp_path):
     outputs = prepare(
         tmp_path, [*(p._replace(split="train") for p in given), *bright], colour=True
     )
-    train = read_examples(outputs["train"], outputs["channels"], 2)
+    train = read_examples(outputs["train"], outputs["reading"])
     assert len(train) == 90
     normalized = train.normalization.apply(train.pixels).astype(float)
     np.testing.assert_allclose(normalized.mean((0, 1, 2)), 0, atol=1e-6)
@@ -535,7 +543,7 @@ def test_statistics_are_those_of_train_alone(tmp_path):
     card = tables.read_json(outputs["card"])["normalization"]
     np.testing.assert_allclose(card["mean"], (train.pixels / 255.0).mean((0, 1, 2)))
     np.testing.assert_allclose(card["sd"], (train.pixels / 255.0).std((0, 1, 2)))
-    test = read_examples(outputs["test"], outputs["channels"], 2)
+    test = read_examples(outputs["test"], outputs["reading"])
     assert (test.normalization.apply(test.pixels).mean((0, 1, 2)) > 0.5).all()
 
 
@@ -591,7 +599,7 @@ def test_the_sheet_shows_training_pictures_of_each_class(tmp_path):
         picture.pixels[:] = picture.pixels // 8 + (200 if picture.label == "b" else 0)
         given.append(picture)
     outputs = prepare(tmp_path, given)
-    with Image.open(outputs["sheet"]) as sheet:
+    with Image.open(sheet_of(outputs)) as sheet:
         plain = np.asarray(sheet)
     height, width, _ = plain.shape
     # a line a class, dark ones above bright ones, eight of them
@@ -599,7 +607,9 @@ def test_the_sheet_shows_training_pictures_of_each_class(tmp_path):
     top, bottom = (plain[rows, width - 400 : -8] for rows in (40, height - 40))
     assert np.median(top) < 40 and 190 < np.median(bottom) < 240
     prepare(tmp_path, given, gold="foreground")
-    with Image.open(outputs["sheet"]) as sheet:
+    first = sheet_of(outputs).read_bytes()
+    assert sheet_of(outputs).read_bytes() == first
+    with Image.open(sheet_of(outputs)) as sheet:
         assert sheet.height > 1.9 * height
 
 
@@ -609,7 +619,7 @@ def test_a_sheet_of_many_classes_stays_small(tmp_path):
         for i, p in enumerate(pictures(1500))
     ]
     outputs = prepare(tmp_path, given)
-    with Image.open(outputs["sheet"]) as sheet:
+    with Image.open(sheet_of(outputs)) as sheet:
         assert sheet.height < 1500 and sheet.width < 800
 
 
@@ -648,7 +658,7 @@ def examples(tmp_path_factory):
     for picture in given:
         picture.pixels[:, :3] = 0
     outputs = prepare(tmp_path_factory.mktemp("pictures"), given, gold="foreground")
-    return read_examples(outputs["train"], outputs["channels"], 2)
+    return read_examples(outputs["train"], outputs["reading"])
 
 
 def test_a_batch_holds_normalized_patches(examples):
@@ -701,8 +711,10 @@ def test_a_table_of_several_sizes_is_named(tmp_path):
     rows = tables.read_table(outputs["train"], "pictures").to_pylist()
     rows[1]["height"], rows[1]["width"] = 6, 4
     tables.write_rows(outputs["train"], "pictures", rows, {})
-    with pytest.raises(AuditError, match=r"train.*sizes \[\(4, 6, 1\), \(6, 4, 1\)\]"):
-        read_examples(outputs["train"], outputs["channels"], 2)
+    with pytest.raises(
+        AuditError, match=r"train.*other sizes.*4 x 6 x 1: \[\(6, 4, 1\)\]"
+    ):
+        read_examples(outputs["train"], outputs["reading"])
 
 
 # ---------------------------------------------------------------- digits
@@ -717,7 +729,7 @@ def test_the_digits_of_scikit_learn(tmp_path):
     card = tables.read_json(outputs["card"])
     assert card["label_names"] == list("0123456789")
     assert sum(sum(c.values()) for c in card["counts"].values()) == 1797
-    splits = {s: read_examples(outputs[s], outputs["channels"], 2) for s in SPLITS}
+    splits = {s: read_examples(outputs[s], outputs["reading"]) for s in SPLITS}
     normalized = splits["train"].normalization.apply(splits["train"].pixels)
     assert abs(normalized.mean()) < 1e-6 and abs(normalized.std() - 1) < 1e-6
     seen = [p.tobytes() for examples in splits.values() for p in examples.pixels]

@@ -17,12 +17,16 @@ NAMES = [*REGISTRIES, "normalizer"]
 LISTED = "its name in $defs.%s.properties.kind.enum"
 LED_TO = "its if/then line in $defs.%s.allOf"
 PLACES = {
-    "encoder": f"its entry in ENCODERS of {CODE}/models/encoders.py",
+    "encoder": f"its entry in ENCODERS of {CODE}/models/encoder_kinds.py",
+    "image_source": f"its entry in READERS of {CODE}/data/image_sources.py",
     "method": f"its entry in METHODS of {CODE}/methods.py",
     "scorer": f"its entry in SCORERS of {CODE}/models/attention.py",
     "source": f"its entry in READERS of {CODE}/data/sources.py",
     "vectors": f"its entry in VECTORS of {CODE}/data/vectors.py",
     "normalizer": f"the module {CODE}/models/normalizers/untold.py with its NORMALIZER",
+    "dataset": f"the module {CODE}/data/modalities/untold.py with its ENCODERS, prepare, "
+    f"read_examples and audited and the module {CODE}/models/modalities/untold.py with "
+    "its SETTINGS, declare and vectors_of",
 }
 
 

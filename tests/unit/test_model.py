@@ -9,9 +9,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from attention_audit.models.attention import ScaledDotProductScorer, SelfAttention
 from attention_audit.models.encoders import BiLSTMEncoder
+from attention_audit.models.modalities.text import Classifier, ModelSettings
 from attention_audit.models.model import (
-    Classifier,
-    ModelSettings,
     learned_alphas,
     load_model,
     resolve_device,

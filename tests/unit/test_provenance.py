@@ -12,15 +12,30 @@ SOFTMAX, ENTMAX, SPARSEGEN = (
     f"models.normalizers.{kind}:NORMALIZER"
     for kind in ("softmax", "entmax", "sparsegen")
 )
+# What the workflow tells jobs beside these: encoder and modality.
+TRAINS = (
+    "models.encoders:BiLSTMEncoder",
+    "data.modalities.text:read_examples",
+    "models.modalities.text:declare",
+)
+AUDITS = (
+    "models.encoders:BiLSTMEncoder",
+    "data.modalities.text:audited",
+    "models.modalities.text:SETTINGS",
+)
+GRADIENT, LEFT_OUT = (
+    "attribution.gradients:gradient_importance",
+    "attribution.ablation:leave_one_out",
+)
 JOBS = {
-    "train": ("train_model.py", SOFTMAX),
-    "train_sparse": ("train_model.py", SPARSEGEN),
+    "train": ("train_model.py", SOFTMAX, *TRAINS),
+    "train_sparse": ("train_model.py", SPARSEGEN, *TRAINS),
     # entmax over the hidden states, sparsegen in self-attention
-    "train_both": ("train_model.py", ENTMAX, SPARSEGEN),
-    "attend": ("attend.py", SOFTMAX),
-    "gradient": ("attribute.py", "attribution.gradients:gradient_importance", SOFTMAX),
-    "leave_one_out": ("attribute.py", "attribution.ablation:leave_one_out", SOFTMAX),
-    "influence": ("trace_influence.py", SOFTMAX),
+    "train_both": ("train_model.py", ENTMAX, SPARSEGEN, *TRAINS),
+    "attend": ("attend.py", SOFTMAX, *AUDITS),
+    "gradient": ("attribute.py", GRADIENT, SOFTMAX, *AUDITS),
+    "leave_one_out": ("attribute.py", LEFT_OUT, SOFTMAX, *AUDITS),
+    "influence": ("trace_influence.py", SOFTMAX, *AUDITS),
     "measure": ("measure.py",),
     "agreement": ("draw.py", "figures.agreement:draw"),
     "task_score": ("draw.py", "figures.task_score:draw"),
@@ -35,6 +50,9 @@ MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
         ("models/training.py", "train", TRAINING),
         ("data/batches.py", "length_bucketed_batches", TRAINING),
         ("data/text_batches.py", "pad_batch", MODELS),
+        ("data/modalities/text.py", "prepare", set()),
+        ("data/modalities/images.py", "audited", set()),
+        ("models/lit.py", "Stage", set()),
         ("models/simplex.py", "entmax", MODELS),
         ("models/normalizers/__init__.py", "build_normalizer", MODELS),
         (

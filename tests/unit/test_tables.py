@@ -42,6 +42,22 @@ def test_rows_come_back_with_their_identity_and_provenance(tmp_path):
     assert tables.read_metadata(path) == {"rule": "test"}
 
 
+def test_a_scalar_stands_in_every_row_and_none_is_one(tmp_path):
+    rows = {
+        "dataset": "d",
+        "token_id": [0, 1],
+        "token": ["a", "b"],
+        "count": 7,
+        "vector": None,
+    }
+    write(tmp_path / "t.parquet", rows, "vocabulary")
+    table = tables.read_table(tmp_path / "t.parquet", "vocabulary")
+    assert table["count"].to_pylist() == [7, 7]
+    assert table["vector"].to_pylist() == [None, None]
+    with pytest.raises(AuditError, match="'count' must not hold nulls, found 2"):
+        write(tmp_path / "t.parquet", {**rows, "count": None}, "vocabulary")
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     write(tmp_path / "a.parquet"), write(tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (

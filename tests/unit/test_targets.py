@@ -227,7 +227,8 @@ def test_targets_that_pass(target):
         ),
         (
             f"results/attributions/{RUN}/heads.parquet",
-            "encoders.bilstm is of kind 'bilstm', and only a transformer has heads",
+            "encoders.bilstm is of kind 'bilstm', and only encoders of the kinds "
+            "transformer, vit have heads that all look at the same positions",
         ),
         (
             "results/raw/movie_review.whl",

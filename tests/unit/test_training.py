@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attention_audit.data.text_batches import TextExamples
-from attention_audit.models.model import Classifier, ModelSettings
+from attention_audit.models.modalities.text import Classifier, ModelSettings
 from attention_audit.models.optimizer import AMSGrad
 from attention_audit.models.training import (
     build_optimizer,

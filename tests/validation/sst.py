@@ -28,7 +28,7 @@ from attention_audit.data.sources import read_documents
 from attention_audit.data.text import prepare_dataset
 from attention_audit.data.text_batches import read_examples
 from attention_audit.data.vectors import read_vectors
-from attention_audit.models.model import ModelSettings
+from attention_audit.models.modalities.text import ModelSettings
 from attention_audit.models.training import evaluate, train
 from attention_audit.statistics.ranks import kendall_tau_b
 
@@ -123,7 +123,7 @@ def audit(
     ).model
     score = evaluate(model, read_examples(paths["test"]), 64, device)
     taus = []
-    for batch in audited(paths["test"], instances, device):
+    for batch in audited(paths["test"], paths["vocabulary"], "text", instances, device):
         mask = batch.mask.numpy()
         attention = model(batch).attention.detach().numpy()
         gradient = gradient_importance(model, batch, "inputs", "detached").numpy()

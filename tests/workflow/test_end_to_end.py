@@ -34,7 +34,7 @@ TABLES = {
     "data/reviews/train.parquet": "examples",
     "data/reviews/dev.parquet": "examples",
     "data/reviews/test.parquet": "examples",
-    "data/reviews/vocabulary.parquet": "vocabulary",
+    "data/reviews/reading.parquet": "vocabulary",
     "statistics/runs.parquet": "runs",
     "statistics/task.parquet": "task",
     "statistics/summary.parquet": "summary",

@@ -32,7 +32,7 @@ STAGES = {
     "prepare": (
         f"{DATA}/dev.parquet",
         0,
-        [f"{DATA}/{name}.parquet" for name in ("train", "dev", "test", "vocabulary")]
+        [f"{DATA}/{name}.parquet" for name in ("train", "dev", "test", "reading")]
         + [f"{DATA}/card.json"],
     ),
     "train": (CHECKPOINT, 1, [f"results/models/{RUN}"]),

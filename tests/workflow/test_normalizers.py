@@ -103,7 +103,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         folder,
         {
             **splits,
-            "vocabulary": data / "vocabulary.parquet",
+            "reading": data / "reading.parquet",
             "card": data / "card.json",
         },
         {**model, "history": out / "history.parquet", "metrics": out / "metrics.json"},

@@ -9,6 +9,7 @@ rule attend:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
+        reading=rules.prepare.output.reading,
     output:
         attention=ATTENTION,
     log:
@@ -25,7 +26,8 @@ rule attend:
         ),
         gpu=GPUS,
     params:
-        **made_by("attend.py", normalizers_of),
+        **made_by("attend.py", normalizers_of, encoder_of, TO_AUDIT),
+        modality=modality_of,
         run=identity,
         audit=config["audit"],
         device=config["training"]["device"],
@@ -63,6 +65,7 @@ rule attribute:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
+        reading=rules.prepare.output.reading,
     output:
         importance=IMPORTANCE,
     log:
@@ -80,7 +83,8 @@ rule attribute:
         ),
         gpu=GPUS,
     params:
-        **made_by("attribute.py", method_choice, normalizers_of),
+        **made_by("attribute.py", method_choice, normalizers_of, encoder_of, TO_AUDIT),
+        modality=modality_of,
         run=identity,
         method="{method}",
         function=lambda w: method_function(config["methods"][w.method]["kind"]),
@@ -98,6 +102,7 @@ rule trace_influence:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
+        reading=rules.prepare.output.reading,
     output:
         influence=f"{RESULTS}/attributions/{RUN}/influence.parquet",
     log:
@@ -119,7 +124,8 @@ rule trace_influence:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_influence.py", normalizers_of),
+        **made_by("trace_influence.py", normalizers_of, encoder_of, TO_AUDIT),
+        modality=modality_of,
         run=identity,
         # The traced instances are the first of the audited ones.
         audit={
@@ -144,6 +150,7 @@ rule trace_heads:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
         examples=rules.prepare.output.test,
+        reading=rules.prepare.output.reading,
     output:
         heads=f"{RESULTS}/attributions/{RUN}/heads.parquet",
     log:
@@ -162,7 +169,8 @@ rule trace_heads:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_heads.py", normalizers_of),
+        **made_by("trace_heads.py", normalizers_of, encoder_of, TO_AUDIT),
+        modality=modality_of,
         run=identity,
         audit=config["audit"],
         device=config["training"]["device"],

@@ -24,6 +24,8 @@ from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import logs_of, results_of
 from attention_audit.figures.catalogue import figure_order, figures_of
 from attention_audit.grid import grid
+from attention_audit.data.own_files import own_files, with_paths
+from attention_audit.models.encoder_kinds import ENCODERS
 from attention_audit.methods import (
     EFFECTS,
     WITHOUT_CONTEXT,
@@ -78,6 +80,17 @@ except AuditError as error:
 for notice in notices:
     logging.getLogger("snakemake.logging").warning(notice)
 
+
+onstart:
+    # Snakemake limits how many jobs start in a second. While jobs wait it therefore looks
+    # at them a second after each look, and after each job that ends, so that with a
+    # thousand of them it comes to look hundreds of times a second, a thread each, and takes
+    # from the jobs what it should give them. Here the cores are the limit; profiles/slurm
+    # has one of its own.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 # What an experiment makes stands in folders of its own.
 RESULTS, LOGS = results_of(config["experiment"]), logs_of(config["experiment"])
 # Whether checkouts share what is dear to make (see shared.smk).
@@ -94,10 +107,11 @@ METHODS = inputs_first(dict(sorted(config["methods"].items())))
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]
+# With heads of self-attention that all look at the same positions.
 TRANSFORMERS = [
     name
     for name, encoder in config["encoders"].items()
-    if encoder["kind"] == "transformer"
+    if encoder["kind"] in ("transformer", "vit")
 ]
 TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
 FIGURES = figures_of(
@@ -112,6 +126,14 @@ HUB_DATASETS = [
     for name, dataset in config["datasets"].items()
     if dataset["source"]["kind"] == "hub"
 ]
+PICTURES = [
+    name
+    for name, dataset in config["datasets"].items()
+    if dataset["modality"] == "images"
+]
+# What can be shown as words, with their weights.
+TEXT_RUNS = [run for run in RUNS if run.dataset not in PICTURES]
+TEXTS = sorted({run.dataset for run in TEXT_RUNS})
 
 
 def one_of(names):
@@ -251,6 +273,40 @@ def normalizers_of(wildcards):
     # "run" for that of the pooling; encoders without self-attention have no such key
     inner = config["encoders"][wildcards.encoder].get("self_attention", "run")
     return normalizer_kinds(pooling, pooling if inner == "run" else inner["kind"])
+
+
+def encoder_of(wildcards):
+    """What `made_by` is told of the encoder of a run's model."""
+    return [":".join(ENCODERS[config["encoders"][wildcards.encoder]["kind"]])]
+
+
+def modality_of(wildcards):
+    """What a job's data set is of."""
+    return config["datasets"][wildcards.dataset]["modality"]
+
+
+def of_modality(data=(), models=()):
+    """What `made_by` is told of a modality: the names that a script takes of its modules.
+
+    See `data.modality`, which says what they are.
+    """
+
+    def chosen(wildcards):
+        modality = modality_of(wildcards)
+        return [
+            *(f"data.modalities.{modality}:{name}" for name in data),
+            *(f"models.modalities.{modality}:{name}" for name in models),
+        ]
+
+    return chosen
+
+
+# What a script takes that trains a model, and one that runs it on audited instances.
+TO_TRAIN = of_modality(data=["read_examples"], models=["declare"])
+TO_AUDIT = of_modality(data=["audited"], models=["SETTINGS"])
+TO_RETRAIN = of_modality(
+    data=["audited", "read_examples"], models=["SETTINGS", "declare", "vectors_of"]
+)
 
 
 def statistics_slice(*keys):

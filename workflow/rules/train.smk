@@ -30,7 +30,7 @@ PREPARED = {
     "train": rules.prepare.output.train,
     "dev": rules.prepare.output.dev,
     "test": rules.prepare.output.test,
-    "vocabulary": rules.prepare.output.vocabulary,
+    "reading": rules.prepare.output.reading,
     "card": rules.prepare.output.card,
 }
 
@@ -52,7 +52,8 @@ rule train:
         **needs("train", training_memory, training_seconds, disk_mb=lambda w: 2),
         gpu=GPUS,
     params:
-        **made_by("train_model.py", normalizers_of),
+        **made_by("train_model.py", normalizers_of, encoder_of, TO_TRAIN),
+        modality=modality_of,
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],
         scorer=lambda w: config["scorers"][w.scorer],
@@ -93,7 +94,8 @@ rule train_on_share:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_on_share.py", normalizers_of),
+        **made_by("train_on_share.py", normalizers_of, encoder_of, TO_TRAIN),
+        modality=modality_of,
         run=identity,
         share=lambda w: float(w.share),
         encoder=lambda w: config["encoders"][w.encoder],

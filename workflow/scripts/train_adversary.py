@@ -5,11 +5,11 @@ import sys
 import torch
 
 from attention_audit.data.audit import audited
-from attention_audit.data.batches import read_vocabulary
-from attention_audit.data.text_batches import read_examples
 from attention_audit.interventions.adversaries import train_adversary, write_adversary
+from attention_audit.job import split_of
 from attention_audit.models.model import (
     load_model,
+    of_models,
     resolve_device,
     save_model,
     settings_json,
@@ -27,17 +27,16 @@ with reported(snakemake.log[0]):
         sys.exit()
     device = resolve_device(params.training["device"])
     base = load_model(snakemake.input.model, snakemake.input.settings, device)
-    _, vectors = read_vocabulary(snakemake.input.vocabulary)
     adversary, best_epoch = train_adversary(
         base,
-        read_examples(snakemake.input.train),
-        read_examples(snakemake.input.dev),
+        split_of(snakemake, "train"),
+        split_of(snakemake, "dev"),
         params.training,
         params.weight,
         params.divergence,
         params.run["seed"],
         device,
-        None if vectors is None else torch.from_numpy(vectors),
+        of_models(params.modality, "vectors_of")(snakemake.input.reading),
     )
     save_model(adversary, output.model, provenance)
     write_json(
@@ -51,7 +50,13 @@ with reported(snakemake.log[0]):
             provenance=provenance,
         ),
     )
-    batches = audited(snakemake.input.test, **params.audit, device=device)
+    batches = audited(
+        snakemake.input.test,
+        snakemake.input.reading,
+        params.modality,
+        **params.audit,
+        device=device,
+    )
     with open_table(output.table, "adversaries", provenance) as table:
         write_adversary(
             table,

@@ -4,9 +4,8 @@ import sys
 
 import torch
 
-from attention_audit.data.text_batches import read_examples
 from attention_audit.interventions.guided import train_guided
-from attention_audit.job import declared_model
+from attention_audit.job import declared_model, split_of
 from attention_audit.models.model import load_model, resolve_device
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
@@ -26,10 +25,7 @@ with reported(snakemake.log[0]):
     scores = train_guided(
         settings,
         guide,
-        {
-            split: read_examples(snakemake.input[split])
-            for split in ("train", "dev", "test")
-        },
+        {split: split_of(snakemake, split) for split in ("train", "dev", "test")},
         params.training,
         params.seed,
         device,

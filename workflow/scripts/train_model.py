@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.data.text_batches import read_examples
-from attention_audit.job import declared_model
+from attention_audit.job import declared_model, split_of
 from attention_audit.models.model import (
     learned_alphas,
     resolve_device,
@@ -28,11 +27,11 @@ with reported(snakemake.log[0]):
         sys.exit()
     device = resolve_device(params.training["device"])
     settings, vectors, label_names = declared_model(snakemake)
-    dev = read_examples(snakemake.input.dev)
+    dev = split_of(snakemake, "dev")
     trained = train(
         settings,
         params.training,
-        read_examples(snakemake.input.train),
+        split_of(snakemake, "train"),
         dev,
         params.run["seed"],
         device,
@@ -43,11 +42,8 @@ with reported(snakemake.log[0]):
     )
     batch_size = params.training["batch_size"]
     metrics = {
-        split: evaluate(trained.model, read_examples(path), batch_size, device)
-        for split, path in {
-            "dev": snakemake.input.dev,
-            "test": snakemake.input.test,
-        }.items()
+        split: evaluate(trained.model, examples, batch_size, device)
+        for split, examples in (("dev", dev), ("test", split_of(snakemake, "test")))
     }
     save_model(trained.model, output.model, provenance)
     write_json(

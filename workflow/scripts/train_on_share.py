@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.data.text_batches import read_examples
-from attention_audit.job import declared_model
+from attention_audit.job import declared_model, split_of
 from attention_audit.models.learning_curve import on_share
 from attention_audit.models.model import resolve_device
 from attention_audit.models.training import evaluate, train
@@ -24,10 +23,7 @@ with reported(snakemake.log[0]):
         sys.exit()
     device = resolve_device(params.training["device"])
     settings, vectors, _ = declared_model(snakemake)
-    examples = {
-        split: read_examples(snakemake.input[split])
-        for split in ("train", "dev", "test")
-    }
+    examples = {split: split_of(snakemake, split) for split in ("train", "dev", "test")}
     share = on_share(examples["train"], params.share, params.run["seed"])
     trained = train(
         settings,

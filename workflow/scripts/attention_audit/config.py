@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from attention_audit.data.own_files import own_files
 from attention_audit.faults import (
     Validator,
     dereferenced,
@@ -103,10 +104,14 @@ def without_missing(
     notices, present = [], []
     for name in config["grid"]["datasets"]:
         dataset = config["datasets"][name]
-        files = dataset["source"]["files"].values() if dataset["optional"] else ()
-        lacks = [file for file in files if not Path(folder, file).is_file()]
+        optional = dataset["optional"]
+        files = own_files(dataset["source"]).values() if optional else ()
+        lacks = [file for file in files if not Path(folder, file).exists()]
         if lacks:
-            notices.append(f"{lacks[0]} is not there: the grid goes without '{name}'.")
+            hint = f" {optional}" if isinstance(optional, str) else ""
+            notices.append(
+                f"{lacks[0]} is not there: the grid goes without '{name}'.{hint}"
+            )
         else:
             present.append(name)
     datasets = {

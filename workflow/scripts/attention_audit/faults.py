@@ -11,7 +11,9 @@ import yaml
 from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
-from attention_audit.grid import AXES, grid
+from attention_audit.data.own_files import OWN_KINDS
+from attention_audit.grid import AXES, fits, grid
+from attention_audit.kinds import encoders_of
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.statistics.measures import MEASURES
 
@@ -283,14 +285,9 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
     for name, dataset in config["datasets"].items():
         yield from _dataset_faults(f"datasets.{name}", dataset, config)
     for name, encoder in config["encoders"].items():
-        if encoder["kind"] == "transformer" and (
-            encoder["hidden_size"] % encoder["heads"]
-        ):
-            yield (
-                f"encoders.{name}.hidden_size must be a multiple of heads "
-                f"({encoder['heads']}), got {encoder['hidden_size']}"
-            )
+        yield from _encoder_faults(f"encoders.{name}", encoder)
     yield from _name_faults(config)
+    yield from _removal_faults(config)
     yield from _explanation_faults(config)
     yield from _recorded_faults(config)
     yield from _optional_faults(config)
@@ -300,6 +297,25 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
             f"influence.matrices must be at most influence.instances "
             f"({influence['instances']}), got {influence['matrices']}"
         )
+
+
+def _encoder_faults(key: str, encoder: Mapping[str, Any]) -> Iterator[str]:
+    """Sizes that heads do not divide."""
+    if encoder["kind"] in ("transformer", "vit"):
+        sizes = [(key, "hidden_size", encoder)]
+    else:
+        stages = encoder.get("stages", ())
+        sizes = [
+            (f"{key}.stages[{i}]", "width", stage)
+            for i, stage in enumerate(stages)
+            if stage["kind"] == "attention"
+        ]
+    for place, size, own in sizes:
+        if own[size] % own["heads"]:
+            yield (
+                f"{place}.{size} must be a multiple of heads ({own['heads']}), "
+                f"got {own[size]}"
+            )
 
 
 def _name_faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -351,6 +367,24 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+# Ways to remove an input that only one modality has.
+REMOVALS = {"delete": "text", "replace": "text", "mean": "images", "blur": "images"}
+
+
+def _removal_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """Ways to remove an input that a data set of the grid does not have."""
+    for name, method in config["methods"].items():
+        removal = method.get("removal")
+        for dataset in config["grid"]["datasets"]:
+            modality = config["datasets"].get(dataset, {}).get("modality")
+            if removal and modality and REMOVALS[removal] != modality:
+                yield (
+                    f"methods.{name}.removal: '{removal}' is for {REMOVALS[removal]}, and "
+                    f"datasets.{dataset} is of {modality}. Leave it out for the usual one "
+                    "of each."
+                )
+
+
 def _recorded_faults(config: Mapping[str, Any]) -> Iterator[str]:
     """Recorded numbers of what is not declared, which would never stand beside any."""
     subjects = ["attention", "prediction", *config["methods"]]
@@ -379,7 +413,7 @@ def _no_measure(key: str, name: str) -> Iterator[str]:
 def _optional_faults(config: Mapping[str, Any]) -> Iterator[str]:
     for name, dataset in config["datasets"].items():
         kind = dataset["source"]["kind"]
-        if dataset["optional"] and kind != "local":
+        if dataset["optional"] and kind not in OWN_KINDS:
             yield (
                 f"datasets.{name}.optional: a source of kind '{kind}' is fetched, and "
                 "never missing. Set it to false, or leave it out."
@@ -406,6 +440,19 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["statistics"]["smallest_effect"]:
         if name != "default":
             yield from _no_measure("statistics.smallest_effect", name)
+    datasets, encoders = config["grid"]["datasets"], config["grid"]["encoders"]
+    if {*datasets} - config["datasets"].keys() or {*encoders} - config[
+        "encoders"
+    ].keys():
+        return
+    for name in datasets:
+        if not any(fits(name, encoder, config) for encoder in encoders):
+            modality = config["datasets"][name]["modality"]
+            yield (
+                f"grid.encoders: none reads datasets.{name}, which is of {modality}. Add "
+                f"one of kind {' or '.join(encoders_of(modality))}, or leave out the data "
+                "set."
+            )
     if not grid(config):
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
 
@@ -414,13 +461,18 @@ def _dataset_faults(
     key: str, dataset: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterator[str]:
     source = dataset["source"]
-    if dataset["vectors"] is not None:
+    if dataset.get("vectors") is not None:
         yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
     if source["kind"] == "archive":
         archive_key = f"{key}.source.archive"
         yield from _undeclared(archive_key, source["archive"], "archives", config)
+    if dataset.get("size") and any(side % dataset["patch"] for side in dataset["size"]):
+        yield (
+            f"{key}.patch must divide size ({' x '.join(map(str, dataset['size']))}), "
+            f"got {dataset['patch']}"
+        )
     field = "splits" if source["kind"] == "hub" else "files"
-    splits = set(source[field])
+    splits = set(source.get(field, {"all"}))
     if splits not in ({"all"}, {"train", "test"}, {"train", "dev", "test"}):
         yield (
             f"{key}.source.{field} must name either all alone, or train and test "

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from attention_audit.kinds import encoders_of
+
 # The axes of the grid, in the order of a run's path, with the section that declares
 # their instances. The fifth axis, the seed, is a number and not declared.
 AXES = {
@@ -35,14 +37,24 @@ class Run:
 
 
 def grid(config: Mapping[str, Any]) -> list[Run]:
-    """The runs of a validated configuration, in declared order, less the excluded."""
+    """The runs of a validated configuration, in declared order, less the excluded.
+
+    And less those whose encoder does not read what the data set is of.
+    """
     axes = [config["grid"][section] for section in (*AXES.values(), "seeds")]
     runs = (Run(*cell) for cell in itertools.product(*axes))
     return [
         run
         for run in runs
-        if not any(_matches(run, entry) for entry in config["exclude"])
+        if fits(run.dataset, run.encoder, config)
+        and not any(_matches(run, entry) for entry in config["exclude"])
     ]
+
+
+def fits(dataset: str, encoder: str, config: Mapping[str, Any]) -> bool:
+    """Whether a declared encoder reads what a declared data set is of."""
+    modality = config["datasets"][dataset]["modality"]
+    return config["encoders"][encoder]["kind"] in encoders_of(modality)
 
 
 def _matches(run: Run, entry: Mapping[str, Any]) -> bool:

@@ -6,10 +6,10 @@ most of it loads torch.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from attention_audit.records.errors import AuditError
 
@@ -21,13 +21,43 @@ CODE = "workflow/scripts/attention_audit"
 # definition of the schema -> module and dictionary with its kinds. Those of normalizers
 # are the modules of a package.
 REGISTRIES: dict[str, tuple[str, str]] = {
-    "encoder": ("models/encoders", "ENCODERS"),
+    "encoder": ("models/encoder_kinds", "ENCODERS"),
+    "image_source": ("data/image_sources", "READERS"),
     "method": ("methods", "METHODS"),
     "scorer": ("models/attention", "SCORERS"),
     "source": ("data/sources", "READERS"),
     "vectors": ("data/vectors", "VECTORS"),
 }
+
+
+class Package(NamedTuple):
+    """Kinds that are modules: of which folders, and what each of these defines."""
+
+    name: str
+    key: str  # of the config, which chooses
+    holds: Mapping[str, Sequence[str]]
+
+
 NORMALIZERS = "models/normalizers"
+MODALITIES = "data/modalities"
+PACKAGES = {
+    "normalizer": Package("normalizer", "kind", {NORMALIZERS: ["NORMALIZER"]}),
+    "dataset": Package(
+        "dataset",
+        "modality",
+        {
+            MODALITIES: ["ENCODERS", "prepare", "read_examples", "audited"],
+            "models/modalities": ["SETTINGS", "declare", "vectors_of"],
+        },
+    ),
+}
+
+
+@cache
+def encoders_of(modality: str) -> tuple[str, ...]:
+    """The kinds of encoders that read a modality."""
+    module = _defined(FOLDER / MODALITIES / f"{modality}.py")
+    return ast.literal_eval(module["ENCODERS"].value)
 
 
 def normalizer_kinds() -> list[str]:
@@ -39,7 +69,7 @@ def check_kinds(schema: Mapping[str, Any]) -> None:
     """Raise an `AuditError` with a line for each kind that lacks one of its places."""
     faults = [
         fault
-        for name in (*REGISTRIES, "normalizer")
+        for name in (*REGISTRIES, *PACKAGES)
         for fault in _faults(name, schema["$defs"])
     ]
     if faults:
@@ -47,25 +77,26 @@ def check_kinds(schema: Mapping[str, Any]) -> None:
 
 
 def _faults(name: str, definitions: Mapping[str, Any]) -> Iterator[str]:
-    listed = definitions[name]["properties"]["kind"]["enum"]
+    key = PACKAGES[name].key if name in PACKAGES else "kind"
+    listed = definitions[name]["properties"][key]["enum"]
     branches = {
-        line["if"]["properties"]["kind"]["const"]: line["then"]["$ref"].split("/")[-1]
+        line["if"]["properties"][key]["const"]: line["then"]["$ref"].split("/")[-1]
         for line in definitions[name]["allOf"]
     }
-    made = _normalizers() if name == "normalizer" else _registered(name)
+    made = _modules(PACKAGES[name]) if name in PACKAGES else _registered(name)
     for kind in dict.fromkeys([*listed, *branches, *made]):
         branch = branches.get(kind, f"{name}_{kind}")
         places = {
-            f"its name in $defs.{name}.properties.kind.enum": kind in listed,
+            f"its name in $defs.{name}.properties.{key}.enum": kind in listed,
             f"its if/then line in $defs.{name}.allOf": kind in branches,
             f"$defs.{branch}": branch in definitions,
-            **made.get(kind, {_place(name, kind): False}),
+            **made.get(kind, dict.fromkeys(_places(name, kind), False)),
         }
         missing = [place for place, there in places.items() if not there]
         if missing:
             found = [place for place, there in places.items() if there]
             yield (
-                f"{SCHEMA}: the {name} kind '{kind}' lacks {_all(missing)}. Add what is "
+                f"{SCHEMA}: the {name} {key} '{kind}' lacks {_all(missing)}. Add what is "
                 f"missing, or take out {_all(found)}."
             )
 
@@ -75,23 +106,33 @@ def _all(places: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _place(name: str, kind: str) -> str:
+def _places(name: str, kind: str) -> list[str]:
     """Where the code of a kind has to be."""
-    if name == "normalizer":
-        return f"the module {CODE}/{NORMALIZERS}/{kind}.py with its NORMALIZER"
-    module, registry = REGISTRIES[name]
-    return f"its entry in {registry} of {CODE}/{module}.py"
+    if name not in PACKAGES:
+        module, registry = REGISTRIES[name]
+        return [f"its entry in {registry} of {CODE}/{module}.py"]
+    return [
+        f"the module {CODE}/{folder}/{kind}.py with its {_all(list(names))}"
+        for folder, names in PACKAGES[name].holds.items()
+    ]
 
 
-def _normalizers() -> dict[str, dict[str, bool]]:
-    """Of each module of normalizers, its place and whether it is filled."""
-    return {
-        kind: {
-            _place("normalizer", kind): "NORMALIZER"
-            in _defined(FOLDER / NORMALIZERS / f"{kind}.py")
+def _modules(package: "Package") -> dict[str, dict[str, bool]]:
+    """Of each kind that has a module, its places and whether they are filled."""
+    found: dict[str, dict[str, bool]] = {}
+    names = {p.stem for f in package.holds for p in (FOLDER / f).glob("[!_]*.py")}
+    for kind in sorted(names):
+        modules = [FOLDER / folder / f"{kind}.py" for folder in package.holds]
+        found[kind] = {
+            place: module.is_file() and {*wanted} <= _defined(module).keys()
+            for place, module, wanted in zip(
+                _places(package.name, kind),
+                modules,
+                package.holds.values(),
+                strict=True,
+            )
         }
-        for kind in normalizer_kinds()
-    }
+    return found
 
 
 def _registered(name: str) -> dict[str, dict[str, bool]]:
@@ -101,9 +142,9 @@ def _registered(name: str) -> dict[str, dict[str, bool]]:
     found = {}
     for key, value in zip(entries.keys, entries.values, strict=True):
         kind = ast.literal_eval(key)
-        found[kind] = {_place(name, kind): True}
-        if name == "method":
-            # which names its function as the workflow tells it to a job
+        found[kind] = dict.fromkeys(_places(name, kind), True)
+        if name in ("encoder", "method"):
+            # which name a function or a class as the workflow tells it to a job
             module, function = ast.literal_eval(value)
             path = FOLDER.joinpath(*module.split(".")).with_suffix(".py")
             place = f"{function} in {CODE}/{path.relative_to(FOLDER).as_posix()}"

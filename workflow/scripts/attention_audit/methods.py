@@ -44,7 +44,9 @@ def inputs_first(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*(name for name in methods if name not in hidden), *hidden]
 
 
-def bound_to_weights(method: Mapping[str, Any], encoder: Mapping[str, Any]) -> bool:
+def bound_to_weights(
+    method: Mapping[str, Any], encoder: Mapping[str, Any], modality: str = "text"
+) -> bool:
     """Whether a method's importance is 0 wherever attention is, whatever was learnt.
 
     ``method`` and ``encoder`` are declared instances. What has no weight is no part of
@@ -52,7 +54,9 @@ def bound_to_weights(method: Mapping[str, Any], encoder: Mapping[str, Any]) -> b
     as they are, for every normalizer. That holds of hidden states, and without context
     of the inputs behind them. An input that is replaced, not removed, may get weight.
     """
-    behind = encoder["kind"] in WITHOUT_CONTEXT and method.get("removal") != "replace"
+    removal = method.get("removal") or ("delete" if modality == "text" else None)
+    stays = method["kind"] != "leave_one_out" or removal == "delete"
+    behind = encoder["kind"] in WITHOUT_CONTEXT and stays
     return method["kind"] in EFFECTS and (method["of"] == "hidden_states" or behind)
 
 

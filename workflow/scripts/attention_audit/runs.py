@@ -26,7 +26,8 @@ from attention_audit.data.text import TextReader
 from attention_audit.data.text_batches import TextBatch
 from attention_audit.figures.heatmap import Heatmap, as_html, as_rich, write_page
 from attention_audit.methods import METHODS, method_function
-from attention_audit.models.model import Classifier, load_model, resolve_device
+from attention_audit.models.decisions import DecisionModel
+from attention_audit.models.model import load_model, resolve_device
 from attention_audit.models.outputs import class_probabilities
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import split
@@ -123,7 +124,7 @@ class Run:
     declares them, by name. ``files`` are those that the run was read from.
     """
 
-    model: Classifier
+    model: DecisionModel
     reader: TextReader
     settings: Mapping[str, Any]
     methods: Mapping[str, Mapping[str, Any]]
@@ -200,8 +201,7 @@ def load_run(
     model = load_model(weights, description, resolve_device(device))
     inputs = settings.get("provenance", {}).get("inputs", {})
     card, vocabulary = (
-        _trained_with(folder, inputs, name)
-        for name in ("card.json", "vocabulary.parquet")
+        _trained_with(folder, inputs, name) for name in ("card.json", "reading.parquet")
     )
     if methods is None:
         methods = _measured_by(folder, settings["run"])

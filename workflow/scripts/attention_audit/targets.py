@@ -14,7 +14,8 @@ from attention_audit.figures.catalogue import (
     FIGURES,
     OF_TRANSFORMERS,
 )
-from attention_audit.grid import AXES, grid
+from attention_audit.grid import AXES, fits, grid
+from attention_audit.kinds import encoders_of
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import results_of, split
 from attention_audit.statistics.controls import CONTROLS, has_controls
@@ -44,6 +45,9 @@ STATISTICS: dict[str, tuple[str, ...]] = {
     ),
     **{name: (name,) for name in SCORED},
 }
+
+# Kinds of encoders whose heads of self-attention all look at the same positions.
+WITH_HEADS = ("transformer", "vit")
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
 
@@ -159,6 +163,16 @@ def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
     """Faults of a run's four names and of the word that holds its seed."""
     for (axis, section), name in zip(AXES.items(), names, strict=False):
         yield from _undeclared(axis, section, name, config)
+    dataset, encoder = names[:2]
+    declared = dataset in config["datasets"] and encoder in config["encoders"]
+    if declared and not fits(dataset, encoder, config):
+        modality = config["datasets"][dataset]["modality"]
+        kind = config["encoders"][encoder]["kind"]
+        yield (
+            f"encoders.{encoder} is of kind '{kind}', and datasets.{dataset} is of "
+            f"{modality}, which encoders of the kinds {', '.join(encoders_of(modality))} "
+            "read. Name another."
+        )
     # A leading zero would make one run reachable under two paths.
     if not re.fullmatch(r"seed(0|[1-9][0-9]*)", names[-1]):
         yield (
@@ -180,7 +194,8 @@ def _attribution_faults(
     if file == ["heads.parquet"] and not _is_transformer(encoder, config):
         yield (
             f"encoders.{encoder} is of kind '{config['encoders'][encoder]['kind']}', "
-            "and only a transformer has heads"
+            f"and only encoders of the kinds {', '.join(WITH_HEADS)} have heads that all "
+            "look at the same positions"
         )
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
@@ -211,7 +226,7 @@ def _share_faults(file: str, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_transformer(encoder: str, config: Mapping[str, Any]) -> bool:
-    return config["encoders"][encoder]["kind"] == "transformer"
+    return config["encoders"][encoder]["kind"] in WITH_HEADS
 
 
 def _switched_off(
@@ -235,7 +250,7 @@ def _without_heads(config: Mapping[str, Any]) -> Iterator[str]:
     if not any(_is_transformer(run.encoder, config) for run in grid(config)):
         yield (
             "it is about the heads of Transformers, and no run of the grid has one. "
-            "Name an encoder of kind 'transformer' in grid.encoders."
+            f"Name an encoder of kind {' or '.join(WITH_HEADS)} in grid.encoders."
         )
 
 

@@ -42,6 +42,10 @@ def _code(value: Any) -> str:
     return f"`{value}`".replace("|", "\\|")
 
 
+# What chooses between the branches of an instance.
+_CHOOSES = ("kind", "modality")
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -128,7 +132,7 @@ def _keys(
     for name, described in part.get("properties", {}).items():
         found = _resolved(described, schema)
         key = f"{path}{name}"
-        if "const" in found or (name == "kind" and part.get("allOf")):
+        if "const" in found or (name in _CHOOSES and part.get("allOf")):
             continue
         named = _resolved(found.get("additionalProperties") or {}, schema)
         if named.get("type") == "object":
@@ -163,10 +167,14 @@ def _instances(
     """The keys of an instance, those of each of its kinds apart."""
     yield from _keys(part, schema, f"{path}.")
     for branch in part.get("allOf", ()):
-        kind = branch["if"]["properties"]["kind"]["const"]
+        ((key, chosen),) = branch["if"]["properties"].items()
         then = _resolved(branch["then"], schema)
-        about = then["properties"]["kind"]["description"]
-        yield [_code(f"{path}.kind: {kind}"), "", "required", _cell(about)]
+        own = then["properties"][key]
+        given = (
+            "required" if key in then["required"] else _code(json.dumps(own["default"]))
+        )
+        value = f"{path}.{key}: {chosen['const']}"
+        yield [_code(value), "", given, _cell(own["description"])]
         yield from _keys(then, schema, f"{path}.")
 
 

@@ -35,13 +35,12 @@ def _of_hidden_states(readout: Readout, hidden: Tensor) -> Tensor:
 
 @torch.no_grad()
 def leave_one_out(
-    model: DecisionModel, batch: Batch, of: str, removal: str = "delete"
+    model: DecisionModel, batch: Batch, of: str, removal: str | None = None
 ) -> Tensor:
     """mean_k |y_k(without t) - y_k| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
 
     y are the class probabilities. Of inputs: input t is removed, in one of the ways of the
-    modality, and what is left read again; a word is deleted from its text or, for
-    ``removal = "replace"``, becomes the unknown one. Of hidden states: state t is masked,
+    modality, its usual one where ``removal`` is None, and what is left read again. Of hidden states: state t is masked,
     and the scores of the others, which do not depend on it, are normalized anew. What
     remains of a decision with one input is an empty context. Where the output changes by
     less than it is accurate, the importance is exactly 0; see `outputs`.
@@ -50,6 +49,7 @@ def leave_one_out(
 
     Returns (B, n) in double precision on the CPU, exactly 0 at padding, not normalized.
     """
+    removal = removal or batch.removal
     importance = torch.zeros(batch.mask.shape, dtype=torch.float64)
     # Without context, deleting an input leaves the other hidden states as they are.
     contextual = getattr(model.encoder, "contextual", True)

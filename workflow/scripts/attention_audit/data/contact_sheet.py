@@ -2,14 +2,18 @@
 
 import heapq
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from attention_audit.records import tables
 
 _MOST_CLASSES = 20
 _A_CLASS = 8  # pictures
 _TILE = 64  # pixels: the longer side of a picture
 _GAP = 4
+_AT_ONCE = 256  # pictures
 _MOST_LETTERS = 16  # of a name
 _BEHIND = np.array([200, 80, 60])  # laid over the background of what has gold
 
@@ -67,7 +71,8 @@ class ContactSheet:
                 left = start + column * step
                 colours = np.repeat(pixels, 3 // pixels.shape[-1], axis=-1)
                 sheet.paste(_tile(colours), (left, top))
-                if mask is not None:
+                if self._gold:
+                    mask = np.ones(pixels.shape[:2], bool) if mask is None else mask
                     behind = (colours // 3 + 2 * _BEHIND // 3).astype(np.uint8)
                     over = np.where(mask[..., None], colours, behind)
                     sheet.paste(_tile(over), (left, top + step))
@@ -86,3 +91,18 @@ def _tile(colours: np.ndarray) -> Image.Image:
     return picture.resize(
         size, resampling.NEAREST if scale >= 1 else resampling.BILINEAR
     )
+
+
+def draw_sheet(train: str | Path, card: str | Path, path: str | Path) -> None:
+    """Write the sheet of a prepared data set, of its training pictures, as a PNG."""
+    described = tables.read_json(card)
+    sheet = ContactSheet(described["gold"] is not None)
+    shape = tuple(described["shape"][key] for key in ("height", "width", "channels"))
+    columns = ["instance_id", "pixels", "label", "gold"]
+    for table in tables.iterate_table(train, "pictures", _AT_ONCE, columns):
+        for row in table.to_pylist():
+            pixels = np.array(row["pixels"], dtype=np.uint8).reshape(shape)
+            mask = row["gold"] and np.array(row["gold"]).reshape(shape[:2])
+            sheet.offer(row["label"], int(row["instance_id"], 16), pixels, mask)
+    with tables.atomic_path(path) as temporary:
+        sheet.draw(described["label_names"]).save(temporary, "PNG")

@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,6 +24,9 @@ REMOVALS = ("mean", "blur")
 MARKED_SHARE = 0.5
 
 _PIECE = 256  # pictures of a table that are unpacked at once
+SIZE = ("height", "width", "channels")
+# What is read of a picture.
+COLUMNS = ("instance_id", "cluster_id", "pixels", *SIZE, "label", "gold")
 
 
 def cut_patches(pictures: Tensor, side: int) -> Tensor:
@@ -76,23 +80,34 @@ class Normalization:
     """What pictures are normalized with: statistics of the training pictures.
 
     ``mean`` and ``sd`` (c,) are those of each channel, and ``picture`` (h, w, c) is the
-    mean picture, all on a scale where 255 is 1.
+    mean picture, all on a scale where 255 is 1. ``side`` is that of a patch in pixels.
     """
 
     mean: np.ndarray
     sd: np.ndarray
     picture: np.ndarray
+    side: int
 
     @classmethod
-    def read(cls, path: str | Path, height: int) -> Self:
-        """From the table "channels" of a data set, whose pictures are of this height."""
+    def read(cls, path: str | Path) -> Self:
+        """From the table "channels" of a data set."""
         table = tables.read_table(path, "channels").sort_by("channel")
         planes = np.array(table["mean_picture"].to_pylist())  # (c, h * w)
+        height, width, side = (
+            table[key][0].as_py() for key in ("height", "width", "patch")
+        )
         return cls(
             table["mean"].to_numpy(),
             table["sd"].to_numpy(),
-            planes.reshape(len(planes), height, -1).transpose(1, 2, 0),
+            planes.reshape(-1, height, width).transpose(1, 2, 0),
+            side,
         )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        height, width, _ = self.picture.shape
+        return height // self.side, width // self.side
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """(..., c) uint8 -> float32, of mean 0 and standard deviation 1 over train."""
@@ -107,6 +122,8 @@ class Normalization:
 @dataclass(frozen=True)
 class PatchBatch:
     """B pictures, a decision each; their inputs are patches. No picture has padding."""
+
+    removal: ClassVar[str] = "mean"
 
     instance_ids: list[str]
     labels: Tensor | None  # (B,) int64
@@ -179,7 +196,6 @@ class PictureExamples:
     pixels: np.ndarray
     labels: np.ndarray
     gold: np.ndarray
-    side: int
     normalization: Normalization
 
     def __len__(self) -> int:
@@ -188,8 +204,7 @@ class PictureExamples:
     @property
     def lengths(self) -> np.ndarray:
         """Patches of each picture, (N,)."""
-        _, height, width, _ = self.pixels.shape
-        return np.full(len(self), (height // self.side) * (width // self.side))
+        return np.full(len(self), math.prod(self.normalization.grid))
 
     def take(self, rows: Sequence[int]) -> Self:
         """The pictures of some rows, in that order."""
@@ -207,18 +222,19 @@ class PictureExamples:
         chosen = self.take(rows)
         pictures = torch.from_numpy(self.normalization.apply(chosen.pixels)).to(device)
         mean = torch.from_numpy(self.normalization.mean_picture()).to(device)
-        patches = cut_patches(pictures, self.side)
+        side = self.normalization.side
+        patches = cut_patches(pictures, side)
         return PatchBatch(
             chosen.instance_ids,
             torch.from_numpy(chosen.labels).to(device),
             chosen.lengths,
             patches,
             torch.ones(patches.shape[:2], dtype=torch.bool, device=device),
-            cut_patches(mean[None], self.side)[0],
+            cut_patches(mean[None], side)[0],
             tuple(self.pixels.shape[1:]),
-            self.side,
+            side,
             chosen.cluster_ids,
-            mark_patches(chosen.gold, self.side),
+            mark_patches(chosen.gold, side),
         )
 
 
@@ -234,41 +250,53 @@ def mark_patches(masks: np.ndarray, side: int) -> list[np.ndarray | None] | None
     return rows if any(row is not None for row in rows) else None
 
 
-def read_examples(path: str | Path, channels: str | Path, side: int) -> PictureExamples:
+def read_examples(path: str | Path, reading: str | Path) -> PictureExamples:
     """Read one split that `prepare_dataset` wrote, in its order.
 
-    ``channels`` is the data set's table of that name, and ``side`` that of a patch in
-    pixels. Raises `AuditError` for pictures that differ in size, which none that the
-    pipeline wrote do, or into which patches do not fit.
+    ``reading`` is the data set's table "channels". Raises `AuditError` for pictures that
+    are not of the size that it says, which none that the pipeline wrote are.
     """
-    columns = ("height", "width", "channels")
-    shapes: set[tuple[int, ...]] = set()
-    ids: dict[str, list] = {"instance_id": [], "cluster_id": [], "label": []}
-    pixels, gold = [], []
     # A piece at a time: the lists of a whole table may hold more values than a list of
     # Arrow can count.
-    for table in tables.iterate_table(path, "pictures", _PIECE):
-        for key, values in ids.items():
-            values += table[key].to_pylist()
-        shapes.update(zip(*(table[key].to_pylist() for key in columns), strict=True))
-        pixels.append(table["pixels"].combine_chunks().flatten().to_numpy())
-        if len(shapes) != 1 or len(pixels[-1]) != len(table) * math.prod(*shapes):
-            raise tables.mismatch(path, f"holds pictures of the sizes {sorted(shapes)}")
-        ((height, width, depth),) = shapes
-        masks = table["gold"].combine_chunks()
-        known = masks.is_valid().to_numpy(zero_copy_only=False)
-        marked = np.zeros((len(table), height, width), dtype=bool)
-        found = masks.drop_null().flatten().to_numpy(zero_copy_only=False)
-        marked[known] = found.reshape(-1, height, width)
-        gold.append(marked)
-    pictures = np.concatenate(pixels).reshape(-1, height, width, depth)
-    cut_patches(torch.from_numpy(pictures[:1]), side)
+    normalization = Normalization.read(reading)
+    pieces = [
+        unpacked(table, normalization, path)
+        for table in tables.iterate_table(path, "pictures", _PIECE, COLUMNS)
+    ]
     return PictureExamples(
-        ids["instance_id"],
-        ids["cluster_id"],
-        pictures,
-        np.array(ids["label"], dtype=np.int64),
-        np.concatenate(gold),
-        side,
-        Normalization.read(channels, height),
+        [i for piece in pieces for i in piece.instance_ids],
+        [i for piece in pieces for i in piece.cluster_ids],
+        *(
+            np.concatenate([getattr(piece, name) for piece in pieces])
+            for name in ("pixels", "labels", "gold")
+        ),
+        normalization,
+    )
+
+
+def unpacked(
+    table: pa.Table, normalization: Normalization, path: str | Path
+) -> PictureExamples:
+    """Rows of a table "pictures", which ``path`` names, with their `COLUMNS`."""
+    height, width, channels = shape = normalization.picture.shape
+    flat = table["pixels"].combine_chunks().flatten().to_numpy()
+    sizes = zip(*(table[key].to_pylist() for key in SIZE), strict=True)
+    others = sorted({*sizes} - {shape})
+    if others or len(flat) != len(table) * math.prod(shape):
+        raise tables.mismatch(
+            path,
+            f"holds pictures of other sizes than {height} x {width} x {channels}: {others}",
+        )
+    masks = table["gold"].combine_chunks()
+    known = masks.is_valid().to_numpy(zero_copy_only=False)
+    marked = np.zeros((len(table), height, width), dtype=bool)
+    found = masks.drop_null().flatten().to_numpy(zero_copy_only=False)
+    marked[known] = found.reshape(-1, height, width)
+    return PictureExamples(
+        table["instance_id"].to_pylist(),
+        table["cluster_id"].to_pylist(),
+        flat.reshape(-1, *shape),
+        table["label"].to_numpy().astype(np.int64),
+        marked,
+        normalization,
     )

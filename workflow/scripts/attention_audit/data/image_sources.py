@@ -374,7 +374,7 @@ def _hub(source: Mapping[str, Any], files: Mapping[str, str | Path]) -> _Picture
 
 # ---------------------------------------------------------------- all of them
 
-_READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], _Pictures]] = {
+READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], _Pictures]] = {
     "digits": _digits,
     "folder": _folder,
     "hub": _hub,
@@ -399,7 +399,7 @@ def read_pictures(
     """
     labels = label_mapping(source["labels"])
     unused, seen = dict(labels), set()
-    for picture in _READERS[source["kind"]](source, files):
+    for picture in READERS[source["kind"]](source, files):
         if labels and picture.label is not None:
             if len(seen) < _SHOWN:
                 seen.add(picture.label)

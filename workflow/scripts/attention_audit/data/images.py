@@ -20,7 +20,6 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from attention_audit.data.columns import clean_label
-from attention_audit.data.contact_sheet import ContactSheet
 from attention_audit.data.image_sources import Picture
 from attention_audit.data.splits import (
     DROPPED,
@@ -77,6 +76,17 @@ def read_as(
             picture = picture.resize(wanted, Image.Resampling.BILINEAR)
     found = np.asarray(picture)
     return found.reshape(*found.shape[:2], -1)
+
+
+def n_patches(shape: Sequence[int], side: int, name: str) -> int:
+    """The patches of ``side`` pixels that a picture of (height, width, ...) is cut into."""
+    height, width = shape[:2]
+    if height % side or width % side:
+        raise AuditError(
+            f"datasets.{name}: pictures of {_size(shape)} pixels cannot be cut into patches "
+            f"of {side} x {side}. Set patch to a divisor of both, or size to multiples of it."
+        )
+    return (height // side) * (width // side)
 
 
 def foreground(pixels: np.ndarray, shade: str, level: int) -> np.ndarray:
@@ -267,9 +277,8 @@ def _write_examples(
     label: np.ndarray,
     shape: tuple[int, int, int],
     background: Mapping[str, Any] | None,
-    sheet: ContactSheet,
 ) -> dict[str, Counter]:
-    """Write the splits from the spool, and offer train to the sheet.
+    """Write the splits from the spool.
 
     Returns, a split, foreground pixels and pictures with and without a mask.
     """
@@ -284,7 +293,6 @@ def _write_examples(
             words = index.texts.words[start + rows, 0]
             instances = [f"{word:016x}" for word in words]
             gold = pa.nulls(len(rows), pa.list_(pa.bool_()))
-            masks: Sequence[np.ndarray | None] = [None] * len(rows)
             if background is not None:
                 masks = foreground(chosen, **background)
                 marked = _marked(masks)
@@ -308,11 +316,6 @@ def _write_examples(
                 "origin": [origins[row] for row in rows],
             }
             writers[part].write(columns)
-            if part == "train":
-                for shown, word, row, mask in zip(
-                    label[start + rows], words, chosen, masks, strict=True
-                ):
-                    sheet.offer(int(shown), int(word), row, mask)
     return totals
 
 
@@ -350,14 +353,15 @@ def prepare_dataset(
     outputs: Mapping[str, str | Path],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write train, dev and test tables, statistics of train, a card and a contact sheet.
+    """Write train, dev and test tables, statistics of train, and a card.
 
     ``settings`` is the data set's entry in the configuration with all defaults:
-    ``source``; ``colour``, ``size`` and ``fit`` (see `read_as`); ``max_examples``
+    ``source``; ``colour``, ``size`` and ``fit`` (see `read_as`); ``patch``, the side of a
+    patch in pixels; ``max_examples``
     ({split: number or None} or None); ``split`` ({"dev": share, "test": share});
     ``gold`` ("foreground" or None) and ``background`` ({"shade": ..., "level": ...}, see
     `foreground`); ``note`` (for the card, or None). ``outputs`` has the paths "train",
-    "dev", "test", "channels", "sheet" (a PNG) and "card".
+    "dev", "test", "reading" and "card".
 
     Pictures without a label are dropped. The source's own splits stay; a source without
     splits ("all") is divided by the shares of ``split``, and training gives up the share
@@ -368,7 +372,7 @@ def prepare_dataset(
     hexadecimal digits of that hash, unique in a data set. Label ids follow the order of
     ``source.labels``, else that of the sorted names. Pixels are written as they are read,
     before normalization: what it takes, mean and standard deviation of each channel over
-    the training pictures that are left, stands in "channels" and in the card.
+    the training pictures that are left, stands in "reading" (a table "channels") and in the card.
 
     Outputs appear at the end, the card last, or not at all. Raises `AuditError` for
     pictures of several sizes without ``size``, an empty split, a single class, a class
@@ -404,6 +408,7 @@ def prepare_dataset(
         position = {label: i for i, label in enumerate(label_names)}
         label = np.array([position.get(c, DROPPED) for c in found])[texts.label]
 
+        patches = n_patches(shape, settings["patch"], name)
         sums = _Sums.of(spool, shape, split == SPLITS.index("train"))
         mean, sd = sums.moments()
         if not sd.all():
@@ -413,7 +418,6 @@ def prepare_dataset(
                 "them apart by. Check the source, or set colour to false."
             )
         gold = settings["background"] if settings["gold"] is not None else None
-        sheet = ContactSheet(gold is not None)
         with contextlib.ExitStack() as stack:
             writers = {
                 part: stack.enter_context(
@@ -422,15 +426,18 @@ def prepare_dataset(
                 for part in SPLITS
             }
             channels = stack.enter_context(
-                tables.open_table(paths["channels"], "channels", provenance)
+                tables.open_table(paths["reading"], "channels", provenance)
             )
             totals = _write_examples(
-                spool, writers, name, index, split, label, shape, gold, sheet
+                spool, writers, name, index, split, label, shape, gold
             )
             channels.write(
                 {
                     "dataset": name,
                     "channel": range(shape[-1]),
+                    "height": shape[0],
+                    "width": shape[1],
+                    "patch": settings["patch"],
                     "mean": mean,
                     "sd": sd,
                     "mean_picture": list(
@@ -438,15 +445,13 @@ def prepare_dataset(
                     ),
                 }
             )
-            temporary = stack.enter_context(tables.atomic_path(paths["sheet"]))
-            sheet.draw(label_names).save(temporary)
 
     members = {part: split == place for place, part in enumerate(SPLITS)}
     card = {
         "name": name,
         "note": settings["note"],
         "source": settings["source"],
-        "reading": {key: settings[key] for key in ("colour", "size", "fit")},
+        "reading": {key: settings[key] for key in ("colour", "size", "fit", "patch")},
         "label_names": label_names,
         "counts": {
             part: {
@@ -457,6 +462,8 @@ def prepare_dataset(
         },
         "dropped": {reason: n for reason, n in dropped.items() if n},
         "shape": dict(zip(("height", "width", "channels"), shape, strict=True)),
+        # inputs of an instance
+        "length": {part: {"mean": patches, "max": patches} for part in SPLITS},
         "size_in_source": {
             part: {
                 "height": _side_card(index.height[rows]),

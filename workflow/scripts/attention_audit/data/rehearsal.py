@@ -10,28 +10,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attention_audit.data.sources import read_documents
-from attention_audit.data.text import prepare_dataset
+from attention_audit.data.modality import of_data
+from attention_audit.data.own_files import OWN_KINDS
 
 
-def rehearse(
-    name: str, settings: Mapping[str, Any], documents: Mapping[str, str | Path]
-) -> None:
+def rehearse(name: str, settings: Mapping[str, Any], files: Mapping[str, Any]) -> None:
     """Prepare a data set, without its vectors, and leave nothing behind.
 
-    ``documents`` are the files of its source, as `read_documents` wants them. Raises what
-    `prepare_dataset` would. Does nothing where files have yet to be fetched.
+    ``files`` are those of its source, as its modality's `prepare` wants them. Raises what
+    that would. Does nothing where files have yet to be fetched.
     """
-    own = settings["source"]["kind"] == "local"
-    if not own and not all(Path(path).exists() for path in documents.values()):
+    own = settings["source"]["kind"] in OWN_KINDS
+    if not own and not all(Path(path).exists() for path in files.values()):
         return
-    outputs = ("train", "dev", "test", "vocabulary", "card")
+    outputs = ("train", "dev", "test", "reading", "card")
     with tempfile.TemporaryDirectory() as folder:
-        prepare_dataset(
-            name,
-            settings,
-            read_documents(settings["source"], documents),
-            None,
-            {output: Path(folder, output) for output in outputs},
-            {},
+        of_data(settings["modality"], "prepare")(
+            name, settings, files, {o: Path(folder, o) for o in outputs}, {}
         )

@@ -5,6 +5,7 @@ Jobs ask for memory and time by these numbers, and a plan's cost is added up fro
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ UNKNOWN, TYPICAL = 25_000, 4_000
 # for many texts: too much memory costs less than a job that is done twice.
 BYTES_A_TEXT = 40
 PACKED = {".gz": 4, ".parquet": 4}
+# Height and width of pictures of a size that nobody said.
+SIDES = (32, 32)
 
 
 @dataclass(frozen=True)
 class Size:
-    """Examples of a data set by split, and tokens of a text after the cut.
+    """Examples of a data set by split, and inputs of one: tokens of a text after the cut.
 
     ``tokens`` is the mean, ``longest`` the most.
     """
@@ -74,11 +77,14 @@ def expected_size(dataset: Mapping[str, Any], unknown: int = UNKNOWN) -> Size:
         files = map(Path, source["files"].values())
         found = sum(_texts_in(file, unknown) for file in files)
     limits = dataset["max_examples"] or {}
-    return Size(
-        {split: min(found, limits.get(split) or found) for split in SPLITS},
-        dataset["max_length"],
-        dataset["max_length"],
-    )
+    inputs = dataset.get("max_length") or _patches(dataset)
+    examples = {split: min(found, limits.get(split) or found) for split in SPLITS}
+    return Size(examples, inputs, inputs)
+
+
+def _patches(dataset: Mapping[str, Any]) -> int:
+    """Patches of a picture, whose size may be known to its files alone."""
+    return math.prod(-(-side // dataset["patch"]) for side in dataset["size"] or SIDES)
 
 
 def _texts_in(file: Path, unknown: int) -> int:

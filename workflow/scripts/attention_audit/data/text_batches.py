@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ class TextBatch:
     mask: Tensor  # (B, n) bool
     cluster_ids: list[str] | None = None
 
+    removal: ClassVar[str] = "delete"
     # Nobody marked words, and a hidden state stands at each of them.
     gold = None
     cell = None

@@ -16,7 +16,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.models.decisions import Batch, DecisionModel, Examples
-from attention_audit.models.model import Classifier
 from attention_audit.models.outputs import class_probabilities
 from attention_audit.models.training import new_model
 from attention_audit.records.tables import TableWriter
@@ -87,7 +86,7 @@ def paper_weight(weight: float, n_classes: int) -> float | None:
 
 
 def train_adversary(
-    base: Classifier,
+    base: DecisionModel,
     examples: Examples,
     dev: Examples,
     training: Mapping[str, Any],
@@ -97,7 +96,7 @@ def train_adversary(
     device: torch.device,
     vectors: Tensor | None = None,
     name: str = "adversary",
-) -> tuple[Classifier, int]:
+) -> tuple[DecisionModel, int]:
     """A model of the base's settings, trained on its outputs and against its attention.
 
     The loss of an instance is TVD(y, y_base) - weight * D(attention_base, attention).

@@ -15,8 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from attention_audit.data.batches import in_order_of_length
 from attention_audit.interventions.fitting import attention_of, fit
-from attention_audit.models.decisions import DecisionModel, Examples
-from attention_audit.models.model import ModelSettings
+from attention_audit.models.decisions import (
+    DecisionModel,
+    Examples,
+    ModelSettings,
+)
 from attention_audit.models.training import classes_absent, macro_f1, new_model
 
 

@@ -9,13 +9,15 @@ Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size,
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from attention_audit.models.attention import AttentionPooling
+from attention_audit.models.encoders import build_encoder
+from attention_audit.records.errors import AuditError
 
 
 class Batch(Protocol):
@@ -27,6 +29,8 @@ class Batch(Protocol):
     labels: Tensor | None  # (B,) int64; None where nobody gave them
     lengths: np.ndarray  # (B,) inputs of each
     mask: Tensor  # (B, n) bool, True at inputs and False at padding
+    # How an input is usually removed: "delete" where what is left closes ranks.
+    removal: ClassVar[str]
     # Which inputs a person marked, (length,) bool each; None where nobody did.
     gold: Sequence[np.ndarray | None] | None
     # The hidden state in whose cell each input lies, (n,); None where state i stands at
@@ -70,16 +74,57 @@ class Output(NamedTuple):
     mask: Tensor  # (B, m) bool, of the hidden states
 
 
+class ModelSettings(Protocol):
+    """All that a model is rebuilt from, apart from its weights: a dataclass.
+
+    Every modality has its own, which adds what its inputs are.
+    """
+
+    modality: ClassVar[str]
+    n_classes: int
+    encoder: dict[str, Any]
+    scorer: dict[str, Any]
+    normalizer: dict[str, Any]
+    single_logit: bool
+
+    def new_model(self) -> "DecisionModel":
+        """A model of these settings, as torch's generator makes its parameters."""
+
+
 class DecisionModel(nn.Module):
     """What every model offers: four verbs, and a pass that uses them in turn.
 
-    A modality adds ``embed`` and sets the parts: an encoder, the pooling of its hidden
+    A modality adds ``embed``, and `build` the rest: an encoder, the pooling of its hidden
     states by attention, and a linear output.
     """
 
+    settings: ModelSettings
     encoder: nn.Module
     pooling: AttentionPooling
     output: nn.Linear
+
+    def build(self, settings: ModelSettings, input_size: int) -> None:
+        """Make the parts that no modality has of its own, for embeddings of a size E."""
+        self.settings = settings
+        self.encoder = build_encoder(settings.encoder, input_size)
+        size = self.encoder.output_size
+        self.pooling = AttentionPooling(size, settings.scorer, settings.normalizer)
+        self.output = nn.Linear(size, settings.n_classes)
+        if settings.single_logit:
+            self._fix_first_logit()
+
+    def _fix_first_logit(self) -> None:
+        """The first of two logits stays 0: the other is that of one sigmoid."""
+        if self.settings.n_classes != 2:
+            raise AuditError(
+                f"single_logit is for two classes, and this data set has "
+                f"{self.settings.n_classes}. Take it from the encoder, or exclude the cell."
+            )
+        for parameter in self.output.parameters():
+            with torch.no_grad():
+                parameter[0] = 0.0
+            # Without a gradient no step moves it, nor does decay move a zero.
+            parameter.register_hook(_without_first)
 
     def embed(self, batch: Batch) -> Tensor:
         """The embeddings of the inputs, (B, n, E)."""
@@ -101,6 +146,12 @@ class DecisionModel(nn.Module):
         hidden, mask = self.encode(self.embed(batch), batch.mask)
         weights = self.weights(hidden, mask)
         return Output(self.decide(hidden, weights), weights, hidden, mask)
+
+
+def _without_first(gradient: Tensor) -> Tensor:
+    rest = gradient.clone()
+    rest[0] = 0.0
+    return rest
 
 
 def ragged(values: Tensor, lengths: np.ndarray) -> list[np.ndarray]:

@@ -6,14 +6,16 @@ there is. One whose hidden states depend on their own input alone says so with
 ``contextual = False``.
 """
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from attention_audit.models.encoder_kinds import ENCODERS
 from attention_audit.models.layers import TransformerLayer
-from attention_audit.models.positions import sinusoidal_positions
+from attention_audit.models.positions import sinusoidal_grid, sinusoidal_positions
 from attention_audit.records.errors import AuditError, suggestion
 
 
@@ -119,7 +121,11 @@ def _permuted(x: Tensor, order: Tensor) -> Tensor:
 
 
 class TransformerEncoder(nn.Module):
-    """Self-attention layers over projected inputs with fixed position codes."""
+    """Self-attention layers over projected inputs with fixed position codes.
+
+    On a ``grid`` of patches (rows, columns) the codes are of both (Dosovitskiy et al. 2021
+    without the class token: states are pooled by attention).
+    """
 
     def __init__(
         self,
@@ -130,8 +136,10 @@ class TransformerEncoder(nn.Module):
         heads: int = 4,
         feedforward_size: int = 128,
         dropout: float = 0.0,
+        grid: Sequence[int] | None = None,
     ):
         super().__init__()
+        self.grid = None if grid is None else (grid[0], grid[1])
         self.project = nn.Linear(input_size, hidden_size)
         self.layers = nn.ModuleList(
             TransformerLayer(
@@ -149,19 +157,18 @@ class TransformerEncoder(nn.Module):
     def with_attention(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Hidden states and each layer's weights (B, nh, n, n), queries by keys."""
         h = self.project(x)
-        h = self.dropout(h + sinusoidal_positions(*h.shape[1:]).to(h))
+        n, size = h.shape[1:]
+        codes = (
+            sinusoidal_positions(n, size)
+            if self.grid is None
+            else sinusoidal_grid(self.grid, size)
+        )
+        h = self.dropout(h + codes.to(h))
         attention = []
         for layer in self.layers:
             h, weights = layer(h, mask)
             attention.append(weights)
         return self.norm(h) * mask.unsqueeze(-1), attention
-
-
-ENCODERS: dict[str, type[nn.Module]] = {
-    "average": AverageEncoder,
-    "bilstm": BiLSTMEncoder,
-    "transformer": TransformerEncoder,
-}
 
 
 def build_encoder(settings: Mapping[str, Any], input_size: int) -> nn.Module:
@@ -170,4 +177,6 @@ def build_encoder(settings: Mapping[str, Any], input_size: int) -> nn.Module:
     kind = parameters.pop("kind")
     if kind not in ENCODERS:
         raise AuditError(f"unknown encoder kind '{kind}'.{suggestion(kind, ENCODERS)}")
-    return ENCODERS[kind](input_size, **parameters)
+    module, name = ENCODERS[kind]
+    made = importlib.import_module(f"attention_audit.{module}")
+    return getattr(made, name)(input_size, **parameters)

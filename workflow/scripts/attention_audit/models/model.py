@@ -1,23 +1,18 @@
-"""Settings -> a classifier of texts, and its files.
+"""A trained model and its files; where it computes."""
 
-Shapes: B texts, n words, E embedding size.
-"""
-
+import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from attention_audit.data.text_batches import TextBatch
-from attention_audit.models.attention import AttentionPooling
-from attention_audit.models.decisions import DecisionModel
-from attention_audit.models.encoders import build_encoder
+from attention_audit.models.decisions import DecisionModel, ModelSettings
 from attention_audit.models.normalizers import Normalizer
 from attention_audit.records.errors import AuditError
 from attention_audit.records.metadata import TENSORS, tensors_digest
@@ -30,103 +25,7 @@ from attention_audit.records.tables import (
 )
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """Everything that is needed to rebuild a model, apart from its weights."""
-
-    vocabulary_size: int
-    n_classes: int
-    embedding_size: int
-    freeze_vectors: bool
-    encoder: dict[str, Any]
-    scorer: dict[str, Any]
-    normalizer: dict[str, Any]
-    single_logit: bool = False
-
-    @classmethod
-    def from_config(
-        cls,
-        encoder: Mapping[str, Any],
-        scorer: Mapping[str, Any],
-        normalizer: Mapping[str, Any],
-        vocabulary_size: int,
-        n_classes: int,
-        vectors: Tensor | None = None,
-    ) -> "ModelSettings":
-        """Settings from declared instances; pretrained vectors decide their own size."""
-        encoder = dict(encoder)
-        embedding_size = encoder.pop("embedding_size")
-        freeze_vectors = encoder.pop("freeze_vectors")
-        single_logit = encoder.pop("single_logit", False)
-        if encoder.get("self_attention") == "run":
-            encoder["self_attention"] = dict(normalizer)
-        return cls(
-            vocabulary_size=vocabulary_size,
-            n_classes=n_classes,
-            embedding_size=embedding_size if vectors is None else vectors.shape[1],
-            freeze_vectors=freeze_vectors,
-            encoder=encoder,
-            scorer=dict(scorer),
-            normalizer=dict(normalizer),
-            single_logit=single_logit,
-        )
-
-
-class Classifier(DecisionModel):
-    """Texts: embedding, encoder, attention pooling, linear output."""
-
-    def __init__(self, settings: ModelSettings):
-        super().__init__()
-        self.settings = settings
-        self.embedding = nn.Embedding(
-            settings.vocabulary_size, settings.embedding_size, padding_idx=0
-        )
-        self.embedding.weight.requires_grad_(not settings.freeze_vectors)
-        self.encoder = build_encoder(settings.encoder, settings.embedding_size)
-        self.pooling = AttentionPooling(
-            self.encoder.output_size, settings.scorer, settings.normalizer
-        )
-        self.output = nn.Linear(self.encoder.output_size, settings.n_classes)
-        if settings.single_logit:
-            self._fix_first_logit()
-
-    def _fix_first_logit(self) -> None:
-        """The first of two logits stays 0: the other is that of one sigmoid."""
-        if self.settings.n_classes != 2:
-            raise AuditError(
-                f"single_logit is for two classes, and this data set has "
-                f"{self.settings.n_classes}. Take it from the encoder, or exclude the cell."
-            )
-        for parameter in self.output.parameters():
-            with torch.no_grad():
-                parameter[0] = 0.0
-            # Without a gradient no step moves it, nor does decay move a zero.
-            parameter.register_hook(_without_first)
-
-    @torch.no_grad()
-    def set_vectors(self, vectors: Tensor) -> None:
-        """Start from pretrained vectors (V, E); rows of NaN have none.
-
-        Words without a vector are drawn from a normal distribution of the spread of
-        those that have one, so that neither kind stands out by its length alone.
-        """
-        known = ~vectors.isnan().any(-1)
-        drawn = torch.randn_like(vectors) * vectors[known].std()
-        drawn[self.embedding.padding_idx] = 0.0
-        self.embedding.weight.copy_(torch.where(known.unsqueeze(-1), vectors, drawn))
-
-    def embed(self, batch: TextBatch) -> Tensor:
-        """The embeddings of the words, (B, n, E)."""
-        return self.embedding(batch.token_ids)
-
-
-def _without_first(gradient: Tensor) -> Tensor:
-    rest = gradient.clone()
-    rest[0] = 0.0
-    return rest
-
-
-def learned_alphas(model: Classifier) -> dict[str, float]:
+def learned_alphas(model: DecisionModel) -> dict[str, float]:
     """Every alpha that the model learns, by name, in the order of its parts.
 
     The encoder's come first, layer by layer and head by head, as
@@ -145,7 +44,7 @@ def learned_alphas(model: Classifier) -> dict[str, float]:
 
 
 def save_model(
-    model: Classifier, path: str | Path, provenance: Mapping[str, Any]
+    model: DecisionModel, path: str | Path, provenance: Mapping[str, Any]
 ) -> None:
     """Write a model's weights as safetensors, atomically, with their provenance."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
@@ -170,12 +69,18 @@ def read_model_metadata(path: str | Path) -> dict[str, Any]:
 
 def settings_json(settings: ModelSettings, **more: Any) -> dict[str, Any]:
     """What ``settings.json`` holds: the model's settings and whatever goes with them."""
-    return {"model": asdict(settings), **more}
+    return {"modality": settings.modality, "model": asdict(settings), **more}
+
+
+def of_models(modality: str, name: str) -> Any:
+    """What a modality's module of ``models/modalities/`` calls ``name``."""
+    module = importlib.import_module(f"attention_audit.models.modalities.{modality}")
+    return getattr(module, name)
 
 
 def load_model(
     weights: str | Path, settings: str | Path, device: str | torch.device = "cpu"
-) -> Classifier:
+) -> DecisionModel:
     """Rebuild a trained model, in evaluation mode, from its two files.
 
     Raises `AuditError` where the weights are damaged, which sets them aside, and where
@@ -183,8 +88,9 @@ def load_model(
     """
     described = read_json(settings)
     try:
-        model = Classifier(ModelSettings(**described["model"]))
-    except (KeyError, TypeError) as error:
+        made = of_models(described["modality"], "SETTINGS")(**described["model"])
+        model = made.new_model()
+    except (ImportError, KeyError, TypeError) as error:
         raise mismatch(settings, f"not the settings of a model ({error})") from error
     try:
         state = safetensors.torch.load_file(weights)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
-from attention_audit.models.decisions import DecisionModel, Examples
+from attention_audit.models.decisions import DecisionModel, Examples, ModelSettings
 from attention_audit.models.laws import lawful
-from attention_audit.models.model import Classifier, ModelSettings, learned_alphas
+from attention_audit.models.model import learned_alphas
 from attention_audit.models.optimizer import AMSGrad, learning_rate_factors
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import atomic_path
@@ -167,10 +167,10 @@ def be_repeatable(device: torch.device) -> None:
 
 def new_model(
     settings: ModelSettings, seed: int, device: torch.device, vectors: Tensor | None
-) -> Classifier:
+) -> DecisionModel:
     """An untrained model, its embeddings the pretrained ``vectors`` where there are some."""
     torch.manual_seed(seed)
-    model = Classifier(settings)
+    model = settings.new_model()
     if vectors is not None:
         model.set_vectors(vectors)
     return model.to(device)

@@ -5,11 +5,11 @@
 TABLES: dict[str, tuple[str, str]] = {
     "documents": ("raw/hub/{dataset}", "a text of the hub, as it came"),
     "examples": ("data/{dataset}/{split}", "a text"),
-    "vocabulary": ("data/{dataset}/vocabulary", "a word of the training texts"),
+    "vocabulary": ("data/{dataset}/reading", "a word of the training texts"),
     "encoded_pictures": ("raw/hub/{dataset}", "a picture of the hub, as it came"),
     "pictures": ("data/{dataset}/{split}", "a picture"),
     "channels": (
-        "data/{dataset}/channels",
+        "data/{dataset}/reading",
         "a colour channel of the training pictures",
     ),
     "history": ("models/{run}/history", "an epoch"),
@@ -157,6 +157,9 @@ COLUMNS: dict[str, str] = {
     "pictures.gold": "whether a pixel belongs to what matters, row by row; null where "
     "nobody says, or all pixels are alike",
     "channels.channel": "grey, or red, green and blue, from 0",
+    "channels.height": "of every picture, in pixels",
+    "channels.width": "of every picture, in pixels",
+    "channels.patch": "the side of a patch, in pixels",
     "channels.mean": "over all pixels of the training pictures, 255 being 1",
     "channels.sd": "over all pixels of the training pictures, 255 being 1",
     "channels.mean_picture": "mean over the training pictures, a value a pixel, row by row",

@@ -100,8 +100,15 @@ def library_versions(script: str, *chosen: str) -> dict[str, str]:
 
 
 def file_digest(path: str | Path) -> str:
-    """sha256 of a file's bytes, in hex."""
-    with Path(path).open("rb") as file:
+    """sha256 of a file's bytes, in hex; of a folder, of what is in it and how it is called."""
+    path = Path(path)
+    if path.is_dir():
+        held = hashlib.sha256()
+        for file in sorted(found for found in path.rglob("*") if found.is_file()):
+            name = file.relative_to(path).as_posix()
+            held.update(f"{file_digest(file)} {name!r}\n".encode())
+        return held.hexdigest()
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

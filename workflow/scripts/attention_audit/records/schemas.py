@@ -107,6 +107,10 @@ SCHEMAS: dict[str, pa.Schema] = {
     "channels": _schema(
         ("dataset", pa.string()),
         ("channel", pa.int32()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        # the side of a patch in pixels
+        ("patch", pa.int32()),
         ("mean", pa.float64()),
         ("sd", pa.float64()),
         # a value a pixel

@@ -27,8 +27,13 @@ def describe(schema: pa.Schema) -> str:
     return ", ".join(f"{f.name}: {f.type}" for f in schema)
 
 
-def schema_fault(found: pa.Schema, expected: pa.Schema) -> str | None:
-    """The first column in which the two differ, in words; None where none does."""
+def schema_fault(
+    found: pa.Schema, expected: pa.Schema, more: bool = False
+) -> str | None:
+    """The first column in which the two differ, in words; None where none does.
+
+    ``more`` says whether there may be others than the expected ones.
+    """
     missing = [name for name in expected.names if name not in found.names]
     if missing:
         return (
@@ -36,7 +41,7 @@ def schema_fault(found: pa.Schema, expected: pa.Schema) -> str | None:
             f"found {describe(found)}"
         )
     extra = [name for name in found.names if name not in expected.names]
-    if extra:
+    if extra and not more:
         return f"unexpected column '{extra[0]}'; expected {describe(expected)}"
     for field in expected:
         got = found.field(field.name).type
@@ -124,7 +129,7 @@ class TableWriter:
         self._writer, self._schema, self._path = writer, schema, path
 
     def write(self, columns: Mapping[str, Any] | pa.Table) -> None:
-        """Append rows; scalars in ``columns`` are repeated for every row."""
+        """Append rows; scalars in ``columns``, and None, are repeated for every row."""
         if isinstance(columns, pa.Table):
             if fault := schema_fault(columns.schema, self._schema):
                 raise AuditError(f"{self._path}: {fault}")
@@ -145,16 +150,15 @@ class TableWriter:
             raise AuditError(
                 f"{self._path}: expected columns {sorted(names)}, got {sorted(columns)}"
             )
-        lengths = {
-            len(v) for v in columns.values() if not isinstance(v, (str, int, float))
-        }
+        scalar = (str, int, float, type(None))
+        lengths = {len(v) for v in columns.values() if not isinstance(v, scalar)}
         if len(lengths) > 1:
             raise AuditError(f"{self._path}: columns of unequal lengths {lengths}")
         rows = lengths.pop() if lengths else 1
         arrays = []
         for field in self._schema:
             value = columns[field.name]
-            if isinstance(value, (str, int, float)):
+            if isinstance(value, scalar):
                 arrays.append(pa.repeat(pa.scalar(value, field.type), rows))
             else:
                 arrays.append(pa.array(value, field.type))
@@ -237,14 +241,18 @@ def iterate_table(
     schema: str | pa.Schema,
     batch_size: int = 1024,
     columns: Sequence[str] | None = None,
+    more: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield a checked table in pieces of at most ``batch_size`` rows."""
+    """Yield a checked table in pieces of at most ``batch_size`` rows.
+
+    ``more`` says whether it may have columns that the schema lacks.
+    """
     if isinstance(schema, str):
         schema = SCHEMAS[schema]
     with _damage_named(path):
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
-        if fault := schema_fault(file.schema_arrow, schema):
+        if fault := schema_fault(file.schema_arrow, schema, more):
             raise mismatch(path, fault)
         batches = file.iter_batches(batch_size, columns=columns)
         while True:

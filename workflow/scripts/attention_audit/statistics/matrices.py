@@ -135,12 +135,21 @@ def _rows_by_key(batch: pa.Table) -> dict[Key, npt.NDArray[np.int64]]:
     }
 
 
+# What the splits of all modalities have, among columns of their own.
+SHARED = pa.schema(
+    [
+        pa.field("instance_id", pa.string(), nullable=False),
+        pa.field("cluster_id", pa.string(), nullable=False),
+    ]
+)
+
+
 def cluster_ids(path: str | Path) -> dict[str, str]:
     """The cluster of every instance of a split."""
-    columns = ["instance_id", "cluster_id"]
+    columns = SHARED.names
     return {
         instance: cluster
-        for batch in tables.iterate_table(path, "examples", BATCH_ROWS, columns)
+        for batch in tables.iterate_table(path, SHARED, BATCH_ROWS, columns, more=True)
         for instance, cluster in zip(
             *(batch[column].to_pylist() for column in columns), strict=True
         )

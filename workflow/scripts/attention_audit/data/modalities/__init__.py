@@ -1,0 +1,1 @@
+"""How the instances of each modality are fetched, prepared and read: see `data.modality`."""

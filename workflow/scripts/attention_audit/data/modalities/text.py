@@ -1,0 +1,76 @@
+"""Texts, as the stages know them: a decision each, whose inputs are words."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from attention_audit.data.modality import Audited
+from attention_audit.data.sources import fetch_hub, read_documents
+from attention_audit.data.text import prepare_dataset
+from attention_audit.data.vectors import read_vectors
+
+if TYPE_CHECKING:
+    import torch
+
+    from attention_audit.data.text_batches import TextBatch, TextExamples
+
+# The kinds of encoders that read texts.
+ENCODERS = ("average", "bilstm", "transformer")
+
+
+def fetch(
+    source: Mapping[str, Any], path: str | Path, provenance: Mapping[str, Any]
+) -> None:
+    """Copy the texts of a hub data set; see `sources.fetch_hub`."""
+    fetch_hub(source, path, provenance)
+
+
+def prepare(
+    name: str,
+    settings: Mapping[str, Any],
+    files: Mapping[str, Any],
+    outputs: Mapping[str, str | Path],
+    provenance: Mapping[str, Any],
+    vectors: tuple[Mapping[str, Any], str | Path] | None = None,
+) -> None:
+    """Write splits, vocabulary and card; see `text.prepare_dataset`.
+
+    ``vectors`` are the settings of pretrained vectors and their file.
+    """
+    prepare_dataset(
+        name,
+        settings,
+        read_documents(settings["source"], files),
+        None if vectors is None else partial(read_vectors, *vectors),
+        {**outputs, "vocabulary": outputs["reading"]},
+        provenance,
+    )
+
+
+def read_examples(path: str | Path, reading: str | Path) -> "TextExamples":
+    """One split. Its token ids stand for the words of ``reading``, the vocabulary."""
+    # Preparing does not wait for torch.
+    from attention_audit.data import text_batches
+
+    return text_batches.read_examples(path)
+
+
+def audited(reading: str | Path) -> Audited:
+    """How audited texts are read."""
+    columns = ("instance_id", "cluster_id", "token_ids", "label")
+    return Audited("examples", columns, _batch)
+
+
+def _batch(rows: pa.Table, path: str | Path, device: "torch.device") -> "TextBatch":
+    from attention_audit.data.text_batches import TextBatch
+
+    return TextBatch.of(
+        rows["instance_id"].to_pylist(),
+        [ids.values.to_numpy() for ids in rows["token_ids"]],
+        device,
+        rows["label"].to_pylist(),
+        rows["cluster_id"].to_pylist(),
+    )

@@ -1,0 +1,1 @@
+"""What the models of each modality are made of: see `data.modality`."""
