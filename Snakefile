@@ -36,6 +36,9 @@ rule all:
         rules.examples.output.table,
         rules.experiment.output.config,
         expand(
+            rules.picture_sheet.output.sheet, dataset=sorted({*PICTURES} & {*DATASETS})
+        ),
+        expand(
             f"{RESULTS}/figures/{{figure}}.{{format}}",
             figure=FIGURES,
             format=["pdf", "png"],

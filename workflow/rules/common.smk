@@ -132,7 +132,9 @@ PICTURES = [
     if dataset["modality"] == "images"
 ]
 # What can be shown as words, with their weights.
-TEXT_RUNS = [run for run in RUNS if run.dataset not in PICTURES]
+TEXT_RUNS = [
+    run for run in RUNS if config["datasets"][run.dataset]["modality"] == "text"
+]
 TEXTS = sorted({run.dataset for run in TEXT_RUNS})
 
 

@@ -191,3 +191,29 @@ rule prepare:
         "Preparing {wildcards.dataset}"
     script:
         "../scripts/prepare.py"
+
+
+rule picture_sheet:
+    input:
+        train=rules.prepare.output.train,
+        card=rules.prepare.output.card,
+    output:
+        sheet=f"{RESULTS}/data/{{dataset}}/sheet.png",
+    log:
+        f"{LOGS}/picture_sheet/{{dataset}}.log",
+    benchmark:
+        f"{LOGS}/picture_sheet/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=one_of(PICTURES),
+    resources:
+        **needs(
+            "picture_sheet",
+            mb=lambda w: 300,
+            seconds=lambda w: LIGHT + 1e-4 * rows(w, "train"),
+        ),
+    params:
+        **made_by("draw_sheet.py"),
+    message:
+        "Showing pictures of {wildcards.dataset}"
+    script:
+        "../scripts/draw_sheet.py"

@@ -18,7 +18,7 @@ from attention_audit.records.tables import iterate_table
 A_PASS = 32
 
 
-def selected(path: str | Path, table: str, instances: int) -> set[str]:
+def selected(path: str | Path, table: str | pa.Schema, instances: int) -> set[str]:
     """The ids of the ``instances`` examples with the smallest ids; ``table`` is the schema.
 
     An id is a hash of what the instance is, so this is a random sample that every run of

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Audited(NamedTuple):
     """How the rows of a split become batches: ``batch(rows, path, device)``."""
 
-    table: str  # the schema of a split
+    table: str | pa.Schema  # the schema of a split, or its name
     columns: Sequence[str]
     batch: "Callable[[pa.Table, str | Path, torch.device], Any]"
 
