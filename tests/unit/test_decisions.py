@@ -43,7 +43,6 @@ class Series:
 
     cluster_ids = None
     gold = None
-    cell = None
 
     def take(self, rows):
         n = self.lengths[rows].max()

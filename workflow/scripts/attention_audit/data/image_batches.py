@@ -120,8 +120,6 @@ class PatchBatch:
     cluster_ids: list[str] | None = None
     # Which patches are marked, (n,) bool each; None for what has no mask.
     gold: list[np.ndarray | None] | None = None
-    # The hidden state in whose cell each patch lies, (n,); None where one stands at each.
-    cell: Tensor | None = None
 
     def take(self, rows: np.ndarray) -> Self:
         """The pictures of some rows."""

@@ -24,9 +24,8 @@ class TextBatch:
     mask: Tensor  # (B, n) bool
     cluster_ids: list[str] | None = None
 
-    # Nobody marked words, and a hidden state stands at each of them.
+    # Nobody marked words.
     gold = None
-    cell = None
 
     @classmethod
     def of(
