@@ -43,6 +43,7 @@ class Series:
 
     cluster_ids = None
     gold = None
+    guess = None
 
     def take(self, rows):
         n = self.lengths[rows].max()

@@ -24,8 +24,9 @@ class TextBatch:
     mask: Tensor  # (B, n) bool
     cluster_ids: list[str] | None = None
 
-    # Nobody marked words.
+    # Nobody marked words, or guesses at any.
     gold = None
+    guess = None
 
     @classmethod
     def of(

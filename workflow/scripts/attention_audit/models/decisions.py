@@ -29,6 +29,9 @@ class Batch(Protocol):
     mask: Tensor  # (B, n) bool, True at inputs and False at padding
     # Which inputs a person marked, (length,) bool each; None where nobody did.
     gold: Sequence[np.ndarray | None] | None
+    # How much somebody would guess each input to matter without a look at the decision,
+    # (n,), the same for all; None where nobody would.
+    guess: np.ndarray | None
 
     def take(self, rows: np.ndarray) -> Self:
         """The decisions of some rows, padded to the longest of them."""

@@ -27,7 +27,8 @@ class Measure(TypedDict):
     undefined: str
 
 
-# p: attention, with p̄ = p / Σp; q: another subject; n: length; y: class probabilities.
+# p: attention, with p̄ = p / Σp; q: another subject; n: how many hidden states they are
+# over, in a text its length; y: class probabilities.
 MEASURES: dict[str, Measure] = {
     "support": {
         "label": "Support",
@@ -189,7 +190,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "share",
         "low": 0,
         "high": 1,
-        "formula": "mean_i of the dispersion of ‖∂h_i/∂x_j‖ over j",
+        "formula": "mean_i of the dispersion of ‖∂h_i/∂x_j‖ over j, summed over cells",
         "undefined": "one position",
     },
     "coindexed_share": {
@@ -197,7 +198,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "share",
         "low": 0,
         "high": 1,
-        "formula": "mean_i ‖∂h_i/∂x_i‖ / Σ_j ‖∂h_i/∂x_j‖",
+        "formula": "mean_i ‖∂h_i/∂x_i‖ / Σ_j ‖∂h_i/∂x_j‖; of a state with several inputs, Σ over those of its cell / Σ_j",
         "undefined": "no hidden state is influenced",
     },
     "coindexed_top": {
