@@ -1,13 +1,14 @@
 """Pyramids, whose hidden states are fewer than their inputs, in every audit."""
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
@@ -36,8 +37,14 @@ from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.cells import by_input, by_state
 from attention_audit.statistics.control_measures import Attributed, measure_controls
+from attention_audit.statistics.estimates import Settings
 from attention_audit.statistics.explanations import measure_explanations
+from attention_audit.statistics.inference import comparison_table, summary_table
 from attention_audit.statistics.measures import MEASURES
+from attention_audit.statistics.ranks import (
+    average_precision,
+    intersection_over_union,
+)
 from attention_audit.statistics.run_measures import measure_run
 from tests.unit.models import text_batch, tiny_batch, tiny_model
 from tests.unit.test_lit import STAGES, tiny_lit
@@ -421,6 +428,8 @@ def test_controls_and_other_runs_of_a_pyramid(tmp_path):
     own, other = measured(of_run, run), measured(of_reference, reference)
     for name, expected in (("cut", other), ("softmax", own)):
         rows = controls[name].to_pylist()
+        gold = [r for r in rows if r["measure"].startswith("gold")]
+        assert len(gold) == 2 * 2 and {r["subject"] for r in gold} == {"attention"}
         assert {r["measure"] for r in rows} <= {key[1] for key in expected}
     # softmax under softmax is itself
     (same,) = measure_controls(sides[1], sides[1])
@@ -534,6 +543,7 @@ def broken(paths, schema, path, column, value):
         ("cell", [0, 1], "'cell' of .* has 2 values, expected 16"),
         ("cell", None, "'cell' of .* has 0 values, expected 16"),
         ("attention", [1.0] * N, "has 16 values, expected 4"),
+        ("gold", [True], "'gold' of .* has 1 values, expected 16"),
         ("importance", [1.0] * 3, "has 3 values, expected 16"),
         ("importance", [1.0] * M, "has 4 values, expected 16"),
     ],
@@ -556,6 +566,86 @@ def test_a_state_without_inputs_is_named(tmp_path):
     tables.write_rows(paths["attention"], "attention", rows, {})
     with pytest.raises(AuditError, match="no input lies in the cell of some"):
         measured(paths)
+
+
+# --- plausibility ---------------------------------------------------------------
+
+
+def test_plausibility_of_a_run_is_that_of_scikit_learn(tmp_path):
+    model, batch = pyramid(), pictures(4)
+    paths = audit(tmp_path / "run", model, batch)
+    values = measured(paths)
+    attention = model(batch).attention.float().numpy()
+    of_inputs = {"attention": attention[:, CELL], "guess": np.tile(batch.guess, (4, 1))}
+    for name, path in paths["importances"].items():
+        read = tables.read_table(path, "importance")["importance"].to_pylist()
+        found = np.array(read, dtype=np.float32)
+        of_inputs[name] = found if found.shape[1] == N else found[:, CELL]
+    for b, instance in enumerate(batch.instance_ids):
+        about = {key[2] for key in values if key[0] == instance and key[3] == "gold"}
+        assert about == (set(of_inputs) if b else set())
+        for subject in about:
+            found = values[instance, "gold_average_precision", subject, "gold"]
+            expected = average_precision_score(batch.gold[b], of_inputs[subject][b])
+            assert found == pytest.approx(expected), subject
+            assert 0 <= values[instance, "gold_iou", subject, "gold"] <= 1
+
+
+def test_overlap_is_the_mean_over_all_ways_to_break_ties():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        scores = random.integers(0, 3, 7).astype(float)
+        gold = random.permutation(7) < random.integers(1, 7)
+        k = gold.sum()
+        # all sets of k whose least score is no smaller than what is left out
+        found = [
+            len(chosen & own) / len(chosen | own)
+            for chosen in map(set, combinations(range(7), k))
+            for own in [set(np.flatnonzero(gold))]
+            if min(scores[list(chosen)])
+            >= max([scores[i] for i in range(7) if i not in chosen], default=0)
+        ]
+        mask = np.ones((1, 7), dtype=bool)
+        (got,) = intersection_over_union(gold[None], scores[None], mask)
+        assert got == pytest.approx(np.mean(found))
+
+
+def test_plausibility_of_padded_rows_and_where_nothing_is_told_apart():
+    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]], dtype=bool)
+    scores = np.array([[3, 2, 1, 9], [1, 1, 1, 1], [1, 2, 3, 4]], dtype=float)
+    gold = np.array([[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]], dtype=bool)
+    iou = intersection_over_union(gold, scores, mask)
+    assert iou[0] == 0 and np.isnan(iou[1:]).all()
+    precision = average_precision(gold, scores, mask)
+    assert precision[0] == 0.5 and np.isnan(precision[1:]).all()
+    large = np.zeros((1, 2000))  # ways beyond what a float can count
+    half = np.arange(2000)[None] < 1000
+    (found,) = intersection_over_union(half, large, np.ones((1, 2000), dtype=bool))
+    assert found == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_a_guess_is_summarised_and_not_compared(tmp_path):
+    runs, paths = [], []
+    for seed, normalizer in product(range(3), ("softmax", "sparse")):
+        runs.append(RUN | {"normalizer": normalizer, "seed": seed})
+        paths.append(tmp_path / f"{normalizer}{seed}.parquet")
+        random = np.random.default_rng(len(paths))
+        rows = [
+            runs[-1]
+            | {"instance_id": f"i{i}", "measure": "gold_iou", "subject": subject}
+            | {"reference": "gold", "value": random.random()}
+            for subject in ("attention", "guess")
+            for i in range(5)
+        ]
+        tables.write_rows(paths[-1], "measures", rows, {})
+    settings = Settings(0.95, reference="softmax")
+    path = tmp_path / "table.parquet"
+    summary_table(runs, paths, settings, {}, path)
+    found = tables.read_table(path, "summary")["subject"].to_pylist()
+    assert sorted(found) == ["attention"] * 2 + ["guess"] * 2
+    comparison_table(runs, paths, settings, {}, path)
+    found = tables.read_table(path, "comparison")["subject"].to_pylist()
+    assert found == ["attention"]
 
 
 def test_the_middle_of_a_picture_is_the_guess():

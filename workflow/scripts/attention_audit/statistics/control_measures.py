@@ -24,6 +24,7 @@ from attention_audit.statistics.in_step import (
     finite,
     read_in_step,
 )
+from attention_audit.statistics.plausibility import plausibility
 from attention_audit.statistics.run_measures import (
     Block,
     agreement_blocks,
@@ -82,7 +83,11 @@ def measure_controls(
 
 def _measures(identity: Mapping[str, object], weights: Floats, of: Step) -> pa.Table:
     """What is measured of weights (B, m) in the place of those of a step."""
-    return table_of(identity, of.attention.ids, _blocks(weights, of))
+    pieces = [table_of(identity, of.attention.ids, _blocks(weights, of))]
+    marked, plausible = plausibility(of, {"attention": weights})
+    if marked:
+        pieces.append(table_of(identity, marked, plausible))
+    return pa.concat_tables(pieces)
 
 
 def _blocks(weights: Floats, of: Step) -> Iterator[Block]:

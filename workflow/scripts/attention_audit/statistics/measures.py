@@ -217,6 +217,24 @@ MEASURES: dict[str, Measure] = {
         "formula": "mean_i (rank of i among j - 1) / (n - 1): 0 is the most influential",
         "undefined": "one position",
     },
+    "gold_average_precision": {
+        "label": "average precision of finding what is marked",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "Σ (R_k - R_{k-1}) P_k of finding the marked inputs by attention, spread "
+        "evenly over the inputs of a state, by an importance, or by a guess",
+        "undefined": "all inputs are marked, or none; no row where nobody marks any",
+    },
+    "gold_iou": {
+        "label": "overlap with what is marked",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "|A ∩ B| / |A ∪ B|, with A the k marked inputs and B the k first by the same; "
+        "ties for the last place by chance",
+        "undefined": "all inputs are marked, or none; no row where nobody marks any",
+    },
     "permutation_difference": {
         "label": "Output under shuffled attention",
         "unit": "probability",

@@ -30,6 +30,7 @@ from attention_audit.statistics.in_step import (
     padded_column,
     read_in_step,
 )
+from attention_audit.statistics.plausibility import plausibility
 from attention_audit.statistics.ranks import (
     average_precision,
     precision_at_support,
@@ -171,8 +172,8 @@ def measure_run(
 
     The files of attention and importance are read in step, ``batch_size`` instances
     at a time, so that memory does not grow with the number of instances, their ids
-    aside. The influence, which covers some of the instances, follows in a pass of
-    its own.
+    aside. Of marked instances the plausibility follows them. The influence, which covers
+    some of the instances, follows in a pass of its own.
 
     Args:
         identity: dataset, encoder, scorer, normalizer and seed of the run.
@@ -192,6 +193,11 @@ def measure_run(
         ids, states = step.attention.ids, step.states
         seen.update(ids)
         yield table_of(identity, ids, _attention_blocks(step, effects or {}))
+        subjects = {"attention": step.attention.values}
+        subjects |= {method: read.values for method, read in step.read.items()}
+        marked, blocks = plausibility(step, subjects, guess=True)
+        if marked:
+            yield table_of(identity, marked, blocks)
 
     if influence is None:
         return
