@@ -44,7 +44,7 @@ class Series:
     removal = "silence"
     cluster_ids = None
     gold = None
-    cell = None
+    guess = None
 
     def take(self, rows):
         n = self.lengths[rows].max()

@@ -66,6 +66,7 @@ def write_attention(path, run, labels, predicted, probabilities, attention) -> N
         "attention": attention,
         "support": [1] * len(labels),
         "entropy": [0.0] * len(labels),
+        **dict.fromkeys(("cell", "gold", "guess"), [None] * len(labels)),
     }
     write_table(path, "attention", columns, {})
 

@@ -668,7 +668,7 @@ def test_a_batch_holds_normalized_patches(examples):
     assert batch.cluster_ids == batch.instance_ids
     assert batch.labels.tolist() == examples.labels[rows].tolist()
     assert batch.lengths.tolist() == [6, 6] == examples.lengths[rows].tolist()
-    assert batch.mask.shape == (2, 6) and batch.mask.all() and batch.cell is None
+    assert batch.mask.shape == (2, 6) and batch.mask.all()
     assert batch.patches.shape == (2, 6, 4) and batch.patches.dtype == torch.float32
     pixels = join_patches(batch.patches, batch.shape, batch.side).numpy()
     expected = examples.normalization.apply(examples.pixels[rows])

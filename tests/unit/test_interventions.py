@@ -281,7 +281,7 @@ def test_search_of_a_batch_equals_that_of_each_instance(kind):
     output = model(batch)
     weights = output.attention.detach()
     support = (weights > 0).sum(-1)
-    noise = starting_noise(batch, 5, weights, "none", 0)
+    noise = starting_noise(batch.instance_ids, batch.mask, 5, weights, "none", 0)
     together = search(model, output.hidden, batch.mask, weights, noise, QUICK, support)
     assert all(p.grad is None for p in model.parameters())
     for b, n in enumerate(batch.lengths):
@@ -580,6 +580,7 @@ def attention_table(path, batch, weights, scores=None):
         "attention": lists,
         "support": [sum(w > 0 for w in row) for row in lists],
         "entropy": [0.0] * len(lists),
+        **dict.fromkeys(("cell", "gold", "guess"), [None] * len(lists)),
     }
     write_table(path, "attention", columns, {})
     return path

@@ -90,6 +90,7 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
                 "attention": ATTENTION,
                 "support": [3, 1, 0, 4],
                 "entropy": [0.0] * 4,
+                **dict.fromkeys(("cell", "gold", "guess"), [None] * 4),
             }
         )
     for method, values in importance.items():

@@ -93,6 +93,7 @@ def test_files_are_as_public_as_the_umask_says(tmp_path):
         ({**ROWS, "extra": 1}, "expected columns"),
         ({k: v for k, v in ROWS.items() if k != "length"}, "expected columns"),
         ({**ROWS, "length": [2, None]}, "column 'length' must not hold nulls"),
+        ({**ROWS, "method": None}, "column 'method' must not hold nulls, found 2"),
         ({**ROWS, "length": [2, 1, 1]}, "unequal lengths"),
     ],
 )

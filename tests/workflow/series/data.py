@@ -36,6 +36,7 @@ class Batch:
 
     removal = "mean"
     gold = None
+    guess = None
 
     @property
     def lengths(self):

@@ -238,15 +238,18 @@ def _unquoted(text: str) -> str:
 # What a method may not be called, as shell patterns: a method's name is a subject and a
 # reference of measures, and these are others. Two of one name could not be told apart.
 RESERVED_METHODS = (
-    # subjects: the weights, what they lead to, and the rankings of erasure and flips
+    # subjects: the weights, what they lead to, and the rankings of erasure and flips, and
+    # of a guess
     "attention",
     "attention_gradient",
+    "guess",
     "hidden_states",
     "prediction",
     "random",
-    # references: what influences, other weights, fewer of them or of the tokens, and
-    # other models
+    # references: what influences, what is marked, other weights, fewer of them or of the
+    # tokens, and other models
     "inputs",
+    "gold",
     "adversarial*",
     "at_support",
     "other_seeds",

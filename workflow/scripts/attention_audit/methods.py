@@ -5,9 +5,9 @@ A method is a function
     (model, batch, **parameters) -> importance
 
 of a batch of decisions, as `models.decisions` has them and their models, that returns
-non-negative importance (B, n), exactly 0 at padding and not normalized. To add one, write it in a module of
-``attribution/`` and enter it here under its kind; its parameters are the keys of the
-instance in the config.
+non-negative importance (B, n), of hidden states (B, m), exactly 0 at padding and not
+normalized. To add one, write it in a module of ``attribution/`` and enter it here under
+its kind; its parameters are the keys of the instance in the config.
 
 The workflow reads this table and tells each job its function, so that a job depends
 on its own method and not on this list.

@@ -47,15 +47,17 @@ def leave_one_out(
 
     Decisions are read one by one, so that none depends on its neighbours.
 
-    Returns (B, n) in double precision on the CPU, exactly 0 at padding, not normalized.
+    Returns (B, n), of hidden states (B, m), in double precision on the CPU, exactly 0 at
+    padding, not normalized.
     """
     removal = removal or batch.removal
-    importance = torch.zeros(batch.mask.shape, dtype=torch.float64)
+    lengths = batch.lengths if of == "inputs" else model.states(batch.lengths)
+    importance = torch.zeros(len(lengths), lengths.max(), dtype=torch.float64)
     # Without context, deleting an input leaves the other hidden states as they are.
     contextual = getattr(model.encoder, "contextual", True)
     reads = of == "inputs" and (contextual or removal != "delete")
     readout = Readout(model)
-    for b, n in enumerate(batch.lengths.tolist()):
+    for b, n in enumerate(lengths.tolist()):
         one = batch.take(np.array([b]))
         if reads:
             importance[b, :n] = _of_inputs(model, one, removal)

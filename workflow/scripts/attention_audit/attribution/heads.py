@@ -68,8 +68,14 @@ def write_heads(
         embeddings = model.embed(batch)
         _, layers = model.encoder.with_attention(embeddings, batch.mask)
         for layer, weights in enumerate(layers):
-            described = describe_heads(weights, batch.mask)
-            n_heads = weights.shape[1]
+            n_heads, n = weights.shape[1:3]
+            # A pyramid has other positions in each stage, and no padding.
+            mask = (
+                batch.mask
+                if model.cell is None
+                else batch.mask.new_ones(len(weights), n)
+            )
+            described = describe_heads(weights, mask)
             values = {
                 name: pa.array(
                     value.flatten().cpu().numpy(), pa.float64(), from_pandas=True

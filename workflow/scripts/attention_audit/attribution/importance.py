@@ -27,12 +27,14 @@ def write_importance(
     """Importance by one declared method, not normalized; see `methods`."""
     for batch in batches:
         values = function(model, batch, **parameters)
+        of_inputs = parameters["of"] == "inputs"
+        lengths = batch.lengths if of_inputs else model.states(batch.lengths)
         table.write(
             {
                 **run,
                 "method": method,
                 "instance_id": batch.instance_ids,
                 "length": batch.lengths,
-                "importance": ragged(values, batch.lengths),
+                "importance": ragged(values, lengths),
             }
         )

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.decisions import Batch, DecisionModel, cell_array
 from attention_audit.models.encoders import BiLSTMEncoder, TransformerEncoder
 from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.tables import TableWriter
+from attention_audit.statistics.cells import Cell, by_state
 from attention_audit.statistics.distributions import dispersion
 
 # Rows of the Jacobian that one batched backward pass computes. More would wait for
@@ -28,7 +29,7 @@ NUMBERS_PER_STEP = 2**17
 
 
 def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
-    """Norms (n, n) of d h_i / d x_j, hidden states by inputs, for one text x (n, E).
+    """Norms (m, n) of d h_i / d x_j, hidden states by inputs, for one decision x (n, E).
 
     For an encoder in evaluation mode. BiLSTMs and Transformers of one layer have ways of
     their own: at 60 positions of the default sizes a Transformer takes 0.05 s in place of
@@ -350,20 +351,25 @@ class _Steps:
 
 
 class InfluenceSummary(NamedTuple):
-    """What is kept of a matrix of norms: one value a hidden state, (n,)."""
+    """What is kept of a matrix of norms: one value a hidden state, (m,).
 
-    dispersion: np.ndarray  # entropy over inputs / ln n, in [0, 1]; NaN for n = 1
+    Where a state's cell holds several inputs, the input that is co-indexed with it is all
+    of these, and others are those of other cells.
+    """
+
+    dispersion: np.ndarray  # entropy over inputs / ln m, in [0, 1]; NaN for m = 1
     coindexed_share: np.ndarray  # share of the co-indexed input, in [0, 1]
     coindexed_rank: np.ndarray  # its rank, 1 = the most influential input
 
 
-def summarise(norms: np.ndarray) -> InfluenceSummary:
-    """Summarise norms (n, n), hidden states by inputs.
+def summarise(norms: np.ndarray, cell: Cell | None = None) -> InfluenceSummary:
+    """Summarise norms (m, n), hidden states by inputs, that are summed over cells.
 
     The norms of each hidden state are normalized to a distribution over the inputs
     (Meister et al. 2021). A hidden state that no input moves has no distribution: NaN,
     and the last rank.
     """
+    norms = by_state(norms, cell)
     n = len(norms)
     total = norms.sum(1)
     with np.errstate(invalid="ignore"):
@@ -382,13 +388,14 @@ def write_influence(
     matrices: int,
 ) -> None:
     """Influence of inputs on hidden states; whole matrices for the first few texts."""
+    cell = cell_array(model)
     kept = 0
     for batch in batches:
         for row, instance in enumerate(batch.instance_ids):
             n = int(batch.lengths[row])
             (embeddings,) = model.embed(batch.take(np.array([row])))
             norms = jacobian_norms(model.encoder, embeddings).cpu().numpy()
-            summary = summarise(norms)
+            summary = summarise(norms, cell)
             table.write(
                 {
                     **run,

@@ -6,7 +6,12 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from attention_audit.models.decisions import Batch, DecisionModel, ragged
+from attention_audit.models.decisions import (
+    Batch,
+    DecisionModel,
+    cell_array,
+    ragged,
+)
 from attention_audit.models.laws import lawful
 from attention_audit.models.outputs import class_probabilities
 from attention_audit.records.tables import TableWriter
@@ -22,12 +27,16 @@ def write_attention(
 ) -> None:
     """Predictions, scores and attention weights, with their support and entropy (nats).
 
-    The entropy is that of weights scaled to sum to one; null without any weight.
+    The entropy is that of weights scaled to sum to one; null without any weight. With
+    them stands what they are to be compared with: in whose cell an input lies, which
+    inputs are marked, and which of them a guess would mark.
     Raises `AuditError` where a normalizer, in self-attention too, breaks a law.
     """
+    cell = cell_array(model)
     for batch in batches:
         with lawful(model):
             output = model(batch)
+        states = model.states(batch.lengths)
         scores = model.pooling.scorer(output.hidden)
         probabilities = class_probabilities(output.logits).numpy()
         weights, mask = output.attention.cpu().numpy(), output.mask.cpu().numpy()
@@ -39,11 +48,14 @@ def write_attention(
                 "label": batch.labels.cpu().numpy(),
                 "predicted": probabilities.argmax(-1),
                 "probabilities": list(probabilities),
-                "scores": ragged(scores, batch.lengths),
-                "attention": ragged(output.attention, batch.lengths),
+                "scores": ragged(scores, states),
+                "attention": ragged(output.attention, states),
                 "support": support_size(weights, mask),
                 "entropy": pa.array(
                     entropy(weights, mask), pa.float32(), from_pandas=True
                 ),
+                "cell": [cell] * len(states),
+                "gold": batch.gold,
+                "guess": [batch.guess] * len(states),
             }
         )

@@ -22,6 +22,8 @@ from attention_audit.records.errors import AuditError
 REMOVALS = ("mean", "blur")
 # A patch counts as marked where at least this share of its pixels is.
 MARKED_SHARE = 0.5
+# How far from the middle of a picture what matters is guessed to be, in its sides.
+GUESSED_SD = 0.25
 
 _PIECE = 256  # pictures of a table that are unpacked at once
 SIZE = ("height", "width", "channels")
@@ -137,8 +139,20 @@ class PatchBatch:
     cluster_ids: list[str] | None = None
     # Which patches are marked, (n,) bool each; None for what has no mask.
     gold: list[np.ndarray | None] | None = None
-    # The hidden state in whose cell each patch lies, (n,); None where one stands at each.
-    cell: Tensor | None = None
+
+    @property
+    def guess(self) -> np.ndarray:
+        """How much each patch is to matter by a guess, the middle: (n,) float32.
+
+        A Gaussian around the centre of the picture, at the centre of a patch, with a
+        standard deviation of GUESSED_SD sides.
+        """
+        height, width, _ = self.shape
+        down, right = height // self.side, width // self.side
+        # In sides from the centre. Patches as far from it have the same value exactly.
+        rows, columns = (np.arange(1 - k, k, 2) / (2 * k) for k in (down, right))
+        squares = rows[:, None] ** 2 + columns**2
+        return np.exp(-squares.ravel() / (2 * GUESSED_SD**2)).astype(np.float32)
 
     def take(self, rows: np.ndarray) -> Self:
         """The pictures of some rows."""

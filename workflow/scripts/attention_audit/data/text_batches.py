@@ -25,9 +25,9 @@ class TextBatch:
     cluster_ids: list[str] | None = None
 
     removal: ClassVar[str] = "delete"
-    # Nobody marked words, and a hidden state stands at each of them.
+    # Nobody marked words, or guesses at any.
     gold = None
-    cell = None
+    guess = None
 
     @classmethod
     def of(

@@ -4,10 +4,11 @@ Weights that are as far as possible from the model's, but lead to the same outpu
 they exist, the model's weights are not the only explanation of its output. On few
 positions they are enumerated, otherwise searched by gradient.
 
-Shapes: B instances, C candidates each, n positions, H hidden size, K classes.
+Shapes: B instances, C candidates each, n positions (hidden states), H hidden size, K
+classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.models.decisions import Batch, DecisionModel, ragged
+from attention_audit.models.decisions import Batch, DecisionModel, Output, ragged
 from attention_audit.models.normalizers import Normalizer
 from attention_audit.models.optimizer import AMSGrad
 from attention_audit.models.outputs import RESOLUTION, Readout
@@ -301,13 +302,17 @@ def _farther(one: Found, other: Found) -> Found:
 
 
 def starting_noise(
-    batch: Batch, candidates: int, like: Tensor, constraint: str, seed: int
+    instances: Sequence[str],
+    mask: Tensor,
+    candidates: int,
+    like: Tensor,
+    constraint: str,
+    seed: int,
 ) -> Tensor:
     """Standard normal (B, C, n), 0 at padding; an instance's does not depend on others."""
-    noise = np.zeros((len(batch.instance_ids), candidates, batch.mask.shape[1]))
-    for b, (instance, n) in enumerate(
-        zip(batch.instance_ids, batch.lengths, strict=True)
-    ):
+    lengths = mask.sum(-1).tolist()
+    noise = np.zeros((len(lengths), candidates, mask.shape[1]))
+    for b, (instance, n) in enumerate(zip(instances, lengths, strict=True)):
         rng = generator(("adversarial", constraint, instance), seed)
         noise[b, :, :n] = rng.standard_normal((candidates, n))
     return torch.from_numpy(noise).to(like)
@@ -315,25 +320,25 @@ def starting_noise(
 
 def _search_batch(
     model: DecisionModel,
-    hidden: Tensor,
-    weights: Tensor,
-    batch: Batch,
+    output: Output,
+    instances: Sequence[str],
     settings: SearchSettings,
     seed: int,
 ) -> Iterator[tuple[str, Found]]:
-    """What is found for a batch under each constraint.
+    """What is found for a batch under each constraint, by what the model made of it.
 
     What is found under the second is allowed under the first, and what is found under
     the first counts under the second where its support is small enough.
     """
+    hidden, weights, mask = output.hidden, output.attention, output.mask
     support = (weights > 0).sum(-1)
     noise = {
         constraint: starting_noise(
-            batch, settings.candidates, weights, constraint, seed
+            instances, mask, settings.candidates, weights, constraint, seed
         )
         for constraint in CONSTRAINTS
     }
-    free = search(model, hidden, batch.mask, weights, noise["none"], settings)
+    free = search(model, hidden, mask, weights, noise["none"], settings)
     # Where no weight is zero the second constraint is none, and where all are there
     # is nothing to search.
     kept = (free.weights > 0).sum(-1) <= support
@@ -342,12 +347,12 @@ def _search_batch(
         torch.where(kept, free.divergence, 0.0),
         torch.where(kept, free.output_difference, 0.0),
     )
-    rows = ((support < batch.mask.sum(-1)) & (support > 2)).nonzero().squeeze(-1)
+    rows = ((support < mask.sum(-1)) & (support > 2)).nonzero().squeeze(-1)
     if len(rows):
         constrained = search(
             model,
             hidden[rows],
-            batch.mask[rows],
+            mask[rows],
             weights[rows],
             noise["support"][rows],
             settings,
@@ -363,7 +368,7 @@ def _search_batch(
     readout = Readout(model)
     small = (support > 0) & (support <= SMALL_SUPPORT)
     for b in small.nonzero().squeeze(-1).tolist():
-        n = int(batch.lengths[b])
+        n = int(mask[b].sum())
         found = enumerate_small(
             readout,
             hidden[b, :n].cpu().double(),
@@ -395,17 +400,17 @@ def write_adversarial(
     for batch in batches:
         with torch.no_grad():
             output = model(batch)
-        weights = output.attention
-        support = (weights > 0).sum(-1).tolist()
+        support = (output.attention > 0).sum(-1).tolist()
+        states = model.states(batch.lengths)
         for constraint, found in _search_batch(
-            model, output.hidden, weights, batch, settings, seed
+            model, output, batch.instance_ids, settings, seed
         ):
             divergences = found.divergence.tolist()
             table.write(
                 {
                     **run,
                     "instance_id": batch.instance_ids,
-                    "length": batch.lengths,
+                    "length": states,
                     "support": support,
                     "constraint": constraint,
                     "found": [d > 0 for d in divergences],
@@ -414,6 +419,6 @@ def write_adversarial(
                         for d, s in zip(divergences, support, strict=True)
                     ],
                     "output_difference": found.output_difference.tolist(),
-                    "attention": ragged(found.weights, batch.lengths),
+                    "attention": ragged(found.weights, states),
                 }
             )

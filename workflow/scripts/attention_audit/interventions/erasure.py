@@ -7,7 +7,12 @@ ranks no more tokens than it attends to: what a larger share takes besides is dr
 random from its zeros. At the size of the support, the same for every ranking of a text,
 all rankings are compared that attention has.
 
-Shapes: B instances, n positions, A rankings, S shares of tokens, C counts of tokens.
+What attention is over, hidden states, may be fewer than the inputs. Then the inputs of a
+state's cell are taken out together, by every ranking: an importance of inputs is summed
+over cells. Of a text, tokens and states are the same.
+
+Shapes: B instances, n positions (hidden states), A rankings, S shares of tokens, C counts
+of tokens.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,12 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.decisions import Batch, DecisionModel, cell_array
 from attention_audit.models.outputs import probabilities_anew
 from attention_audit.records.errors import AuditError
 from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter, iterate_table
 from attention_audit.statistics import controls
+from attention_audit.statistics.cells import Cell, by_state
 
 
 class Erasure(NamedTuple):
@@ -68,10 +74,12 @@ def erase(
     A, B, _ = ranks.shape
     C = counts.shape[1]
     falls = np.empty((2, A, B, C))
-    for b, n in enumerate(batch.lengths.tolist()):
+    for b, n in enumerate(model.states(batch.lengths).tolist()):
         count = torch.from_numpy(counts[b]).to(ranks.device)
         top = ranks[:, b, None, :n] < count.unsqueeze(1)  # (A, C, n)
         keep = torch.stack([~top, top]).view(-1, n)
+        if model.cell is not None:
+            keep = keep[:, model.cell]
         found = _falls(model, batch.take(np.array([b])), keep)
         falls[:, :, b] = found.view(2, A, C).numpy()
     return Erasure(falls[0], falls[1])
@@ -89,10 +97,15 @@ def descending_ranks(values: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
 
 class _Rows:
-    """Rows of a table, which come in the order of the audited instances."""
+    """Rows of a table, which come in the order of the audited instances.
 
-    def __init__(self, path: str | Path, schema: str, *columns: str) -> None:
-        self._path, self._columns = path, columns
+    With a ``cell``, values of inputs are summed over the cells of states.
+    """
+
+    def __init__(
+        self, path: str | Path, schema: str, *columns: str, cell: Cell | None = None
+    ) -> None:
+        self._path, self._columns, self._cell = path, columns, cell
         tables = iterate_table(path, schema, columns=["instance_id", *columns])
         self._rows = (row for table in tables for row in table.to_pylist())
 
@@ -104,37 +117,45 @@ class _Rows:
         row = next(self._rows, {})
         values = [row.get(column, []) for column in self._columns]
         lengths = {len(value) for value in values if isinstance(value, list)}
+        cell = None if lengths == {n} else self._cell
+        expected = n if cell is None else len(cell)
         found = row.get("instance_id")
-        if found != instance or lengths != {n}:
+        if found != instance or lengths != {expected}:
             raise AuditError(
-                f"{self._path}: expected instance '{instance}' with {n} values, found "
+                f"{self._path}: expected instance '{instance}' with {expected} values, "
+                f"found "
                 f"'{found}' with {max(lengths)}. Delete the file and run snakemake "
                 "again to rebuild it."
             )
         return [
-            np.asarray(value, dtype=np.float64) if isinstance(value, list) else value
+            by_state(np.asarray(value, dtype=np.float64), cell)
+            if isinstance(value, list)
+            else value
             for value in values
         ]
 
 
-# From an instance and its length: how many tokens its attention ranks, and by what each
-# subject ranks them. It is asked for the instances in their order.
+# From an instance and its positions: how many of them its attention ranks, and by what
+# each subject ranks them. It is asked for the instances in their order.
 Rankings = Callable[[str, int], tuple[int, dict[str, np.ndarray]]]
 
 
 def _ranks(
-    batch: Batch, values: Sequence[Mapping[str, np.ndarray]], orders: int, seed: int
+    batch: Batch,
+    lengths: np.ndarray,
+    values: Sequence[Mapping[str, np.ndarray]],
+    orders: int,
+    seed: int,
 ) -> tuple[list[str], Tensor]:
     """Subjects (A,) and the ranks (A, B, n) that each gives, random ones last.
 
-    ``values`` (B,) holds by what each subject ranks the tokens of each text.
+    ``values`` (B,) holds by what each subject ranks the positions of each instance, of
+    which there are ``lengths`` (B,).
     """
     known = list(values[0])
     subjects = [*known, *["random"] * orders]
-    ranks = np.zeros((len(subjects), *batch.mask.shape), dtype=np.int64)
-    for b, (instance, n) in enumerate(
-        zip(batch.instance_ids, batch.lengths, strict=True)
-    ):
+    ranks = np.zeros((len(subjects), len(lengths), lengths.max()), dtype=np.int64)
+    for b, (instance, n) in enumerate(zip(batch.instance_ids, lengths, strict=True)):
         for a, subject in enumerate(known):
             rng = generator(("erasure", subject, instance), seed)
             ranks[a, b, :n] = descending_ranks(values[b][subject], rng)
@@ -156,14 +177,15 @@ def _write(
 ) -> None:
     """A row an (instance, subject), the random orders as one."""
     for batch in batches:
-        asked = map(rankings, batch.instance_ids, batch.lengths.tolist())
+        lengths = model.states(batch.lengths)
+        asked = map(rankings, batch.instance_ids, lengths.tolist())
         supports, values = zip(*asked, strict=True)
         support = np.array(supports)
-        subjects, ranks = _ranks(batch, values, random_orders, seed)
-        counts = np.column_stack([token_counts(shares, batch.lengths), support])
+        subjects, ranks = _ranks(batch, lengths, values, random_orders, seed)
+        counts = np.column_stack([token_counts(shares, lengths), support])
         found = erase(model, batch, ranks, counts)
         # Where the top tokens are none or all, they are those of every ranking.
-        told_apart = (support > 0) & (support < batch.lengths)
+        told_apart = (support > 0) & (support < lengths)
         for subject in dict.fromkeys(subjects):
             places = [a for a, name in enumerate(subjects) if name == subject]
             columns = {}
@@ -178,7 +200,7 @@ def _write(
                 {
                     **run,
                     "instance_id": batch.instance_ids,
-                    "length": batch.lengths,
+                    "length": lengths,
                     "support": support,
                     "subject": subject,
                     "shares": [shares] * len(support),
@@ -206,7 +228,7 @@ def write_erasure(
     """
     attended = _Rows(attention, "attention", "attention", "support")
     others = {
-        name: _Rows(path, "importance", "importance")
+        name: _Rows(path, "importance", "importance", cell=cell_array(model))
         for name, path in importances.items()
     }
 

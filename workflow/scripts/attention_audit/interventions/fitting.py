@@ -47,15 +47,14 @@ def fit(
 def attention_of(
     model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> tuple[list[Tensor], Tensor]:
-    """Attention of each text of a split, without padding, and probabilities (N, K)."""
+    """Attention of each decision of a split, without padding, and probabilities (N, K)."""
     weights: list[Tensor] = [torch.empty(0)] * len(examples)
     outputs = torch.empty(len(examples), model.output.out_features, device=device)
     with torch.no_grad():
         for rows in in_order_of_length(examples.lengths, batch_size):
             output = model(examples.batch(rows, device))
             outputs[rows] = output.logits.softmax(-1).to(outputs)
-            for row, attention, n in zip(
-                rows, output.attention, examples.lengths[rows], strict=True
-            ):
+            states = model.states(examples.lengths[rows])
+            for row, attention, n in zip(rows, output.attention, states, strict=True):
                 weights[row] = attention[:n]
     return weights, outputs

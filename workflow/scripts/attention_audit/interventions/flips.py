@@ -85,8 +85,8 @@ def write_flips(
         with torch.no_grad():
             output = model(batch)
         gradients = attention_gradients(model, output.hidden, output.attention)
-        for b, instance in enumerate(batch.instance_ids):
-            n = int(batch.lengths[b])
+        states = model.states(batch.lengths).tolist()
+        for b, (instance, n) in enumerate(zip(batch.instance_ids, states, strict=True)):
             hidden, weights = (
                 of_batch[b, :n].cpu().double()
                 for of_batch in (output.hidden, output.attention)

@@ -19,8 +19,23 @@ from attention_audit.models.decisions import (
     DecisionModel,
     Examples,
     ModelSettings,
+    cell_array,
 )
 from attention_audit.models.training import classes_absent, macro_f1, new_model
+from attention_audit.statistics.cells import by_input, by_state
+
+
+def given_weights(
+    weights: Tensor, guide: DecisionModel, model: DecisionModel
+) -> Tensor:
+    """A guide's weights of its hidden states (m,) as weights of a model's own.
+
+    Where these are not the same, by the inputs that lie in their cells.
+    """
+    if guide.cell is None and model.cell is None:
+        return weights
+    of_inputs = by_input(weights.cpu().double().numpy(), cell_array(guide))
+    return torch.from_numpy(by_state(of_inputs, cell_array(model))).to(weights)
 
 
 def train_guided(
@@ -40,13 +55,12 @@ def train_guided(
     Returns accuracy, macro F1 and the number of absent classes by split, and the best
     epoch.
     """
-    weights = {}
-    if guide is not None:
-        weights = {
-            id(split): attention_of(guide, split, training["batch_size"], device)[0]
-            for split in splits.values()
-        }
     model = new_model(settings, seed, device, vectors)
+    weights: dict[int, list[Tensor]] = {}
+    if guide is not None:
+        for split in splits.values():
+            found, _ = attention_of(guide, split, training["batch_size"], device)
+            weights[id(split)] = [given_weights(one, guide, model) for one in found]
 
     def logits(split: Examples, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         batch = split.batch(rows, device)

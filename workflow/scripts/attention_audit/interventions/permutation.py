@@ -9,7 +9,7 @@ the first. Side by side they are fair only if both move as much weight, no weigh
 where it was, and both can be made of the same texts; and beside what the two would be if
 weights had nothing to do with the states that they stand at.
 
-Shapes: D draws, n positions, H hidden size.
+Shapes: D draws, n positions (hidden states), H hidden size.
 """
 
 from collections.abc import Iterator, Mapping
@@ -156,8 +156,8 @@ def write_permutation(
     readout = Readout(model)
     for batch in batches:
         output = model(batch)
-        for b, instance in enumerate(batch.instance_ids):
-            n = int(batch.lengths[b])
+        states = model.states(batch.lengths).tolist()
+        for b, (instance, n) in enumerate(zip(batch.instance_ids, states, strict=True)):
             hidden, weights = (
                 of_batch[b, :n].cpu().double()
                 for of_batch in (output.hidden, output.attention)

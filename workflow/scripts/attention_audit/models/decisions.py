@@ -33,9 +33,9 @@ class Batch(Protocol):
     removal: ClassVar[str]
     # Which inputs a person marked, (length,) bool each; None where nobody did.
     gold: Sequence[np.ndarray | None] | None
-    # The hidden state in whose cell each input lies, (n,); None where state i stands at
-    # input i, and so m = n.
-    cell: Tensor | None
+    # How much somebody would guess each input to matter without a look at the decision,
+    # (n,), the same for all; None where nobody would.
+    guess: np.ndarray | None
 
     def take(self, rows: np.ndarray) -> Self:
         """The decisions of some rows, padded to the longest of them."""
@@ -130,9 +130,26 @@ class DecisionModel(nn.Module):
         """The embeddings of the inputs, (B, n, E)."""
         raise NotImplementedError
 
+    @property
+    def cell(self) -> Tensor | None:
+        """The hidden state in whose cell each input lies, (n,) int64; no cell is empty.
+
+        None where state i stands at input i, and so m = n.
+        """
+        return getattr(self.encoder, "cell", None)
+
+    def states(self, lengths: np.ndarray) -> np.ndarray:
+        """How many hidden states decisions with ``lengths`` (B,) inputs have, (B,)."""
+        if self.cell is None:
+            return lengths
+        return np.full_like(lengths, int(self.cell.max()) + 1)
+
     def encode(self, embeddings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, E), (B, n) -> hidden states (B, m, H) and their mask (B, m)."""
-        return self.encoder(embeddings, mask), mask
+        hidden = self.encoder(embeddings, mask)
+        if self.cell is not None:
+            mask = mask.new_ones(hidden.shape[:2])
+        return hidden, mask
 
     def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(B, m, H), (B, m) -> attention (B, m), exactly 0 where masked."""
@@ -152,6 +169,11 @@ def _without_first(gradient: Tensor) -> Tensor:
     rest = gradient.clone()
     rest[0] = 0.0
     return rest
+
+
+def cell_array(model: DecisionModel) -> np.ndarray | None:
+    """`DecisionModel.cell` as an array, for what reads tables."""
+    return None if model.cell is None else model.cell.cpu().numpy()
 
 
 def ragged(values: Tensor, lengths: np.ndarray) -> list[np.ndarray]:

@@ -85,7 +85,7 @@ COLUMNS: dict[str, str] = {
     "instance_id": "hash of the whole text, the same in every set that holds it",
     "cluster_id": "what texts share that are not independent, which statistics sample "
     "together; the instance itself where it stands alone",
-    "length": "tokens of the text, after the cut",
+    "length": "inputs: tokens of the text, after the cut, or patches of the picture",
     "label": "the class, as its place in `label_names` of the card",
     "predicted": "the class that the model predicts",
     "split": "train, dev or test; null for what belongs to a run as a whole",
@@ -171,27 +171,40 @@ COLUMNS: dict[str, str] = {
     "history.alpha": "every learned alpha after the epoch, in the order of metrics.json",
     "history.best": "whether this epoch is kept",
     "attention.probabilities": "one a class",
-    "importance.importance": "one value a position, not negative, not normalized",
-    "influence.dispersion": "of the inputs' influence, one value a hidden state",
-    "influence.coindexed_share": "of the own input, one value a hidden state",
-    "influence.coindexed_rank": "of the own input, from 1, one value a hidden state",
+    "attention.cell": "the hidden state in whose cell an input lies, from 0, a value an "
+    "input; null where state i stands at input i, as in texts",
+    "attention.gold": "whether an input is marked as what matters; null where nobody says",
+    "attention.guess": "how much somebody would guess an input to matter without a look, "
+    "as the middle of a picture; null where nobody would",
+    "importance.importance": "one value an input, or a hidden state where it is of these; "
+    "not negative, not normalized",
+    "influence.dispersion": "of the inputs' influence, summed over the cells of states, one "
+    "value a hidden state",
+    "influence.coindexed_share": "of the own input, or those of the own cell, one value a "
+    "hidden state",
+    "influence.coindexed_rank": "of the own input, or cell, from 1, one value a hidden state",
     "influence.matrix": "norms by hidden state and input; kept for a few texts",
     "heads.sparsity": "share of pairs of query and key with a weight of exactly 0",
     "heads.support": "mean number of keys with weight",
     "heads.null": "share of queries without any weight",
     "heads.entropy": "mean over queries, in nats; null without any weight",
     "heads.divergence": "mean KL divergence, in nats, from the mean of the heads",
+    "permutation.length": "hidden states, of a text as many as tokens",
     "permutation.moved_mass": "share of the weight that stands elsewhere, mean over draws",
     "permutation.difference": "median change of the output; null where nothing moves",
+    "adversarial.length": "hidden states, of a text as many as tokens",
     "adversarial.constraint": "none, or support: no larger than the model's own",
     "adversarial.found": "whether other weights with the same output were found",
     "adversarial.divergence": "the largest found, in nats; by enumeration where the support is small; null without any weight",
     "adversarial.output_difference": "of the class probabilities, summed",
     "adversarial.attention": "the farthest weights, or the model's own",
+    "flips.length": "hidden states, of a text as many as tokens",
     "flips.order": "of removal: attention, attention_gradient or random",
     "flips.draw": "of a random order, from 0; 0 for the others",
     "flips.removed": "weights until the decision flips; null where it never does",
     "flips.never": "whether the decision stands as long as any weight is left; null where fewer than two positions have weight",
+    "erasure.length": "hidden states, of a text as many as tokens; of a state with several "
+    "inputs these are taken out together",
     "erasure.subject": "what ranks the tokens: attention, a method, random",
     "erasure.support": "positions with attention, which ranks no more tokens than that: "
     "what a share of more of them takes besides is drawn at random",

@@ -129,7 +129,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("alpha", pa.list_(pa.float64()), _NULLABLE),
         ("best", pa.bool_()),
     ),
-    # attribute: a row an instance, lists as long as the input
+    # attribute: a row an instance, lists as long as the input or, of hidden states, as
+    # there are of these
     "attention": _schema(
         ("instance_id", pa.string()),
         ("length", pa.int32()),
@@ -142,6 +143,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("support", pa.int32()),
         # null where no position has any weight
         ("entropy", pa.float32(), _NULLABLE),
+        # a value an input: the hidden state in whose cell it lies, null where state i
+        # stands at input i; whether it is marked, and how much a guess would have it
+        # matter, null where nobody marks or guesses
+        ("cell", pa.list_(pa.int32()), _NULLABLE),
+        ("gold", pa.list_(pa.bool_()), _NULLABLE),
+        ("guess", _floats, _NULLABLE),
     ),
     "importance": _schema(
         ("method", pa.string()),

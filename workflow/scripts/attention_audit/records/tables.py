@@ -21,6 +21,9 @@ from attention_audit.records.schemas import SCHEMAS
 
 METADATA_KEY = b"attention_audit"
 
+# What stands for a column in which every row has it.
+_SCALARS = (str, int, float, type(None))
+
 
 def describe(schema: pa.Schema) -> str:
     """One line a column, for error messages."""
@@ -129,7 +132,7 @@ class TableWriter:
         self._writer, self._schema, self._path = writer, schema, path
 
     def write(self, columns: Mapping[str, Any] | pa.Table) -> None:
-        """Append rows; scalars in ``columns``, and None, are repeated for every row."""
+        """Append rows; scalars in ``columns``, None too, are repeated for every row."""
         if isinstance(columns, pa.Table):
             if fault := schema_fault(columns.schema, self._schema):
                 raise AuditError(f"{self._path}: {fault}")
@@ -150,15 +153,14 @@ class TableWriter:
             raise AuditError(
                 f"{self._path}: expected columns {sorted(names)}, got {sorted(columns)}"
             )
-        scalar = (str, int, float, type(None))
-        lengths = {len(v) for v in columns.values() if not isinstance(v, scalar)}
+        lengths = {len(v) for v in columns.values() if not isinstance(v, _SCALARS)}
         if len(lengths) > 1:
             raise AuditError(f"{self._path}: columns of unequal lengths {lengths}")
         rows = lengths.pop() if lengths else 1
         arrays = []
         for field in self._schema:
             value = columns[field.name]
-            if isinstance(value, scalar):
+            if isinstance(value, _SCALARS):
                 arrays.append(pa.repeat(pa.scalar(value, field.type), rows))
             else:
                 arrays.append(pa.array(value, field.type))

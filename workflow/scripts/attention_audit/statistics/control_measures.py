@@ -18,12 +18,13 @@ from attention_audit.statistics.controls import (
 )
 from attention_audit.statistics.distributions import Floats, support_size
 from attention_audit.statistics.in_step import (
-    Padded,
+    Step,
     check_aligned,
     check_lengths,
     finite,
     read_in_step,
 )
+from attention_audit.statistics.plausibility import plausibility
 from attention_audit.statistics.run_measures import (
     Block,
     agreement_blocks,
@@ -65,29 +66,32 @@ def measure_controls(
     paths = [of.attention for of in both]
     for batches in zip_longest(*streams):
         check_lengths(paths, batches)
-        (table, own, importances), (_, others, others_importances) = batches
+        step, other = batches
+        own, others = step.attention, other.attention
         check_aligned(own, others)
-        scores = finite(table, "scores", run.attention)
+        scores = finite(step.table, "scores", run.attention, size=step.states)
         # In the precision of a model's attention, where what is too small ties at zero.
         weights = softmax(scores.values, own.mask).astype(np.float32)
         left = cut(others.values, support_size(own.values, own.mask), others.mask)
+        cut_run = {**run.identity, "normalizer": cut_to}
+        softmax_run = {**run.identity, "normalizer": under}
         yield {
-            CUT: table_of(
-                {**run.identity, "normalizer": cut_to},
-                own.ids,
-                _blocks(left, others_importances, others),
-            ),
-            SOFTMAX: table_of(
-                {**run.identity, "normalizer": under},
-                own.ids,
-                _blocks(weights, importances, own),
-            ),
+            CUT: _measures(cut_run, left, other),
+            SOFTMAX: _measures(softmax_run, weights, step),
         }
 
 
-def _blocks(
-    weights: Floats, importances: Mapping[str, Padded], of: Padded
-) -> Iterator[Block]:
-    yield from concentration_blocks(weights, of.mask)
-    for method, importance in importances.items():
-        yield from agreement_blocks(weights, method, importance.values, of.mask)
+def _measures(identity: Mapping[str, object], weights: Floats, of: Step) -> pa.Table:
+    """What is measured of weights (B, m) in the place of those of a step."""
+    pieces = [table_of(identity, of.attention.ids, _blocks(weights, of))]
+    marked, plausible = plausibility(of, {"attention": weights})
+    if marked:
+        pieces.append(table_of(identity, marked, plausible))
+    return pa.concat_tables(pieces)
+
+
+def _blocks(weights: Floats, of: Step) -> Iterator[Block]:
+    mask = of.attention.mask
+    yield from concentration_blocks(weights, mask)
+    for method, importance in of.importances.items():
+        yield from agreement_blocks(weights, method, importance.values, mask)

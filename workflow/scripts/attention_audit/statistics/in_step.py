@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS
+from attention_audit.statistics.cells import Cell, by_state
 from attention_audit.statistics.distributions import Mask
 
 
@@ -27,6 +29,25 @@ class Padded:
     ids: list[str]
     values: np.ndarray
     mask: Mask
+
+
+class Step(NamedTuple):
+    """Some instances of a run, in its tables of attention and importance.
+
+    Attention and importances are over the hidden states, those of inputs summed over the
+    cells of ``cell``; ``read`` are the importances as they stand in their tables.
+    """
+
+    table: pa.Table  # of schema "attention"
+    attention: Padded
+    importances: dict[str, Padded]
+    read: dict[str, Padded]
+    cell: Cell | None
+
+    @property
+    def states(self) -> int | None:
+        """How many hidden states each instance has; None where as many as inputs."""
+        return None if self.cell is None else self.attention.values.shape[1]
 
 
 def check_run(
@@ -43,19 +64,26 @@ def check_run(
                 )
 
 
-def padded_column(table: pa.Table, column: str, path: str | Path) -> Padded:
-    """Pad a list column; lists must be as long as the column ``length`` says."""
+def padded_column(
+    table: pa.Table, column: str, path: str | Path, size: int | None = None
+) -> Padded:
+    """Pad a list column; lists must be as long as the column ``length`` says.
+
+    Where another ``size`` is given, all must have that.
+    """
     lists = table[column].combine_chunks()
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(lists.value_lengths(), 0).to_numpy(zero_copy_only=False)
     expected = table["length"].to_numpy()
+    if size is not None:
+        expected = np.full_like(expected, size)
     ids = table["instance_id"].to_pylist()
     wrong = np.flatnonzero(lengths != expected)
     if wrong.size:
         i = wrong[0]
         raise AuditError(
-            f"{path}: instance '{ids[i]}' has length {expected[i]}, but its list "
-            f"'{column}' has {lengths[i]} values. Delete the file and run snakemake "
-            "again to rebuild it."
+            f"{path}: '{column}' of instance '{ids[i]}' has {lengths[i]} values, "
+            f"expected {expected[i]}. Delete the file and run snakemake again to "
+            "rebuild it."
         )
     mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
     flat = lists.flatten().to_numpy(zero_copy_only=False)
@@ -65,10 +93,14 @@ def padded_column(table: pa.Table, column: str, path: str | Path) -> Padded:
 
 
 def finite(
-    table: pa.Table, column: str, path: str | Path, low: float = -np.inf
+    table: pa.Table,
+    column: str,
+    path: str | Path,
+    low: float = -np.inf,
+    size: int | None = None,
 ) -> Padded:
     """As `padded_column`, for values that must be finite and at least ``low``."""
-    padded = padded_column(table, column, path)
+    padded = padded_column(table, column, path, size)
     bad = padded.mask & ~((padded.values >= low) & np.isfinite(padded.values))
     if bad.any():
         i, j = np.argwhere(bad)[0]
@@ -79,6 +111,39 @@ def finite(
             "training diverge? See its metrics.json and history.parquet."
         )
     return padded
+
+
+def read_cell(table: pa.Table, path: str | Path) -> Cell | None:
+    """The hidden state in whose cell each input lies, (n,), in a table "attention".
+
+    None where state i stands at input i. It is the encoder's, and so the same for all
+    instances; no cell is empty.
+    """
+    if table["cell"].null_count == len(table):
+        return None
+    cells = padded_column(table, "cell", path)
+    cell = cells.values[0].astype(np.int64)
+    if not cells.mask.all() or (cells.values != cell).any():
+        raise tables.mismatch(path, "its instances do not lie in the same cells")
+    if not np.bincount(cell).all():
+        raise tables.mismatch(path, "no input lies in the cell of some hidden state")
+    return cell
+
+
+def _importance(
+    table: pa.Table, path: str | Path, cell: Cell | None, states: int | None
+) -> tuple[Padded, Padded]:
+    """Importance as it stands, and over the hidden states: summed over cells of inputs."""
+    if cell is None:
+        read = finite(table, "importance", path, low=0.0)
+        return read, read
+    lengths = table["importance"].combine_chunks().value_lengths()
+    if pc.all(pc.equal(lengths, states)).as_py():
+        read = finite(table, "importance", path, 0.0, states)
+        return read, read
+    read = finite(table, "importance", path, 0.0, len(cell))
+    sums = by_state(read.values, cell)
+    return read, Padded(path, read.ids, sums, np.ones(sums.shape, dtype=bool))
 
 
 def check_aligned(first: Padded, other: Padded) -> None:
@@ -103,8 +168,8 @@ def read_in_step(
     attention: str | Path,
     importances: Mapping[str, str | Path],
     batch_size: int = 512,
-) -> Iterator[tuple[pa.Table, Padded, dict[str, Padded]]]:
-    """Yield the table, the attention and every importance of one run, in batches.
+) -> Iterator[Step]:
+    """Yield the attention and every importance of one run, in batches.
 
     Arguments and errors are those of `measure_run`.
     """
@@ -119,8 +184,10 @@ def read_in_step(
         check_lengths(paths, batches)
         for path, batch in zip(paths, batches, strict=True):
             check_run(batch, identity, path)
-        main = finite(batches[0], "attention", attention, low=0.0)
-        others = {}
+        cell = read_cell(batches[0], attention)
+        states = None if cell is None else int(cell.max()) + 1
+        main = finite(batches[0], "attention", attention, 0.0, states)
+        read, others = {}, {}
         for method, path, batch in zip(methods, paths[1:], batches[1:], strict=True):
             for found in pc.unique(batch["method"]).to_pylist():
                 if found != method:
@@ -128,7 +195,7 @@ def read_in_step(
                         f"{path}: holds method '{found}', expected '{method}'. Delete "
                         "the file and run snakemake again to rebuild it."
                     )
-            others[method] = finite(batch, "importance", path, low=0.0)
+            read[method], others[method] = _importance(batch, path, cell, states)
             check_aligned(main, others[method])
         repeated = seen.intersection(main.ids)
         if repeated or len(set(main.ids)) < len(main.ids):
@@ -138,7 +205,7 @@ def read_in_step(
                 "run snakemake again to rebuild it."
             )
         seen.update(main.ids)
-        yield batches[0], main, others
+        yield Step(batches[0], main, others, read, cell)
 
 
 def check_lengths(

@@ -38,6 +38,7 @@ from attention_audit.statistics.matrices import (
     groups,
     sorted_keys,
 )
+from attention_audit.statistics.plausibility import GUESS
 
 logger = logging.getLogger(__name__)
 
@@ -322,7 +323,8 @@ def comparison_table(
             sides = cells[normalizer], cells[baseline]
             shared = sides[0].measures.keys() & sides[1].measures.keys()
             for key in sorted_keys(shared, subjects.methods):
-                if key[0] in _NOT_COMPARED:
+                # A guess is the same whatever the model.
+                if key[0] in _NOT_COMPARED or key[1] == GUESS:
                     continue
                 reason = _by_construction(key, encoder, subjects, *sides)
                 row = _identified(group, normalizer, key) | {

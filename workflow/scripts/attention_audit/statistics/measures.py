@@ -27,7 +27,8 @@ class Measure(TypedDict):
     undefined: str
 
 
-# p: attention, with p̄ = p / Σp; q: another subject; n: length; y: class probabilities.
+# p: attention, with p̄ = p / Σp; q: another subject; n: how many hidden states they are
+# over, in a text its length; y: class probabilities.
 MEASURES: dict[str, Measure] = {
     "support": {
         "label": "Support",
@@ -189,7 +190,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "share",
         "low": 0,
         "high": 1,
-        "formula": "mean_i of the dispersion of ‖∂h_i/∂x_j‖ over j",
+        "formula": "mean_i of the dispersion of ‖∂h_i/∂x_j‖ over j, summed over cells",
         "undefined": "one position",
     },
     "coindexed_share": {
@@ -197,7 +198,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "share",
         "low": 0,
         "high": 1,
-        "formula": "mean_i ‖∂h_i/∂x_i‖ / Σ_j ‖∂h_i/∂x_j‖",
+        "formula": "mean_i ‖∂h_i/∂x_i‖ / Σ_j ‖∂h_i/∂x_j‖; of a state with several inputs, Σ over those of its cell / Σ_j",
         "undefined": "no hidden state is influenced",
     },
     "coindexed_top": {
@@ -215,6 +216,24 @@ MEASURES: dict[str, Measure] = {
         "high": 1,
         "formula": "mean_i (rank of i among j - 1) / (n - 1): 0 is the most influential",
         "undefined": "one position",
+    },
+    "gold_average_precision": {
+        "label": "average precision of finding what is marked",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "Σ (R_k - R_{k-1}) P_k of finding the marked inputs by attention, spread "
+        "evenly over the inputs of a state, by an importance, or by a guess",
+        "undefined": "all inputs are marked, or none; no row where nobody marks any",
+    },
+    "gold_iou": {
+        "label": "overlap with what is marked",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "|A ∩ B| / |A ∪ B|, with A the k marked inputs and B the k first by the same; "
+        "ties for the last place by chance",
+        "undefined": "all inputs are marked, or none; no row where nobody marks any",
     },
     "permutation_difference": {
         "label": "Output under shuffled attention",

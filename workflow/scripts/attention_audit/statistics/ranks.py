@@ -368,6 +368,38 @@ def average_precision(
     return _by_instance(one, relevant, scores, where=mask)
 
 
+def intersection_over_union(
+    relevant: npt.ArrayLike, scores: npt.ArrayLike, mask: Mask
+) -> Floats:
+    """Intersection over union of the k relevant positions and the k with the top scores.
+
+    Where several positions tie for the last of the k places, what is expected if chance
+    decides: the mean over all choices of them, which no order of the positions changes.
+    ``(B,)``; NaN where all positions are relevant, or none.
+    """
+    relevant, scores = _relevance(relevant, scores, mask)
+
+    def one(relevant: Mask, scores: Floats) -> float:
+        k = int(relevant.sum())
+        if relevant.all() or not k:
+            return np.nan
+        kth = np.sort(scores)[-k]
+        above, level = scores > kth, scores == kth
+        hits, places = int((above & relevant).sum()), k - int(above.sum())
+        good, tied = int((level & relevant).sum()), int(level.sum())
+        # Of the places, x go to relevant positions: hypergeometric.
+        ways = {
+            x: math.comb(good, x) * math.comb(tied - good, places - x)
+            for x in range(min(good, places) + 1)
+        }
+        chosen = math.comb(tied, places)
+        return sum(
+            way / chosen * (hits + x) / (2 * k - hits - x) for x, way in ways.items()
+        )
+
+    return _by_instance(one, relevant, scores, where=mask)
+
+
 def _relevance(
     attention: npt.ArrayLike, importance: npt.ArrayLike, mask: Mask
 ) -> tuple[Mask, Floats]:

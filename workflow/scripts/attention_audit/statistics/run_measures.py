@@ -25,11 +25,12 @@ from attention_audit.statistics.distributions import (
     support_size,
 )
 from attention_audit.statistics.in_step import (
-    Padded,
+    Step,
     check_run,
     padded_column,
     read_in_step,
 )
+from attention_audit.statistics.plausibility import plausibility
 from attention_audit.statistics.ranks import (
     average_precision,
     precision_at_support,
@@ -68,13 +69,9 @@ def table_of(
     return pa.concat_tables(pieces)
 
 
-def _attention_blocks(
-    table: pa.Table,
-    attention: Padded,
-    importances: Mapping[str, Padded],
-    effects: Mapping[str, str],
-) -> Iterator[Block]:
-    weights, mask = attention.values, attention.mask
+def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]:
+    table, importances = step.table, step.importances
+    weights, mask = step.attention.values, step.attention.mask
     largest = np.max(weights, axis=1, initial=0.0, where=mask)
     null = support_size(weights, mask) == 0
     correct = table["predicted"].to_numpy() == table["label"].to_numpy()
@@ -87,7 +84,9 @@ def _attention_blocks(
     for method, importance in importances.items():
         yield "dispersion", method, None, dispersion(importance.values, mask)
         if method in effects:
-            most = np.max(importance.values, axis=1, initial=0.0, where=mask)
+            # of one input, though its cell hold others
+            read = step.read[method]
+            most = np.max(read.values, axis=1, initial=0.0, where=read.mask)
             most = most.astype(np.float64) / (
                 classes if effects[method] == "sum" else 1
             )
@@ -140,10 +139,12 @@ def _mean_over_hidden_states(values: Floats, mask: Mask) -> Floats:
         return np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
 
 
-def _influence_blocks(table: pa.Table, path: str | Path) -> Iterator[Block]:
-    spread = padded_column(table, "dispersion", path)
-    share = padded_column(table, "coindexed_share", path)
-    rank = padded_column(table, "coindexed_rank", path)
+def _influence_blocks(
+    table: pa.Table, path: str | Path, states: int | None
+) -> Iterator[Block]:
+    spread = padded_column(table, "dispersion", path, states)
+    share = padded_column(table, "coindexed_share", path, states)
+    rank = padded_column(table, "coindexed_rank", path, states)
     mask = rank.mask
     ranks = rank.values.astype(np.float64)
     top = np.where(np.isnan(ranks), np.nan, ranks == 1)
@@ -171,8 +172,8 @@ def measure_run(
 
     The files of attention and importance are read in step, ``batch_size`` instances
     at a time, so that memory does not grow with the number of instances, their ids
-    aside. The influence, which covers some of the instances, follows in a pass of
-    its own.
+    aside. Of marked instances the plausibility follows them. The influence, which covers
+    some of the instances, follows in a pass of its own.
 
     Args:
         identity: dataset, encoder, scorer, normalizer and seed of the run.
@@ -187,12 +188,16 @@ def measure_run(
             or weights that are negative or not finite.
     """
     seen: set[str] = set()
-    for table, main, others in read_in_step(
-        identity, attention, importances, batch_size
-    ):
-        seen.update(main.ids)
-        blocks = _attention_blocks(table, main, others, effects or {})
-        yield table_of(identity, main.ids, blocks)
+    states = None
+    for step in read_in_step(identity, attention, importances, batch_size):
+        ids, states = step.attention.ids, step.states
+        seen.update(ids)
+        yield table_of(identity, ids, _attention_blocks(step, effects or {}))
+        subjects = {"attention": step.attention.values}
+        subjects |= {method: read.values for method, read in step.read.items()}
+        marked, blocks = plausibility(step, subjects, guess=True)
+        if marked:
+            yield table_of(identity, marked, blocks)
 
     if influence is None:
         return
@@ -207,4 +212,4 @@ def measure_run(
                 f"{influence}: instance '{unknown[0]}' is not in {attention}. Delete "
                 "both files and run snakemake again to rebuild them."
             )
-        yield table_of(identity, ids, _influence_blocks(batch, influence))
+        yield table_of(identity, ids, _influence_blocks(batch, influence, states))
