@@ -10,7 +10,12 @@ def training_memory(wildcards):
 def training_seconds(wildcards, max_epochs=config["training"]["max_epochs"]):
     """As long as no early stop shortens it; time grows with the encoder's width."""
     encoder = config["encoders"][wildcards.encoder]
-    width = max(1, encoder["hidden_size"] / 64) * encoder.get("layers", 1)
+    # each four times as wide in tokens as the next
+    stages = encoder.get("stages", [])
+    parts = [
+        (stage["width"] / 4**i, stage["depth"]) for i, stage in enumerate(stages)
+    ] or [(encoder["hidden_size"], encoder.get("layers", 1))]
+    width = sum(max(1, size / 64) * depth for size, depth in parts)
     found = size(wildcards)
     tokens = found.of("train", "dev") * found.tokens
     return TORCH + 8e-6 * max_epochs * tokens * width

@@ -52,7 +52,9 @@ def leave_one_out(
     """
     removal = removal or batch.removal
     lengths = batch.lengths if of == "inputs" else model.states(batch.lengths)
-    importance = torch.zeros(len(lengths), lengths.max(), dtype=torch.float64)
+    # a batch may be padded to more than its longest
+    width = batch.mask.shape[1] if lengths is batch.lengths else int(lengths.max())
+    importance = torch.zeros(len(lengths), width, dtype=torch.float64)
     # Without context, deleting an input leaves the other hidden states as they are.
     contextual = getattr(model.encoder, "contextual", True)
     reads = of == "inputs" and (contextual or removal != "delete")
