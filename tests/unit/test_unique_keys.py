@@ -82,6 +82,17 @@ def test_all_files_in_play_are_read_and_a_few_faults_told(tmp_path):
     assert lines[5] == "and 3 more keys that stand twice"
 
 
+def test_what_is_no_yaml_is_shown_with_its_line(tmp_path):
+    path = file(tmp_path, "a: 1\nb: c: d\n")
+    with pytest.raises(AuditError) as raised:
+        read_yaml(path)
+    first, *shown = str(raised.value).splitlines()
+    assert first == (
+        f"{path}: cannot be read as YAML: mapping values are not allowed here"
+    )
+    assert "line 2" in shown[0] and shown[1:] == ["    b: c: d", "        ^"]
+
+
 def test_dictionaries_on_the_command_line():
     check_arguments(["-n", "--config", "grid={seeds: [0, 1]}", "seed=1", "all"])
     with pytest.raises(AuditError) as raised:

@@ -1,5 +1,6 @@
 """A copy of the project in a folder of its own, with real text and a tiny grid."""
 
+import functools
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from attention_audit.data.sources import Document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
+PLANNER = Path(__file__).parent / "planner.py"
 TINY = Path(__file__).parent / "tiny.yaml"
 RECORDER = Path(__file__).parent / "recorder"
 # where the jobs of a recorded run say what they used
@@ -140,14 +142,32 @@ def recorded(folder: Path) -> dict[str, Path]:
     return {"PYTHONPATH": RECORDER, "RECORDED": folder / RECORDED}
 
 
+@functools.cache
+def _planner(python: str) -> subprocess.Popen:
+    """The process that makes dry runs; it ends with this one."""
+    return subprocess.Popen(
+        [python, PLANNER],
+        env=environment(PYTHONPATH=PLUGINS),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
 def planned(
     folder: Path, *arguments: str | Path, **more: str | Path
 ) -> dict[str, set[str]]:
     """The jobs that a dry run plans: rule -> its wildcards' values, joined by "/"."""
-    path = os.pathsep.join(map(str, filter(None, [PLUGINS, more.pop("PYTHONPATH", 0)])))
-    output = run(
-        folder, "--logger", "planned", "-n", *arguments, PYTHONPATH=path, **more
+    words = ["--nocolor", "--logger", "planned", "-n", *map(str, arguments)]
+    planner = _planner(sys.executable)
+    print(
+        json.dumps([str(folder), words, environment(**more)]),
+        file=planner.stdin,
+        flush=True,
     )
+    status, output = json.loads(planner.stdout.readline())
+    assert status == 0, output
     jobs = defaultdict(set)
     for line in output.splitlines():
         if line.startswith("planned job: "):
