@@ -128,7 +128,8 @@ def test_sizes_of_the_shipped_grids():
         for path in PRESETS
     }
     assert len(grid(validate(BASE, SCHEMA_PATH))) == 3 * 2 * 1 * 3 * 3
-    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2
+    # and one of pictures
+    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2 + 1
     assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
 
 

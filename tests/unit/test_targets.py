@@ -116,6 +116,25 @@ def test_heads_want_a_transformer_in_the_grid(target):
 
 @pytest.mark.parametrize(
     "target",
+    ["results/figures/pictures.png", "results/statistics/picture_examples.parquet"],
+)
+def test_pictures_want_a_data_set_of_them_in_the_grid(target):
+    check_target(
+        target, config(datasets=["imdb", "digits"], encoders=["bilstm", "lit"])
+    )
+    assert "no data set of the grid has any" in fault(target, OFF)
+
+
+def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
+    found = fault("results/measures/digits/bilstm/additive/softmax/seed0.parquet")
+    assert found == (
+        "encoders.bilstm is of kind 'bilstm', and datasets.digits is of images, which "
+        "encoders of the kinds average, lit, vit read. Name another."
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
     [
         "results/models/imdb/bilstm/additive/softmax/seed0/metrics.json",
         # declared, but not in the grid
@@ -132,7 +151,7 @@ def test_heads_want_a_transformer_in_the_grid(target):
         # written by `snakemake --report`, whose value is an argument too
         "results/report/snakemake.html",
         "results/figures/all.html",
-        *(f"results/figures/{figure}.pdf" for figure in FIGURES),
+        *(f"results/figures/{name}.pdf" for name in FIGURES if name != "pictures"),
         "./results/figures/agreement.pdf",
         "results/figures/agreement.pdf/",
         # other shapes

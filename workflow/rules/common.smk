@@ -113,6 +113,12 @@ TRANSFORMERS = [
     for name, encoder in config["encoders"].items()
     if encoder["kind"] in ("transformer", "vit")
 ]
+PICTURES = [
+    name
+    for name, dataset in config["datasets"].items()
+    if dataset["modality"] == "images"
+]
+PICTURE_RUNS = [run for run in RUNS if run.dataset in PICTURES]
 TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
 FIGURES = figures_of(
     [
@@ -120,16 +126,12 @@ FIGURES = figures_of(
         *(["learning_curve"] if config["learning_curve"]["enabled"] else []),
     ],
     transformers=bool(TRANSFORMER_RUNS),
+    pictures=bool(PICTURE_RUNS),
 )
 HUB_DATASETS = [
     name
     for name, dataset in config["datasets"].items()
     if dataset["source"]["kind"] == "hub"
-]
-PICTURES = [
-    name
-    for name, dataset in config["datasets"].items()
-    if dataset["modality"] == "images"
 ]
 # What can be shown as words, with their weights.
 TEXT_RUNS = [

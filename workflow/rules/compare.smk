@@ -304,6 +304,43 @@ rule examples:
         "../scripts/pick_examples.py"
 
 
+SHOWN = sorted({run.dataset for run in PICTURE_RUNS})
+
+
+rule picture_examples:
+    input:
+        attention=[
+            f"{RESULTS}/attributions/{run.path}/attention.parquet"
+            for run in PICTURE_RUNS
+        ],
+        importances=[
+            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
+            for run in PICTURE_RUNS
+            for method in METHODS
+        ],
+        examples=expand(rules.prepare.output.test, dataset=SHOWN),
+        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=SHOWN),
+    output:
+        table=f"{RESULTS}/statistics/picture_examples.parquet",
+    log:
+        f"{LOGS}/compare/picture_examples.log",
+    benchmark:
+        f"{LOGS}/compare/picture_examples.tsv"
+    resources:
+        **needs(
+            "picture_examples", lambda w: COMPARE_MB, lambda w: LIGHT + 2e-4 * AUDITED
+        ),
+    params:
+        **made_by("pick_pictures.py"),
+        runs=list(map(asdict, PICTURE_RUNS)),
+        methods=METHODS,
+        datasets=SHOWN,
+    message:
+        "Pictures with what each model attends to and finds important"
+    script:
+        "../scripts/pick_pictures.py"
+
+
 rule head_summary:
     input:
         heads=[

@@ -12,6 +12,7 @@ from typing import Any
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
     FIGURES,
+    OF_PICTURES,
     OF_TRANSFORMERS,
 )
 from attention_audit.grid import AXES, fits, grid
@@ -36,6 +37,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "recorded",
             "examples",
             "head_summary",
+            "picture_examples",
         ),
         (),
     ),
@@ -254,6 +256,15 @@ def _without_heads(config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _without_pictures(config: Mapping[str, Any]) -> Iterator[str]:
+    datasets = (config["datasets"][run.dataset] for run in grid(config))
+    if not any(dataset["modality"] == "images" for dataset in datasets):
+        yield (
+            "it shows pictures, and no data set of the grid has any. Name one of modality "
+            "images in grid.datasets."
+        )
+
+
 def _table_faults(table: str, config: Mapping[str, Any]) -> Iterator[str]:
     if table not in STATISTICS:
         yield f"no table '{table}'.{suggestion(table, STATISTICS)}"
@@ -261,6 +272,8 @@ def _table_faults(table: str, config: Mapping[str, Any]) -> Iterator[str]:
         yield from _switched_off(STATISTICS[table], config)
     elif table in OF_TRANSFORMERS:
         yield from _without_heads(config)
+    elif table in OF_PICTURES:
+        yield from _without_pictures(config)
 
 
 def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
@@ -275,3 +288,5 @@ def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
         yield f"no figure '{figure}'.{suggestion(figure, [*FIGURES, *makers])}"
     elif OF_TRANSFORMERS & set(FIGURES[figure]):
         yield from _without_heads(config)
+    elif OF_PICTURES & set(FIGURES[figure]):
+        yield from _without_pictures(config)

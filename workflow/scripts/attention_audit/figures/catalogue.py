@@ -23,10 +23,12 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "dial_agreement": ("summary",),
     "dial_importance": ("summary",),
     "head_diversity": ("head_summary",),
+    "pictures": ("picture_examples",),
 }
 
-# Tables that only a grid with a Transformer has.
+# Tables that only a grid with a Transformer has, and one with pictures.
 OF_TRANSFORMERS = {"head_summary"}
+OF_PICTURES = {"picture_examples"}
 
 # experiment -> its figures and the statistics tables that they draw; part of the
 # workflow where the experiment is switched on
@@ -58,14 +60,12 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def figures_of(
-    experiments: Iterable[str], *, transformers: bool
+    experiments: Iterable[str], *, transformers: bool, pictures: bool
 ) -> dict[str, tuple[str, ...]]:
-    """The figures of a grid with these experiments, with or without a Transformer."""
-    core = {
-        figure: tables
-        for figure, tables in FIGURES.items()
-        if transformers or not OF_TRANSFORMERS & set(tables)
-    }
+    """The figures of a grid with these experiments, Transformers and pictures or not."""
+    lacks = set() if transformers else OF_TRANSFORMERS
+    lacks = lacks | (set() if pictures else OF_PICTURES)
+    core = {name: tables for name, tables in FIGURES.items() if not lacks & set(tables)}
     for experiment in experiments:
         core |= EXPERIMENT_FIGURES[experiment]
     return core

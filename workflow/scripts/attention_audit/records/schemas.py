@@ -336,6 +336,23 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("attended", pa.list_(pa.string())),
         ("important", pa.list_(pa.string())),
     ),
+    # compare: a row a picture, run and subject, with the picture
+    "picture_examples": _schema(
+        ("instance_id", pa.string()),
+        ("label", pa.string()),
+        ("predicted", pa.string()),
+        ("subject", pa.string()),
+        # of the grid of patches
+        ("rows", pa.int32()),
+        ("columns", pa.int32()),
+        # a value a patch, row by row, not normalized
+        ("weights", _floats),
+        ("gold", pa.list_(pa.bool_()), _NULLABLE),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("channels", pa.int32()),
+        ("pixels", pa.list_(pa.uint8())),
+    ),
     "head_summary": _schema(
         ("dataset", pa.string()),
         ("encoder", pa.string()),
