@@ -121,43 +121,42 @@ def tables_of(
     numbers which are not defined.
     """
     rng = np.random.default_rng(0)
-    cells = [
-        dict(zip(("dataset", "encoder", "scorer", "normalizer"), cell, strict=True))
-        for cell in itertools.product(
-            order["datasets"],
-            order["encoders"],
-            order["scorers"],
-            order["normalizers"],
-        )
-    ]
-    cells = [cell for cell in cells if rng.random() >= missing]
+    axes = ("dataset", "encoder", "scorer", "normalizer")
+    product = itertools.product(*(order[f"{axis}s"] for axis in axes))
+    cells = pd.DataFrame(product, columns=axes)
+    cells = cells[rng.random(len(cells)) >= missing]
     place = {name: i for i, name in enumerate(order["normalizers"])}
     sparsity = {name: i / max(1, len(place) - 1) * 0.95 for i, name in enumerate(place)}
 
-    def value(scale: float = 1.0) -> float:
-        return math.nan if rng.random() < undefined else scale * rng.random()
+    def crossed(rows: pd.DataFrame, **columns: Sequence[Any]) -> pd.DataFrame:
+        """Each row with each value of every column."""
+        for name, each in columns.items():
+            rows = rows.merge(pd.DataFrame({name: each}), how="cross")
+        return rows
 
-    def with_interval(mean: float) -> dict[str, float | str | None]:
-        return {
-            "mean": mean,
-            "low": mean - 0.05,
-            "high": mean + 0.05,
-            "interval_over": "instances and seeds" if seeds > 1 else "instances",
-            "interval_method": "moderated" if seeds > 1 else "one_sample",
-            "note": "negligible" if rng.random() < 0.1 else None,
-            "by_construction": "zeros" if rng.random() < 0.2 else None,
-        }
+    def values(rows: pd.DataFrame, scale: float = 1.0) -> np.ndarray:
+        defined = rng.random(len(rows)) >= undefined
+        return np.where(defined, scale * rng.random(len(rows)), math.nan)
+
+    def with_intervals(
+        rows: pd.DataFrame, mean: np.ndarray | pd.Series
+    ) -> pd.DataFrame:
+        return rows.assign(
+            mean=mean,
+            low=mean - 0.05,
+            high=mean + 0.05,
+            interval_over="instances and seeds" if seeds > 1 else "instances",
+            interval_method="moderated" if seeds > 1 else "one_sample",
+            note=np.where(rng.random(len(rows)) < 0.1, "negligible", None),
+            by_construction=np.where(rng.random(len(rows)) < 0.2, "zeros", None),
+        )
 
     def rows(keys: list[tuple[str, str, str | None]]) -> pd.DataFrame:
-        found = []
-        for cell, (measure, subject, reference) in itertools.product(cells, keys):
-            known = measure == "sparsity"
-            mean = sparsity[cell["normalizer"]] if known else value()
-            named = {"measure": measure, "subject": subject, "reference": reference}
-            found.append(cell | named | with_interval(mean))
-        columns = [*cells[0], "measure", "subject", "reference"]
-        columns += with_interval(0.0)
-        return pd.DataFrame(found, columns=columns)
+        named = pd.DataFrame(keys, columns=["measure", "subject", "reference"])
+        found = cells.merge(named, how="cross")
+        known = found["normalizer"].map(sparsity)
+        means = known.where(found["measure"] == "sparsity", values(found))
+        return with_intervals(found, means)
 
     methods = order["methods"]
     summary = rows(
@@ -210,52 +209,37 @@ def tables_of(
     keys = [("permutation_difference", "shuffled_all")] + [
         ("jsd", r) for r in ("adversarial", "adversarial_same_support", "other_seeds")
     ]
-    points = pd.DataFrame(
-        [
-            cell
-            | {
-                "seed": 0,
-                "instance_id": str(i),
-                "predicted": i % classes,
-                "max_attention": rng.random(),
-                "measure": measure,
-                "subject": "attention",
-                "reference": reference,
-                "value": value(0.7),
-            }
-            for cell, (measure, reference), i in itertools.product(
-                cells, keys, range(instances)
-            )
-        ]
+    instance_ids = [str(i) for i in range(instances)]
+    points = cells.merge(
+        pd.DataFrame(keys, columns=["measure", "reference"]), how="cross"
     )
+    points = crossed(
+        points.assign(seed=0, subject="attention"), instance_id=instance_ids
+    )
+    points = points.assign(
+        predicted=points["instance_id"].astype(int) % classes,
+        max_attention=rng.random(len(points)),
+        value=values(points, 0.7),
+    )
+    scores = crossed(cells, seed=range(seeds), metric=("accuracy", "macro_f1"))
+    scores = scores.assign(split="test", value=values(scores))
+    heads = crossed(
+        cells.assign(head=math.nan),
+        layer=range(layers),
+        measure=("divergence", "sparsity", "null"),
+    )
+    of_reference = scores["normalizer"] == order["normalizers"][0]
+    curve = crossed(scores[of_reference], share=(0.125, 0.25, 0.5, 1.0))
+    curve["n_train"] = (2000 * curve["share"]).astype(int)
+    curve["value"] = values(curve)
     guides = ("learned", "uniform", "attention", "adversary")
-    scores = [
-        cell | {"seed": seed, "split": "test", "metric": metric, "value": value()}
-        for cell, seed, metric in itertools.product(
-            cells, range(seeds), ("accuracy", "macro_f1")
-        )
-    ]
-    heads = [
-        cell
-        | {"layer": layer, "head": math.nan, "measure": measure}
-        | with_interval(value())
-        for cell, layer, measure in itertools.product(
-            cells, range(layers), ("divergence", "sparsity", "null")
-        )
-    ]
-    curve = [
-        row | {"share": share, "n_train": int(2000 * share), "value": value()}
-        for row in scores
-        if row["normalizer"] == order["normalizers"][0]
-        for share in (0.125, 0.25, 0.5, 1.0)
-    ]
     return {
         "claims": _claims(summary),
-        "learning_curve": pd.DataFrame(curve),
-        "task": pd.DataFrame(scores),
+        "learning_curve": curve,
+        "task": scores,
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
-        "head_summary": pd.DataFrame(heads),
+        "head_summary": with_intervals(heads, values(heads)),
         "explanation_summary": pd.concat(
             [
                 explanation_summary,
@@ -264,7 +248,5 @@ def tables_of(
             ignore_index=True,
         ),
         "explanation_points": points,
-        "diagnostics": pd.DataFrame(
-            [row | {"guide": guide} for row in scores for guide in guides]
-        ),
+        "diagnostics": crossed(scores, guide=guides),
     }

@@ -36,6 +36,7 @@ from attention_audit.figures.pages import (
     MAX_COLUMNS,
     MAX_LINES,
     MAX_PAGES,
+    PAGE_HEIGHT,
     PAGE_WIDTH,
     fitted,
     panel_pages,
@@ -69,7 +70,8 @@ GRIDS = {
             # more than there are looks
             "normalizers": 12,
             "methods": 12,
-            "datasets": 9,
+            # one more than stand side by side
+            "datasets": MAX_COLUMNS + 1,
         },
         {"classes": 20, "instances": 4, "layers": 2},
     ),
@@ -567,9 +569,10 @@ def test_panels_wrap_and_go_on_over_the_page(lines, columns, panels):
 
 
 def test_too_many_pages_are_cut_off_with_a_word():
-    pages, seen = pages_of(30, 36)
+    # a panel a page
+    pages, seen = pages_of(30, 1, size=(PAGE_WIDTH, PAGE_HEIGHT))
     found = list(pages)
-    assert len(found) == MAX_PAGES and len(seen) == 36 * MAX_PAGES
+    assert len(found) == MAX_PAGES and len(seen) == MAX_PAGES
     assert found[0].get_suptitle() == (
         "Page 1 of 30; the PDF holds the first 12, the table beside it the numbers of "
         "all"
