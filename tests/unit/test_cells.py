@@ -16,7 +16,7 @@ from attention_audit.attribution.heads import write_heads
 from attention_audit.attribution.importance import load_function, write_importance
 from attention_audit.attribution.influence import jacobian_norms, write_influence
 from attention_audit.attribution.weights import write_attention
-from attention_audit.data.image_batches import PatchBatch
+from attention_audit.data.image_batches import REMOVALS, PatchBatch
 from attention_audit.interventions.adversarial import SearchSettings, write_adversarial
 from attention_audit.interventions.adversaries import write_adversary
 from attention_audit.interventions.erasure import (
@@ -30,9 +30,10 @@ from attention_audit.interventions.flips import write_flips
 from attention_audit.interventions.guided import given_weights
 from attention_audit.interventions.pairs import write_pairs
 from attention_audit.interventions.permutation import write_permutation
-from attention_audit.methods import method_function
+from attention_audit.methods import bound_to_weights, method_function
 from attention_audit.models.attention import AttentionPooling
 from attention_audit.models.decisions import DecisionModel, cell_array
+from attention_audit.models.encoders import build_encoder
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.cells import by_input, by_state
@@ -165,6 +166,20 @@ def test_leaving_patches_out_by_a_slow_loop(merging):
     for b, state in np.ndindex(sums.shape):
         own = sum(expected[b, i] for i in range(N) if CELL[i] == state)
         assert sums[b, state] == pytest.approx(float(own))
+
+
+def test_a_patch_without_weight_matters_where_another_stands_in_for_it():
+    method, average = {"kind": "leave_one_out", "of": "inputs"}, {"kind": "average"}
+    for removal in REMOVALS:
+        assert not bound_to_weights({**method, "removal": removal}, average)
+    assert bound_to_weights(method, average)
+    model = pyramid(kind="sparsemax")
+    model.encoder = build_encoder({"kind": "average", "hidden_size": 8}, 3).double()
+    batch, weights = pictures(1), model.eval()(pictures(1)).attention
+    top = 5 * batch.patches[0, weights.argmax()]
+    batch = replace(batch, mean=top.expand(N, 3))
+    found = leave_one_out(model, batch, "inputs", "mean")
+    assert (weights == 0).any() and found[weights == 0].max() > 0
 
 
 @mergings

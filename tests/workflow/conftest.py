@@ -37,6 +37,11 @@ TARGETS = [
     for figure in figures
 ]
 RECORDED = "results/statistics/recorded.parquet"
+PICTURED = [
+    "results/figures/pictures.png",
+    "results/data/digits/sheet.png",
+    "results/measures/digits/lit/additive/softmax/seed0.parquet",
+]
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +185,38 @@ def explained(shared, finished, offline) -> Path:
         project.run(folder, "--cores", "2", *TARGETS, RECORDED, **offline, **recorded)
 
     return made_once(shared / "explained", make)
+
+
+@pytest.fixture(scope="session")
+def pictured(shared, unstarted, offline) -> Path:
+    """One run on pictures, to its measures and the pictures that show it."""
+
+    def make(folder: Path) -> None:
+        project.copy(unstarted, folder)
+        settings = project.config(folder)
+        settings["datasets"]["digits"] = {
+            "modality": "images",
+            "source": {"kind": "digits"},
+            "patch": 2,
+            "gold": "foreground",
+            "background": {"level": 63},
+            "max_examples": {"train": 200, "dev": 50, "test": 50},
+        }
+        stages = [
+            {"kind": "mlp", "depth": 1, "width": 8},
+            {"kind": "attention", "depth": 1, "width": 8, "heads": 2},
+        ]
+        settings["encoders"]["lit"] = {"kind": "lit", "stages": stages}
+        settings["grid"] |= {
+            "datasets": ["digits"],
+            "encoders": ["lit"],
+            "normalizers": ["softmax"],
+            "seeds": [0],
+        }
+        project.write_config(folder, settings)
+        project.run(folder, "--cores", "2", *PICTURED, **project.recorded(folder))
+
+    return made_once(shared / "pictured", make)
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_methods_are_those_that_measured_the_run_else_the_default_ones(done):
         "hidden_leave_one_out": {
             "kind": "leave_one_out",
             "of": "hidden_states",
-            "removal": "delete",
+            "removal": None,
         },
         "input_gradient": {"kind": "gradient", "of": "inputs", "attention": "detached"},
     }

@@ -108,14 +108,16 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         },
         {**model, "history": out / "history.parquet", "metrics": out / "metrics.json"},
         run=run,
+        modality="text",
         encoder={**ENCODERS[encoder], "embedding_size": 8, "freeze_vectors": False},
         scorer=CONFIG["scorers"]["additive"],
         normalizer=CONFIG["normalizers"][normalizer],
         training=TRAINING,
         checkpoint=str(out / "checkpoint.pt"),
     )
-    audited = {**model, "examples": splits["test"]}
-    common = {"run": run, "device": "cpu"}
+    reading = data / "reading.parquet"
+    audited = {**model, "examples": splits["test"], "reading": reading}
+    common = {"run": run, "modality": "text", "device": "cpu"}
     attention, influence = out / "attention.parquet", out / "influence.parquet"
     run_script(
         "attend", folder, audited, {"attention": attention}, audit=AUDIT, **common

@@ -4,7 +4,7 @@ ORDER = figure_order(config)
 ORDER["datasets"] = [name for name in ORDER["datasets"] if name in DATASETS]
 
 # Tables with the methods among their subjects.
-OF_METHODS = {"summary", "comparison", "explanation_summary"}
+OF_METHODS = {"summary", "comparison", "explanation_summary", "picture_examples"}
 
 
 def without_methods(order):

@@ -51,13 +51,13 @@ DEFAULT_METHODS: dict[str, dict[str, Any]] = {
     "hidden_leave_one_out": {
         "kind": "leave_one_out",
         "of": "hidden_states",
-        "removal": "delete",
+        "removal": None,
     },
     "input_gradient": {"kind": "gradient", "of": "inputs", "attention": "detached"},
     "input_leave_one_out": {
         "kind": "leave_one_out",
         "of": "inputs",
-        "removal": "delete",
+        "removal": None,
     },
 }
 

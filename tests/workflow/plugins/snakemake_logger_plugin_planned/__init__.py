@@ -28,6 +28,7 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: LogRecord) -> None:
         if getattr(record, "event", None) == LogEvent.JOB_INFO:
             job = {"rule": record.rule_name, "wildcards": record.wildcards}
-            print(PREFIX + json.dumps(job), file=sys.stderr, flush=True)
+            # in one write: others write there too
+            print(PREFIX + json.dumps(job) + "\n", end="", file=sys.stderr, flush=True)
         elif record.levelname in ("ERROR", "CRITICAL"):
             print(record.getMessage(), file=sys.stderr, flush=True)

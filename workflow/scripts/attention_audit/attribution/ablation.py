@@ -40,10 +40,11 @@ def leave_one_out(
     """mean_k |y_k(without t) - y_k| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
 
     y are the class probabilities. Of inputs: input t is removed, in one of the ways of the
-    modality, its usual one where ``removal`` is None, and what is left read again. Of hidden states: state t is masked,
-    and the scores of the others, which do not depend on it, are normalized anew. What
-    remains of a decision with one input is an empty context. Where the output changes by
-    less than it is accurate, the importance is exactly 0; see `outputs`.
+    modality, its usual one where ``removal`` is None, and what is left read again. Of
+    hidden states: state t is masked, and the scores of the others, which do not depend on
+    it, are normalized anew. What remains of a decision with one input is an empty context.
+    Where the output changes by less than it is accurate, the importance is exactly 0; see
+    `outputs`.
 
     Decisions are read one by one, so that none depends on its neighbours.
 
@@ -51,10 +52,11 @@ def leave_one_out(
     padding, not normalized.
     """
     removal = removal or batch.removal
-    lengths = batch.lengths if of == "inputs" else model.states(batch.lengths)
-    # a batch may be padded to more than its longest
-    width = batch.mask.shape[1] if lengths is batch.lengths else int(lengths.max())
-    importance = torch.zeros(len(lengths), width, dtype=torch.float64)
+    lengths, shape = batch.lengths, batch.mask.shape
+    if of == "hidden_states" and model.cell is not None:
+        lengths = model.states(lengths)
+        shape = len(lengths), int(lengths.max())
+    importance = torch.zeros(shape, dtype=torch.float64)
     # Without context, deleting an input leaves the other hidden states as they are.
     contextual = getattr(model.encoder, "contextual", True)
     reads = of == "inputs" and (contextual or removal != "delete")

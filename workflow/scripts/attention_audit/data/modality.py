@@ -24,12 +24,9 @@ depends on that and no more.
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Audited(NamedTuple):
@@ -37,7 +34,7 @@ class Audited(NamedTuple):
 
     table: str | pa.Schema  # the schema of a split, or its name
     columns: Sequence[str]
-    batch: "Callable[[pa.Table, str | Path, torch.device], Any]"
+    batch: Callable[[pa.Table, str | Path, Any], Any]
 
 
 def of_data(modality: str, name: str) -> Any:

@@ -3,23 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from attention_audit.data.image_sources import fetch_pictures, read_pictures
-from attention_audit.data.images import prepare_dataset
 from attention_audit.data.modality import Audited
 
-if TYPE_CHECKING:
-    import torch
-
-    from attention_audit.data.image_batches import (
-        Normalization,
-        PatchBatch,
-        PictureExamples,
-    )
+# Imported where they are used, as in `modalities.text`.
 
 # The kinds of encoders that read pictures.
 ENCODERS = ("average", "lit", "vit")
@@ -29,6 +20,8 @@ def fetch(
     source: Mapping[str, Any], path: str | Path, provenance: Mapping[str, Any]
 ) -> None:
     """Copy the pictures of a hub data set; see `image_sources.fetch_pictures`."""
+    from attention_audit.data.image_sources import fetch_pictures
+
     fetch_pictures(source, path, provenance)
 
 
@@ -41,13 +34,15 @@ def prepare(
     vectors: None = None,
 ) -> None:
     """Write splits, statistics of train and card; see `images.prepare_dataset`."""
+    from attention_audit.data.image_sources import read_pictures
+    from attention_audit.data.images import prepare_dataset
+
     pictures = read_pictures(settings["source"], files)
     prepare_dataset(name, settings, pictures, outputs, provenance)
 
 
-def read_examples(path: str | Path, reading: str | Path) -> "PictureExamples":
-    """One split, to be normalized and cut as ``reading`` says."""
-    # Preparing does not wait for torch.
+def read_examples(path: str | Path, reading: str | Path) -> Any:
+    """One split, as `PictureExamples`, to be normalized and cut as ``reading`` says."""
     from attention_audit.data import image_batches
 
     return image_batches.read_examples(path, reading)
@@ -60,12 +55,7 @@ def audited(reading: str | Path) -> Audited:
     return Audited("pictures", COLUMNS, partial(_batch, Normalization.read(reading)))
 
 
-def _batch(
-    normalization: "Normalization",
-    rows: pa.Table,
-    path: str | Path,
-    device: "torch.device",
-) -> "PatchBatch":
+def _batch(normalization: Any, rows: pa.Table, path: str | Path, device: Any) -> Any:
     from attention_audit.data.image_batches import unpacked
 
     examples = unpacked(rows, normalization, path)

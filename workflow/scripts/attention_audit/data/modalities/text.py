@@ -3,19 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from attention_audit.data.modality import Audited
-from attention_audit.data.sources import fetch_hub, read_documents
-from attention_audit.data.text import prepare_dataset
-from attention_audit.data.vectors import read_vectors
 
-if TYPE_CHECKING:
-    import torch
-
-    from attention_audit.data.text_batches import TextBatch, TextExamples
+# Imported where they are used: a job that prepares does not wait for torch, and one that
+# reads what is prepared depends on nothing that prepared it.
 
 # The kinds of encoders that read texts.
 ENCODERS = ("average", "bilstm", "transformer")
@@ -25,6 +20,8 @@ def fetch(
     source: Mapping[str, Any], path: str | Path, provenance: Mapping[str, Any]
 ) -> None:
     """Copy the texts of a hub data set; see `sources.fetch_hub`."""
+    from attention_audit.data.sources import fetch_hub
+
     fetch_hub(source, path, provenance)
 
 
@@ -40,6 +37,10 @@ def prepare(
 
     ``vectors`` are the settings of pretrained vectors and their file.
     """
+    from attention_audit.data.sources import read_documents
+    from attention_audit.data.text import prepare_dataset
+    from attention_audit.data.vectors import read_vectors
+
     prepare_dataset(
         name,
         settings,
@@ -50,9 +51,8 @@ def prepare(
     )
 
 
-def read_examples(path: str | Path, reading: str | Path) -> "TextExamples":
-    """One split. Its token ids stand for the words of ``reading``, the vocabulary."""
-    # Preparing does not wait for torch.
+def read_examples(path: str | Path, reading: str | Path) -> Any:
+    """One split, as `TextExamples`. Its token ids stand for the words of ``reading``, the vocabulary."""
     from attention_audit.data import text_batches
 
     return text_batches.read_examples(path)
@@ -64,7 +64,7 @@ def audited(reading: str | Path) -> Audited:
     return Audited("examples", columns, _batch)
 
 
-def _batch(rows: pa.Table, path: str | Path, device: "torch.device") -> "TextBatch":
+def _batch(rows: pa.Table, path: str | Path, device: Any) -> Any:
     from attention_audit.data.text_batches import TextBatch
 
     return TextBatch.of(
