@@ -290,6 +290,7 @@ COLUMNS: dict[str, str] = {
     "claims.n_seeds": "seeds with a value; over all cells, of the cell with fewest",
     "claims.evidence": "the table that the estimate is from",
     "claims.figure": "the figure that shows its rows",
+    "picture_examples.instance_id": "hash of the picture's pixels as the source has them",
     "picture_examples.label": "the class",
     "picture_examples.subject": "attention, or a method",
     "picture_examples.rows": "of the grid of patches",
