@@ -40,7 +40,7 @@ from attention_audit.records.provenance import (
 )
 from attention_audit.records.metadata import made_otherwise
 from attention_audit.data.sizes import TYPICAL, UNKNOWN, size_of
-from attention_audit.targets import MEASURED, check_target
+from attention_audit.targets import MEASURED, WITH_HEADS, check_target
 from attention_audit.records.unique_keys import check_arguments, check_files
 
 # Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,
@@ -107,11 +107,10 @@ METHODS = inputs_first(dict(sorted(config["methods"].items())))
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]
-# With heads of self-attention that all look at the same positions.
 TRANSFORMERS = [
     name
     for name, encoder in config["encoders"].items()
-    if encoder["kind"] in ("transformer", "vit")
+    if encoder["kind"] in WITH_HEADS
 ]
 PICTURES = [
     name
