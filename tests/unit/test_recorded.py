@@ -80,3 +80,13 @@ def test_the_report_shows_them(tmp_path):
         *("A paper", *CELL.values(), "kendall tau b attention gradient"),
         *("0.437", "0.400", "-0.037 [-0.087, 0.013]"),
     ]
+
+
+def test_the_report_shows_a_number_that_is_held_against_nothing(tmp_path):
+    found(tmp_path, ACCURACY | {"value": 0.8})
+    recorded = tables.read_table(tmp_path / "recorded.parquet", "recorded").to_pandas()
+    # as pandas has it among rows that have one
+    recorded["reference"] = float("nan")
+    order = {f"{axis}s": [name] for axis, name in CELL.items()}
+    (row,) = report.recorded_table(recorded, order)["rows"]
+    assert "correct prediction" in row
