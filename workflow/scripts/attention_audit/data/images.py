@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from attention_audit.data.columns import clean_label
 from attention_audit.data.image_sources import Picture
 from attention_audit.data.splits import (
     DROPPED,
@@ -28,9 +27,12 @@ from attention_audit.data.splits import (
     Texts,
     apply_caps,
     assign_splits,
+    check_ids,
     check_splits,
+    class_counts,
     drop_copies,
     hash_words,
+    label_ids,
 )
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
@@ -395,18 +397,9 @@ def prepare_dataset(
         )
         check_splits(name, split, texts.label, found, dropped)
         in_use = split != DROPPED
-        if len(np.unique(texts.words[in_use, 0])) != in_use.sum():
-            raise AuditError(
-                f"datasets.{name}: two pictures share an instance_id (a collision of "
-                "64-bit hashes). Remove one of them from the source."
-            )
-
+        check_ids(name, texts, in_use, "picture")
         mapping = settings["source"]["labels"]
-        present = {found[i] for i in np.unique(texts.label[in_use])}
-        names = map(clean_label, mapping.values()) if mapping else sorted(found)
-        label_names = [label for label in dict.fromkeys(names) if label in present]
-        position = {label: i for i, label in enumerate(label_names)}
-        label = np.array([position.get(c, DROPPED) for c in found])[texts.label]
+        label_names, label = label_ids(texts, in_use, found, mapping)
 
         patches = n_patches(shape, settings["patch"], name)
         sums = _Sums.of(spool, shape, split == SPLITS.index("train"))
@@ -453,13 +446,7 @@ def prepare_dataset(
         "source": settings["source"],
         "reading": {key: settings[key] for key in ("colour", "size", "fit", "patch")},
         "label_names": label_names,
-        "counts": {
-            part: {
-                label_name: int((label[rows] == i).sum())
-                for i, label_name in enumerate(label_names)
-            }
-            for part, rows in members.items()
-        },
+        "counts": class_counts(split, label, label_names),
         "dropped": {reason: n for reason, n in dropped.items() if n},
         "shape": dict(zip(("height", "width", "channels"), shape, strict=True)),
         # inputs of an instance

@@ -5,7 +5,7 @@ A text is known here by its hashes (`Texts`), and its split by an index in `SPLI
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from attention_audit.data.columns import clean_label
 from attention_audit.records.errors import AuditError
 
 SPLITS = ("train", "dev", "test")
@@ -220,3 +221,43 @@ def check_splits(
                 "which dev or test has. Raise max_examples.train or leave the class "
                 "out with source.labels."
             )
+
+
+def check_ids(name: str, texts: Texts, in_use: np.ndarray, what: str) -> None:
+    """Raise an `AuditError` where two of the ``in_use`` (N,) share an id."""
+    if len(np.unique(texts.words[in_use, 0])) != in_use.sum():
+        raise AuditError(
+            f"datasets.{name}: two {what}s share an instance_id (a collision of 64-bit "
+            f"hashes). Remove one of the {what}s from the source."
+        )
+
+
+def label_ids(
+    texts: Texts,
+    in_use: np.ndarray,
+    found: Sequence[str],
+    mapping: Mapping[str, str] | None,
+) -> tuple[list[str], np.ndarray]:
+    """The names of the classes that are left, and the place of each text's (N,).
+
+    ``found`` are the classes by `Texts.label`. The order is that of ``mapping``, the
+    source's ``labels``, else that of the sorted names; a class that is gone is `DROPPED`.
+    """
+    present = {found[i] for i in np.unique(texts.label[in_use])}
+    names = map(clean_label, mapping.values()) if mapping else sorted(found)
+    label_names = [label for label in dict.fromkeys(names) if label in present]
+    position = {label: i for i, label in enumerate(label_names)}
+    return label_names, np.array([position.get(c, DROPPED) for c in found])[texts.label]
+
+
+def class_counts(
+    split: np.ndarray, label: np.ndarray, label_names: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """How many of each class every split has, for the card."""
+    return {
+        part: {
+            name: int((label[split == place] == i).sum())
+            for i, name in enumerate(label_names)
+        }
+        for place, part in enumerate(SPLITS)
+    }

@@ -18,7 +18,6 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from attention_audit.data.batches import UNK
-from attention_audit.data.columns import clean_label
 from attention_audit.data.sources import Document
 from attention_audit.data.splits import (
     DROPPED,
@@ -27,11 +26,14 @@ from attention_audit.data.splits import (
     Texts,
     apply_caps,
     assign_splits,
+    check_ids,
     check_splits,
+    class_counts,
     drop_copies,
     drop_short,
     hash_words,
     keep_parts_together,
+    label_ids,
 )
 from attention_audit.data.tokens import TOKENIZATION, cut_tokens, text_hash
 from attention_audit.data.vocabulary import (
@@ -319,19 +321,9 @@ def prepare_dataset(
         apply_caps(texts, split, settings["max_examples"] or {}, dropped)
         check_splits(name, split, texts.label, found, dropped)
         in_use = split != DROPPED
-        if len(np.unique(texts.words[in_use, 0])) != in_use.sum():
-            raise AuditError(
-                f"datasets.{name}: two texts share an instance_id (a collision of "
-                "64-bit hashes). Remove one of the texts from the source."
-            )
-
+        check_ids(name, texts, in_use, "text")
         mapping = settings["source"]["labels"]
-        present = {found[i] for i in np.unique(texts.label[in_use])}
-        names = map(clean_label, mapping.values()) if mapping else sorted(found)
-        ordered = dict.fromkeys(names)
-        label_names = [label for label in ordered if label in present]
-        position = {label: i for i, label in enumerate(label_names)}
-        label = np.array([position.get(c, DROPPED) for c in found])[texts.label]
+        label_names, label = label_ids(texts, in_use, found, mapping)
 
         counts = _count_tokens(spool, split)
         vocabulary = build_vocabulary(
@@ -378,13 +370,7 @@ def prepare_dataset(
         "source": settings["source"],
         "tokenization": {key: settings[key] for key in (*TOKENIZATION, "max_length")},
         "label_names": label_names,
-        "counts": {
-            part: {
-                label_name: int((label[rows] == i).sum())
-                for i, label_name in enumerate(label_names)
-            }
-            for part, rows in members.items()
-        },
+        "counts": class_counts(split, label, label_names),
         "dropped": {reason: n for reason, n in dropped.items() if n},
         "truncated": {
             part: int((full[rows] > cut[rows]).sum()) for part, rows in members.items()
