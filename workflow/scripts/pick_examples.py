@@ -2,17 +2,16 @@
 
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
-from attention_audit.statistics.examples import Files, example_table
+from attention_audit.statistics.examples import (
+    Files,
+    example_table,
+    importances_by_run,
+)
 
 with reported(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input
     provenance = record(snakemake.rule, dict(params.items()), inputs)
-    # those of a run one after the other
-    n = len(params.methods)
-    importances = [
-        dict(zip(params.methods, inputs.importances[i * n : (i + 1) * n], strict=True))
-        for i in range(len(params.runs))
-    ]
+    importances = importances_by_run(inputs.importances, params.methods)
     files = zip(inputs.measures, inputs.attention, importances, strict=True)
     example_table(
         params.runs,

@@ -32,6 +32,17 @@ class Files(NamedTuple):
     importances: Mapping[str, str | Path]
 
 
+def importances_by_run(
+    paths: Sequence[str | Path], methods: Sequence[str]
+) -> list[dict[str, str | Path]]:
+    """Paths by method, a dictionary a run, of those that stand one run after the other."""
+    n = len(methods)
+    return [
+        dict(zip(methods, paths[i : i + n], strict=True))
+        for i in range(0, len(paths), n)
+    ]
+
+
 def extremes(means: pd.Series, number: int) -> Iterator[tuple[str, int, str]]:
     """("worst" or "best", rank from 1, instance id) of means by instance id.
 
@@ -63,7 +74,7 @@ def _agreement(path: str | Path, run: Mapping[str, Any]) -> pd.DataFrame:
     return rows.loc[chosen, ["reference", "instance_id", "value"]]
 
 
-def _by_instance(
+def rows_by_instance(
     path: str | Path,
     schema: str,
     run: Mapping[str, Any],
@@ -120,11 +131,11 @@ def cell_rows(
     words = _words(examples, wanted)
     names = tables.read_json(card)["label_names"]
     for run, own in zip(runs, files, strict=True):
-        attention = _by_instance(
+        attention = rows_by_instance(
             own.attention, "attention", run, ["predicted", "attention"], wanted
         )
         importance = {
-            method: _by_instance(path, "importance", run, ["importance"], wanted)
+            method: rows_by_instance(path, "importance", run, ["importance"], wanted)
             for method, path in own.importances.items()
         }
         for method, extreme, rank, instance in chosen:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attention_audit.records import tables
-from attention_audit.records.schemas import RUN_COLUMNS
 from attention_audit.statistics.cells import by_input
-from attention_audit.statistics.in_step import check_run
+from attention_audit.statistics.examples import rows_by_instance
 
 # Pictures of a data set: those with the smallest ids, which is a random sample.
 SHOWN = 4
@@ -34,24 +33,6 @@ def _first(path: str | Path, wanted: set[str] | None, columns: Sequence[str]) ->
     return found
 
 
-def _of_run(
-    path: str | Path,
-    schema: str,
-    run: Mapping[str, Any],
-    columns: Sequence[str],
-    wanted: set[str],
-) -> dict[str, dict[str, Any]]:
-    """Some columns of one run's table for the wanted instances."""
-    found = {}
-    read = [*RUN_COLUMNS, "instance_id", *columns]
-    for table in tables.iterate_table(path, schema, columns=read):
-        check_run(table, run, path)
-        for row in table.select(["instance_id", *columns]).to_pylist():
-            if row["instance_id"] in wanted:
-                found[row["instance_id"]] = row
-    return found
-
-
 def example_rows(
     run: Mapping[str, Any],
     files: Files,
@@ -65,9 +46,9 @@ def example_rows(
     """
     side, names = card["reading"]["patch"], card["label_names"]
     columns = ["predicted", "attention", "cell", "gold"]
-    attended = _of_run(files.attention, "attention", run, columns, {*pictures})
+    attended = rows_by_instance(files.attention, "attention", run, columns, {*pictures})
     importances = {
-        method: _of_run(path, "importance", run, ["importance"], {*pictures})
+        method: rows_by_instance(path, "importance", run, ["importance"], {*pictures})
         for method, path in files.importances.items()
     }
     for instance, picture in pictures.items():
