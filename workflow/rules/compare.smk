@@ -21,6 +21,16 @@ OF_COMPARISON = (
     "smallest_effect",
 )
 
+# What each encoder of the grid reads in it.
+READ = {
+    encoder: {
+        config["datasets"][run.dataset]["modality"]
+        for run in RUNS
+        if run.encoder == encoder
+    }
+    for encoder in sorted({run.encoder for run in RUNS})
+}
+
 # What a reader has to know of the rows about importance, and their order.
 OF_IMPORTANCE = {
     "methods": METHODS,
@@ -32,16 +42,10 @@ OF_IMPORTANCE = {
                 bound_to_weights(
                     config["methods"][name], config["encoders"][encoder], modality
                 )
-                for modality in sorted(
-                    {
-                        config["datasets"][run.dataset]["modality"]
-                        for run in RUNS
-                        if run.encoder == encoder
-                    }
-                )
+                for modality in modalities
             )
         ]
-        for encoder in sorted({run.encoder for run in RUNS})
+        for encoder, modalities in READ.items()
     },
     "without_context": sorted(
         {

@@ -106,7 +106,8 @@ def without_missing(
         dataset = config["datasets"][name]
         optional = dataset["optional"]
         files = own_files(dataset["source"]).values() if optional else ()
-        lacks = [file for file in files if not Path(folder, file).exists()]
+        there = Path.is_dir if dataset["source"]["kind"] == "folder" else Path.is_file
+        lacks = [file for file in files if not there(Path(folder, file))]
         if lacks:
             hint = f" {optional}" if isinstance(optional, str) else ""
             notices.append(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -97,7 +98,10 @@ SETTINGS = ModelSettings
 
 def vectors_of(reading: str | Path) -> Tensor | None:
     """The pretrained vectors (V, E) of a vocabulary; a row of NaN where a word has none."""
-    _, vectors = read_vocabulary(reading)
+    return _tensor(read_vocabulary(reading)[1])
+
+
+def _tensor(vectors: np.ndarray | None) -> Tensor | None:
     return None if vectors is None else torch.from_numpy(vectors)
 
 
@@ -112,8 +116,8 @@ def declare(
 
     ``reading`` is the vocabulary of its data set.
     """
-    tokens, _ = read_vocabulary(reading)
-    vectors = vectors_of(reading)
+    tokens, known = read_vocabulary(reading)
+    vectors = _tensor(known)
     settings = ModelSettings.from_config(
         encoder, scorer, normalizer, len(tokens), n_classes, vectors
     )
