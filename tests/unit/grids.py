@@ -171,6 +171,11 @@ def tables_of(
             (measure, "hidden_states", "inputs")
             for measure in ("coindexed_share", "coindexed_top", "influence_dispersion")
         ]
+        + [
+            (measure, subject, "gold")
+            for measure in ("gold_average_precision", "gold_iou")
+            for subject in ("attention", *methods, "guess")
+        ]
     )
     divergences = ("jsd", "kl_adversary_run", "kl_run_adversary")
     trained = [f"trained_{d}_{w}" for d in divergences for w in ("0", "0.1", "1e-05")]

@@ -105,7 +105,7 @@ FAULTS = {
     ),
     "a difference between cells": (
         {"less": {"normalizer": "softmax"}},
-        "one.less.normalizer: a difference is taken within a cell of the grid.",
+        "one.less.normalizer: a difference is taken within a data set, normalizer and seed.",
     ),
     "an experiment that is not named": (
         {"table": "diagnostics", "where": {"metric": "accuracy"}},
@@ -191,6 +191,24 @@ def test_what_a_grid_lacks_is_told_with_its_fix(tmp_path):
     assert of_grid(claims, settings)["one"]["lacks"] is None
 
 
+def test_what_is_compared_between_encoders_wants_both_in_the_grid(tmp_path):
+    change = {
+        "where": {"measure": "correct", "encoder": "bilstm"},
+        "less": {"encoder": ["average", "transformer"]},
+    }
+    claims = read(tmp_path, {"one": VALID | change})
+    both = config(grid={"encoders": ["bilstm", "average"]})
+    found = of_grid(claims, both)["one"]
+    assert (found["lacks"], found["less"]) == (
+        None,
+        {"encoder": ["average", "transformer"]},
+    )
+    one = config(grid={"encoders": ["bilstm"]})
+    assert of_grid(claims, one)["one"]["lacks"] == (
+        "name average or transformer in grid.encoders"
+    )
+
+
 def test_the_declared_list_is_that_of_the_papers():
     claims = read_claims(CLAIMS, SCHEMA)
     counts = {
@@ -199,14 +217,22 @@ def test_the_declared_list_is_that_of_the_papers():
         "Wiegreffe & Pinter 2019": 4,
         "Zhang et al. 2021": 1,
         "Zhao et al. 2019": 1,
+        "Pan et al. 2022": 4,
         "this project": 1,
     }
     for source, least in counts.items():
         assert sum(source in c["source"] for c in claims.values()) >= least, source
     # with every experiment and kind in the grid, none of them is left untested
+    text = (ROOT / "workflow/presets/vision.yaml").read_text(encoding="utf-8")
+    preset = yaml.safe_load(text)
     everything = config(
         on=set(EXPERIMENT_FIGURES) - {"learning_curve"},
-        grid={"normalizers": ["softmax", "entmax15", "top_k", "rela", "uniform"]},
+        grid={
+            "datasets": ["imdb", "digits"],
+            "encoders": ["bilstm", *preset["grid"]["encoders"]],
+            "normalizers": ["softmax", "entmax15", "top_k", "rela", "uniform"],
+        },
+        encoders=preset["encoders"],
     )
     assert [c["lacks"] for c in resolved(claims, everything, grid(everything))] == (
         [None] * len(claims)

@@ -116,7 +116,11 @@ def test_heads_want_a_transformer_in_the_grid(target):
 
 @pytest.mark.parametrize(
     "target",
-    ["results/figures/pictures.png", "results/statistics/picture_examples.parquet"],
+    [
+        "results/figures/pictures.png",
+        "results/figures/plausibility.png",
+        "results/statistics/picture_examples.parquet",
+    ],
 )
 def test_pictures_want_a_data_set_of_them_in_the_grid(target):
     check_target(
@@ -151,7 +155,11 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         # written by `snakemake --report`, whose value is an argument too
         "results/report/snakemake.html",
         "results/figures/all.html",
-        *(f"results/figures/{name}.pdf" for name in FIGURES if name != "pictures"),
+        *(
+            f"results/figures/{name}.pdf"
+            for name in FIGURES
+            if name not in ("pictures", "plausibility")
+        ),
         "./results/figures/agreement.pdf",
         "results/figures/agreement.pdf/",
         # other shapes

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 
@@ -9,6 +11,7 @@ from attention_audit.records import tables
 from attention_audit.records.schemas import SCHEMAS
 from attention_audit.statistics import evidence, inference, verdicts
 from attention_audit.statistics.estimates import Compared, Settings, intervals
+from attention_audit.statistics.matrices import SHARED
 from attention_audit.statistics.random_effects import moments, t_interval
 from attention_audit.statistics.verdicts import (
     Sources,
@@ -390,6 +393,92 @@ def test_a_difference_within_a_cell_is_paired_by_text_and_seed(tmp_path, measure
         assert (row["n_instances"], row["n_seeds"]) == (12, 3)
         assert row["less"] == "reference other_seeds"
         assert row["interval_over"] == "instances and pairs of seeds"
+
+
+def test_a_difference_between_encoders_is_paired_by_text_and_seed(tmp_path):
+    """The encoders were not measured on the same texts, nor with the same seeds."""
+    random = np.random.default_rng(4)
+    split = tmp_path / "test.parquet"
+    ids = [f"i{i:02}" for i in range(20)]
+    pq.write_table(pa.table({"instance_id": ids, "cluster_id": ids}, SHARED), split)
+    runs, paths, rows = [], [], []
+    for encoder, texts, seeds in (
+        ("late", ids[3:], (0, 1, 2, 3)),
+        ("everywhere", ids[:18], (0, 1, 2)),
+        ("nowhere", ids, (0, 1, 2)),
+    ):
+        for seed in seeds:
+            run = {
+                "dataset": "digits",
+                "encoder": encoder,
+                "scorer": "additive",
+                "normalizer": "softmax",
+                "seed": seed,
+            }
+            path = tmp_path / f"{encoder}{seed}.parquet"
+            measured = {
+                "instance_id": texts,
+                "measure": "correct",
+                "subject": "prediction",
+                "reference": [None] * len(texts),
+                "value": random.normal(0.9, 0.1, len(texts)),
+            }
+            with tables.open_table(path, "measures", {}) as table:
+                table.write(run | measured)
+            runs.append(run)
+            paths.append(path)
+            rows.append(pd.DataFrame(run | measured))
+    claim = CLAIM | {
+        "where": {"measure": ["correct"], "encoder": ["late"]},
+        "less": {"encoder": ["everywhere", "nowhere", "late"]},
+    }
+    sources = Sources({}, runs, {"summary": paths}, {"digits": split})
+    found = written(tmp_path, [claim], sources)
+    cells = found[found["n_cells"].isna()].set_index("less")
+    assert list(cells.index) == ["encoder everywhere", "encoder nowhere"]
+    assert (cells["encoder"] == "late").all()
+    values = pd.concat(rows).pivot_table(
+        index=["instance_id", "seed"], columns="encoder", values="value"
+    )
+    for other, n in (("everywhere", 15), ("nowhere", 17)):
+        paired = (values["late"] - values[other]).dropna()
+        row = cells.loc[f"encoder {other}"]
+        assert len(paired) == 3 * n
+        assert row["estimate"] == pytest.approx(paired.mean())
+        assert (row["n_instances"], row["n_seeds"]) == (n, 3)
+        assert row["interval_over"] == "instances and seeds"
+
+
+def test_scores_are_compared_between_encoders(tmp_path):
+    scores = {"late": [0.9, 0.92, 0.94], "everywhere": [0.8, 0.83, 0.86]}
+    rows = [
+        {
+            "dataset": "digits",
+            "encoder": encoder,
+            "scorer": "additive",
+            "normalizer": normalizer,
+            "seed": seed,
+            "split": "test",
+            "metric": "accuracy",
+            "value": value,
+        }
+        for normalizer in ("softmax", "sparsemax")
+        for encoder, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    path = tmp_path / "task.parquet"
+    tables.write_rows(path, "task", rows, {})
+    claim = CLAIM | {
+        "table": "task",
+        "where": {"metric": ["accuracy"], "split": ["test"], "encoder": ["late"]},
+        "less": {"encoder": ["everywhere"]},
+    }
+    found = written(tmp_path, [claim], Sources({"task": path}, [], {}))
+    cells = found[found["n_cells"].isna()]
+    assert cells["normalizer"].tolist() == ["softmax", "sparsemax"]
+    assert (cells["encoder"] == "late").all()
+    assert (cells["less"] == "encoder everywhere").all()
+    assert cells["estimate"].tolist() == pytest.approx([0.09, 0.09])
 
 
 def test_of_two_seeds_a_difference_from_their_one_pair_decides_nothing(

@@ -22,6 +22,9 @@ from attention_audit.targets import STATISTICS
 OF_MEANS = ("summary", "explanation_summary")
 OF_RUNS = ("task", "diagnostics")
 
+# The columns of a cell that a difference may be taken between.
+BETWEEN = ("encoder", "scorer")
+
 # A column whose names are those of declared instances -> the section that declares them.
 _SECTIONS = {
     **AXES,
@@ -84,10 +87,11 @@ def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
             f"less: the rows of {table} are differences. Take them from "
             f"{table.replace('comparison', 'summary')}, or leave it out."
         )
-    for column in claim["less"].keys() & {*RUN_COLUMNS}:
+    for column in claim["less"].keys() & {*RUN_COLUMNS} - {*BETWEEN}:
         yield (
-            f"less.{column}: a difference is taken within a cell of the grid. Normalizers "
-            "are compared in the tables comparison and explanation_comparison."
+            f"less.{column}: a difference is taken within a data set, normalizer and seed. "
+            "Normalizers are compared in the tables comparison and "
+            "explanation_comparison."
         )
     makers = STATISTICS[table]
     if makers and not set(makers) & set(claim["needs"]):
@@ -137,6 +141,9 @@ def resolved(
                     names = sorted(n for n in grid[column] if _has(declared[n], names))
                     if not names:
                         lacks.append(_lacking(column, claim[key][column]))
+                elif column in BETWEEN and not grid[column] & {*_listed(names)}:
+                    named = " or ".join(_listed(names))
+                    lacks.append(f"name {named} in grid.{_SECTIONS[column]}")
                 chosen[key][column] = _listed(names)
         if claim["table"] in OF_MEANS:
             # controls stand there in the place of normalizers

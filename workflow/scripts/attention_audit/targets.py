@@ -286,7 +286,7 @@ def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
         yield from _switched_off([makers[figure]], config)
     elif figure not in FIGURES:
         yield f"no figure '{figure}'.{suggestion(figure, [*FIGURES, *makers])}"
-    elif OF_TRANSFORMERS & set(FIGURES[figure]):
+    elif OF_TRANSFORMERS & {figure, *FIGURES[figure]}:
         yield from _without_heads(config)
-    elif OF_PICTURES & set(FIGURES[figure]):
+    elif OF_PICTURES & {figure, *FIGURES[figure]}:
         yield from _without_pictures(config)

@@ -24,11 +24,12 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "dial_importance": ("summary",),
     "head_diversity": ("head_summary",),
     "pictures": ("picture_examples",),
+    "plausibility": ("summary",),
 }
 
-# Tables that only a grid with a Transformer has, and one with pictures.
+# Figures, or their tables, that only a grid with a Transformer has, and one with pictures.
 OF_TRANSFORMERS = {"head_summary"}
-OF_PICTURES = {"picture_examples"}
+OF_PICTURES = {"picture_examples", "plausibility"}
 
 # experiment -> its figures and the statistics tables that they draw; part of the
 # workflow where the experiment is switched on
@@ -65,7 +66,9 @@ def figures_of(
     """The figures of a grid with these experiments, Transformers and pictures or not."""
     lacks = set() if transformers else OF_TRANSFORMERS
     lacks = lacks | (set() if pictures else OF_PICTURES)
-    core = {name: tables for name, tables in FIGURES.items() if not lacks & set(tables)}
+    core = {
+        name: tables for name, tables in FIGURES.items() if not lacks & {name, *tables}
+    }
     for experiment in experiments:
         core |= EXPERIMENT_FIGURES[experiment]
     return core

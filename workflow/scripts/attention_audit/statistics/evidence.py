@@ -3,7 +3,9 @@
 A row names a cell and what it is about, and has an estimate with what is known of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from attention_audit.statistics.matrices import GROUP_COLUMNS, Key, Matrix, grou
 from attention_audit.statistics.random_effects import Floats, moments
 
 CELL = (*GROUP_COLUMNS, "normalizer")
+
+_KEY = ("measure", "subject", "reference")
 
 # What a row says of itself and a pooled row of all of them, where they agree.
 ABOUT = ("measure", "subject", "reference", "less")
@@ -56,7 +60,8 @@ def of_runs(
 ) -> list[dict]:
     """The rows of a claim about scores: a value a run, or its difference from another.
 
-    A score is one number a run, of a fixed set of texts: what is sampled is seeds.
+    A score is one number a run, of a fixed set of texts: what is sampled is seeds. A
+    difference between encoders or scorers is a row of the first of them.
     """
     where, less = claim["where"], claim["less"]
     about = [c for c in ("guide", "split", "metric") if c in rows]
@@ -64,7 +69,7 @@ def of_runs(
     if less:
         kept = [c for c in about if c not in less]
         others = matching(rows, {**{c: where[c] for c in kept if c in where}, **less})
-        keys = [*CELL, "seed", *kept]
+        keys = [*(c for c in CELL if c not in less), "seed", *kept]
         scores = scores.merge(others, on=keys, suffixes=("", "_less"))
         scores["less"] = ""
         for column in less:
@@ -114,21 +119,28 @@ def as_pairs(values: Floats) -> Floats:
         return (values + (total - values) / (n - 1)) / 2
 
 
-def _difference(
-    key: Key, other: Key, measures: Mapping[Key, Matrix]
-) -> tuple[Compared, bool]:
-    """One measure less another of the same runs, and whether over pairs of seeds."""
-    *sides_of_both, clusters = measures[key].paired(measures[other])
-    values = dict(zip((key, other), sides_of_both, strict=True))
-    pairs = any(map(of_pairs, values))
+@dataclass(frozen=True)
+class _Measured:
+    """One measure in one cell; ``named`` is both, by column."""
+
+    named: dict[str, str | None]
+    key: Key
+    matrix: Matrix
+
+
+def _difference(one: _Measured, other: _Measured) -> tuple[Compared, bool]:
+    """One measure less another, and whether over pairs of seeds."""
+    *sides, clusters = one.matrix.paired(other.matrix)
+    over_pairs = [of_pairs(side.key) for side in (one, other)]
+    pairs = any(over_pairs)
     if pairs:
         # where one side has no value the other has no pair
-        defined = ~np.isnan(values[key] - values[other])
-        values = {
-            k: v if of_pairs(k) else as_pairs(np.where(defined, v, np.nan))
-            for k, v in values.items()
-        }
-    return Compared.of(values[key], values[other], pairs, clusters), pairs
+        defined = ~np.isnan(sides[0] - sides[1])
+        sides = [
+            values if already else as_pairs(np.where(defined, values, np.nan))
+            for values, already in zip(sides, over_pairs, strict=True)
+        ]
+    return Compared.of(*sides, pairs, clusters), pairs
 
 
 def of_measures(
@@ -138,26 +150,19 @@ def of_measures(
     examples: Mapping[str, str | Path],
     settings: Settings,
 ) -> dict[str, list[dict]]:
-    """For claims about differences within a cell, their rows, from the runs' measures."""
-    columns = ("measure", "subject", "reference")
+    """For claims about differences, within a cell or between two, their rows.
+
+    They are made from the runs' measures. The row of a difference between encoders or
+    scorers names the cell of the first.
+    """
     found: dict[tuple[str, Key, Key], list[tuple[dict, Compared, bool]]] = {}
-    for group, normalizers in groups(runs, paths, (), examples):
-        for normalizer, measures in normalizers.items():
-            cell = dict(zip(CELL, (*group, normalizer), strict=True))
-            for claim in claims:
-                for key, other in _pairs_of_keys(claim, cell, columns, measures):
-                    about = dict(zip(columns, key, strict=True))
-                    less = ", ".join(
-                        f"{c} {o}"
-                        for c, k, o in zip(columns, key, other, strict=True)
-                        if k != o
-                    )
-                    found.setdefault((claim["claim"], key, other), []).append(
-                        (
-                            cell | about | {"less": less},
-                            *_difference(key, other, measures),
-                        )
-                    )
+    for claim, one, other in _pairs(claims, groups(runs, paths, (), examples)):
+        less = ", ".join(
+            f"{c} {o}" for c, o in other.named.items() if o != one.named[c]
+        )
+        found.setdefault((claim, one.key, other.key), []).append(
+            (one.named | {"less": less}, *_difference(one, other))
+        )
     rows: dict[str, list[dict]] = {claim["claim"]: [] for claim in claims}
     for (name, *_), cells in found.items():
         pairs = cells[0][2]
@@ -177,32 +182,59 @@ def of_measures(
     return rows
 
 
-def _pairs_of_keys(
-    claim: Mapping[str, Any],
-    cell: Mapping[str, str],
-    columns: Sequence[str],
-    measures: Mapping[Key, Matrix],
-) -> Iterator[tuple[Key, Key]]:
-    """Keys of a cell that a claim names, each with those that are taken off it."""
-    where, less = claim["where"], claim["less"]
-    if any(cell[c] not in where[c] for c in CELL if c in where):
-        return
+def _pairs(
+    claims: Sequence[Mapping[str, Any]],
+    measured: Iterable[tuple[tuple[str, ...], dict[str, dict[Key, Matrix]]]],
+) -> Iterator[tuple[str, _Measured, _Measured]]:
+    """What each claim names, and what is taken off it, wherever both are there.
 
-    def named(key: Key, names: Mapping[str, Sequence[str]]) -> bool:
-        return all(
-            k in names[c] for c, k in zip(columns, key, strict=True) if c in names
-        )
+    ``measured`` is what `groups` yields. Of a claim between cells, all that it names is
+    kept until the last group; of one within a cell, nothing.
+    """
+    between: dict[str, tuple[list[_Measured], list[_Measured]]] = {}
+    for group, normalizers in measured:
+        for normalizer, measures in normalizers.items():
+            cell = dict(zip(CELL, (*group, normalizer), strict=True))
+            of_cell = [
+                _Measured(cell | dict(zip(_KEY, key, strict=True)), key, matrix)
+                for key, matrix in measures.items()
+            ]
+            for claim in claims:
+                sides = _sides(claim, of_cell)
+                if {*CELL} & claim["less"].keys():
+                    kept = between.setdefault(claim["claim"], ([], []))
+                    for all_of_side, side in zip(kept, sides, strict=True):
+                        all_of_side += side
+                else:
+                    yield from _matched(claim, *sides)
+    for claim in claims:
+        if claim["claim"] in between:
+            yield from _matched(claim, *between[claim["claim"]])
 
-    for key in measures:
-        if not named(key, where):
-            continue
-        for other in measures:
-            kept = (c not in less for c in columns)
-            same = all(
-                k == o for k, o, as_is in zip(key, other, kept, strict=True) if as_is
-            )
-            if same and named(other, less):
-                yield key, other
+
+def _sides(
+    claim: Mapping[str, Any], measured: Sequence[_Measured]
+) -> tuple[list[_Measured], list[_Measured]]:
+    """What a claim names, and what it would have taken off."""
+
+    def named(names: Mapping[str, Sequence[str]]) -> list[_Measured]:
+        return [
+            one
+            for one in measured
+            if all(one.named[c] in allowed for c, allowed in names.items())
+        ]
+
+    return named(claim["where"]), named({**claim["where"], **claim["less"]})
+
+
+def _matched(
+    claim: Mapping[str, Any], ones: Iterable[_Measured], others: Iterable[_Measured]
+) -> Iterator[tuple[str, _Measured, _Measured]]:
+    """Pairs that differ in nothing but the columns of ``less``."""
+    shared = [c for c in (*CELL, *_KEY) if c not in claim["less"]]
+    for one, other in itertools.product(ones, others):
+        if one is not other and all(one.named[c] == other.named[c] for c in shared):
+            yield claim["claim"], one, other
 
 
 def _of_interval(interval: Interval) -> dict[str, Any]:

@@ -36,8 +36,9 @@ _KEY_COLUMNS = ["measure", "subject", "reference"]
 class Matrix:
     """Values ``(I, S)`` of one measure in one cell, NaN where undefined.
 
-    ``instances`` (I,) are places among the sorted ids of the group, ``seeds`` (S,) the
-    seeds of the columns; both ascend. ``clusters`` (I,) says which instances share one.
+    ``instances`` (I,) are places among the sorted ids of the split, or of the group where
+    no table tells the split, ``seeds`` (S,) the seeds of the columns; both ascend.
+    ``clusters`` (I,) says which instances share one.
     """
 
     instances: npt.NDArray[np.int32]
@@ -59,10 +60,10 @@ class Matrix:
 
 
 class _Ids:
-    """Places of the instance ids of a group, in the order in which they are met."""
+    """Places of instance ids, the ``known`` ones first, then in the order they are met."""
 
-    def __init__(self) -> None:
-        self.places: dict[str, int] = {}
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self.places: dict[str, int] = {i: place for place, i in enumerate(known)}
 
     def of(self, column: pa.Array) -> npt.NDArray[np.int32]:
         """The place of every id in ``column``; new ids get the next ones."""
@@ -208,8 +209,9 @@ def groups(
 ) -> Iterator[tuple[tuple[str, ...], dict[str, dict[Key, Matrix]]]]:
     """Yield each (dataset, encoder, scorer) with its matrices, by normalizer and key.
 
-    ``examples`` holds, by data set, the table that says what instances share; without
-    it they share nothing.
+    ``examples`` holds, by data set, the split, which says what instances share; without
+    it they share nothing. With it the places of instances are the same in all groups of
+    a data set, and matrices of two groups can be `Matrix.paired`.
     """
     grouped: dict[tuple, list] = {}
     for run, path in zip(runs, paths, strict=True):
@@ -218,20 +220,22 @@ def groups(
             (run["normalizer"], run["seed"], path, run)
         )
     for group in tqdm(sorted(grouped), desc="groups", disable=None):
-        ids = _Ids()
+        dataset = group[GROUP_COLUMNS.index("dataset")]
+        split = (examples or {}).get(dataset)
+        known = cluster_ids(split) if split else {}
+        ids = _Ids(sorted(known))
         cells: dict[str, dict[Key, dict[int, _Column]]] = {}
         for normalizer, seed, path, run in sorted(grouped[group], key=lambda r: r[:2]):
             cell = cells.setdefault(normalizer, {})
             for key, column in _read_run(path, run, ids).items():
                 cell.setdefault(key, {})[seed] = column
         ranks = ids.ranks()
-        dataset = group[GROUP_COLUMNS.index("dataset")]
         found = sorted(ids.places)
-        if examples and dataset in examples:
-            path = examples[dataset]
-            clusters = cluster_places(found, cluster_ids(path), path)
-        else:
-            clusters = np.arange(len(found), dtype=np.int32)
+        clusters = (
+            cluster_places(found, known, split)
+            if split
+            else np.arange(len(found), dtype=np.int32)
+        )
         yield (
             group,
             {
