@@ -34,8 +34,8 @@ study: $(VENV)/installed ## what docs/study.md reports, and that page
 	for part in $(STUDY); do \
 	    $(BIN)/snakemake --cores all --configfile workflow/presets/$$part.yaml || exit 1; \
 	done
-	$(BIN)/python workflow/scripts/write_study.py collect
-	$(BIN)/python workflow/scripts/write_study.py render
+	$(BIN)/python workflow/scripts/write_page.py study collect
+	$(BIN)/python workflow/scripts/write_page.py study render
 
 cost: $(VENV)/installed ## what `make results` would still take, without doing it
 	$(BIN)/snakemake -n --quiet

@@ -14,14 +14,13 @@ import yaml
 from PIL import Image, ImageDraw
 from scipy import stats
 
-from attention_audit.figures import study, study_page
-from attention_audit.figures.study import collect
+from attention_audit.figures import published, published_page, study, study_page
+from attention_audit.figures.published_page import told
 from attention_audit.figures.study_page import (
     contrasts,
     explained,
     page,
     recorded_rows,
-    told,
 )
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
@@ -35,18 +34,22 @@ PAGE = ROOT / "docs/study.md"
 KEPT = ROOT / "docs/study"
 
 
+def collect(folders, target):
+    published.collect(study.KEPT, folders, target)
+
+
 @pytest.mark.skipif(not KEPT.is_dir(), reason="no study is in the repository")
 def test_the_page_in_the_repository_is_made_of_its_tables():
     assert page(KEPT, TEMPLATE) == PAGE.read_text(encoding="utf-8"), (
-        "run workflow/scripts/write_study.py render"
+        "run workflow/scripts/write_page.py study render"
     )
-    _, made = study_page.read(KEPT)
+    made = published_page.read(KEPT).made
     found = {path.name for path in KEPT.iterdir()}
-    assert found == {study.PROVENANCE, *made["files"]}
+    assert found == {published.PROVENANCE, *made["files"]}
     sizes = {path.suffix: [] for path in KEPT.iterdir()}
     for path in KEPT.iterdir():
         sizes[path.suffix].append(path.stat().st_size)
-    assert sum(sizes[".csv"]) < 250_000 and max(sizes[".png"]) <= study.MAX_BYTES
+    assert sum(sizes[".csv"]) < 250_000 and max(sizes[".png"]) <= published.MAX_BYTES
 
 
 # --- a study of made-up numbers ---------------------------------------------------
@@ -55,7 +58,7 @@ METHODS = {"input_gradient": "inputs", "hidden_gradient": "hidden_states"}
 DATASETS = ["imdb", "rotten_tomatoes"]
 ENCODERS = ["bilstm", "transformer"]
 NORMALIZERS = ["softmax", "entmax15", "sparsemax"]
-CELL = study.CELL
+CELL = published.CELL
 WRITTEN = ["runs", "task", "summary", "comparison", "claims", "explanation_summary"]
 BLANK = {pa.string(): "", pa.float64(): 0.0, pa.int64(): 3, pa.int32(): 0}
 
@@ -256,7 +259,7 @@ def section(text, title):
 
 
 def test_every_part_is_told(kept, made):
-    for name in json.loads((kept / study.PROVENANCE).read_text())["files"]:
+    for name in json.loads((kept / published.PROVENANCE).read_text())["files"]:
         assert name in made
     for target in re.findall(r"\]\(study/([^)#]+)\)", made):
         assert (kept / target).is_file(), target
@@ -318,7 +321,7 @@ def test_cells_against_a_claim_are_named_where_they_are_few():
     assert "farther than 0.1 from 0; a cell's is from -0.200 to 0.300" in said
     assert "Of 2 cells, 0 support it, 1 contradict it and 1 are undecided" in said
     assert said.endswith("contradicted in imdb, bilstm, rela, input gradient (-0.200)")
-    many = [*cells[1:], *cells[:1] * (study_page.NAMED + 1)]
+    many = [*cells[1:], *cells[:1] * (published_page.NAMED + 1)]
     assert "contradicted in" not in told(claim_of(many), many)
     # what it says itself is not against it
     assert "rela" not in told(claim_of(cells, verdict="contradicted"), cells)
@@ -342,12 +345,12 @@ def test_nothing_tells_where_or_when(kept, made, experiments, tmp_path):
 
 
 def test_what_made_a_table_is_told(kept, experiments):
-    made = tables.read_json(kept / study.PROVENANCE)
+    made = tables.read_json(kept / published.PROVENANCE)
     source = "results/experiments/study/statistics/claims.parquet"
     assert made["files"]["claims.csv"]["from"] == [source]
     about = made["sources"][source]
     path = experiments["study"] / "statistics/claims.parquet"
-    assert about["sha256"] == study.file_digest(path)
+    assert about["sha256"] == published.file_digest(path)
     assert about["code"] == "0123" and about["seeds"] == [0, 1, 2]
     assert about["libraries"] == {"numpy": "1"} and len(about["config"]) == 64
     curve = made["sources"][
@@ -441,7 +444,7 @@ def test_a_curve_that_lacks_a_column_is_named(experiments, tmp_path):
 
 
 def test_recorded_numbers_are_told_with_what_was_tried(kept, made):
-    found, _ = study_page.read(kept)
+    found = published_page.read(kept).tables
     rows = recorded_rows(found["recorded"], found["settings"])
     assert len(rows) == 5
     (first,) = (row for row in rows if row["tried"])
@@ -518,17 +521,17 @@ def test_the_parts_of_a_cut_make_up_the_whole():
 
 def test_a_picture_is_small_and_keeps_the_colour_of_a_mark(kept):
     path = kept / "claims.png"
-    assert path.stat().st_size <= study.MAX_BYTES
+    assert path.stat().st_size <= published.MAX_BYTES
     with Image.open(path) as image:
-        assert image.mode == "P" and image.width == study.WIDTHS[0]
+        assert image.mode == "P" and image.width == published.WIDTHS[0]
         pixel = image.convert("RGB").getpixel((round(1510 / 1.6), round(110 / 1.6)))
     assert np.abs(np.subtract(pixel, (0, 114, 178))).max() < 16
 
 
 def test_a_large_picture_is_made_smaller(tmp_path, monkeypatch):
     picture(tmp_path, "one")
-    monkeypatch.setattr(study, "MAX_BYTES", 1)
+    monkeypatch.setattr(published, "MAX_BYTES", 1)
     path = tmp_path / "small.png"
-    path.write_bytes(study._pictured(tmp_path / "figures/one.png"))
+    path.write_bytes(published._pictured(tmp_path / "figures/one.png"))
     with Image.open(path) as image:
-        assert image.size == (study.WIDTHS[-1], study.WIDTHS[-1] // 2)
+        assert image.size == (published.WIDTHS[-1], published.WIDTHS[-1] // 2)

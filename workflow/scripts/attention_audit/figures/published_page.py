@@ -1,0 +1,310 @@
+"""What pages of published experiments share: reading their files, words and tables.
+
+What a page says in numbers, counts and verdicts is computed from rows of these tables; a
+verdict is told in the words of the table of claims.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from attention_audit.figures.published import CELL, PROVENANCE
+from attention_audit.records.errors import AuditError
+from attention_audit.records.provenance import file_digest
+from attention_audit.records.tables import read_json
+from attention_audit.statistics.verdicts import NOT_TESTED, VERDICTS
+
+Row = dict[str, Any]
+
+# Names, which a number could be taken for.
+_TEXT = [*CELL, "name", "seeds", "settings", "base", "change", "note"]
+
+# How a rule is told of an estimate.
+_RULES = {
+    "below": "below {:g}",
+    "above": "above {:g}",
+    "within": "within {:g} of 0",
+    "outside": "farther than {:g} from 0",
+}
+
+# Cells that are named one by one, at most.
+NAMED = 6
+
+
+@dataclass(frozen=True)
+class Files:
+    """The tables of a folder by name, null as None, and what its provenance.json says."""
+
+    folder: Path
+    tables: dict[str, list[Row]]
+    made: Mapping[str, Any]
+
+
+def read(folder: str | Path) -> Files:
+    """What was kept in a folder.
+
+    Raises `AuditError` where a file is not the one that provenance.json has.
+    """
+    folder = Path(folder)
+    made = read_json(folder / PROVENANCE)
+    found: dict[str, list[Row]] = {}
+    for name, file in made["files"].items():
+        path = folder / name
+        if not path.is_file() or file_digest(path) != file["sha256"]:
+            raise AuditError(
+                f"{path}: not the file whose sha256 {PROVENANCE} has. Collect the tables "
+                "anew, or take both from the same commit."
+            )
+        if path.suffix == ".csv":
+            rows = pd.read_csv(
+                path,
+                dtype=dict.fromkeys(_TEXT, str),
+                keep_default_na=False,
+                na_values=[""],
+            ).astype(object)
+            found[path.stem] = rows.where(rows.notna(), None).to_dict("records")
+    return Files(folder, found, made)
+
+
+# --- words ------------------------------------------------------------------------
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """Three decimals; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:+.3f}" if signed else f"{value:.3f}"
+
+
+def interval(row: Row, column: str = "estimate") -> str:
+    """An estimate with its interval, where it has one."""
+    if row[column] is None or row["low"] is None:
+        return number(row[column])
+    return f"{row[column]:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words with commas, and the last behind "and"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def counted(count: int, word: str) -> str:
+    """A number and a noun, with s for more than one."""
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table of Markdown; numbers are told before."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def told(claim: Row, cells: Sequence[Row]) -> str:
+    """What a claim comes to, over all cells and among them.
+
+    ``cells`` are those of all claims. Cells that are decided otherwise than the claim are
+    named where they are few.
+    """
+    if claim["verdict"] == NOT_TESTED:
+        return f"**{NOT_TESTED}** ({claim['note']})"
+    own = [cell for cell in cells if cell["claim"] == claim["claim"]]
+    estimates = [cell["estimate"] for cell in own]
+    rule = _RULES[claim["side"]].format(claim["bound"])
+    anywhere = " in some cell" if claim["holds"] == "somewhere" else ""
+    said = (
+        f"**{claim['verdict']}**. The mean over cells is {interval(claim)}, where the rule "
+        f"is {rule}{anywhere}; a cell's is from {number(min(estimates))} to "
+        f"{number(max(estimates))}. Of {counted(claim['n_cells'], 'cell')}, "
+        f"{claim['n_supported']} support it, {claim['n_contradicted']} contradict it and "
+        f"{claim['n_undecided']} are undecided"
+    )
+    for verdict in ("supported", "contradicted"):
+        other = [cell for cell in own if cell["verdict"] == verdict]
+        if verdict != claim["verdict"] and 0 < len(other) <= NAMED:
+            named = (f"{_cell(cell)} ({number(cell['estimate'])})" for cell in other)
+            said += f"; {verdict} in {'; '.join(named)}"
+    return said
+
+
+def _cell(cell: Row) -> str:
+    """A cell in words, and what it is of where claims are of several."""
+    about = [cell["dataset"], cell["encoder"], cell["normalizer"]]
+    of = cell["reference"] or cell["subject"]
+    return ", ".join([*about, of.replace("_", " ")] if of else about)
+
+
+# --- tables -----------------------------------------------------------------------
+
+
+def experiment_table(experiments: Iterable[Row]) -> str:
+    """Models, seeds and audited texts of each experiment."""
+    return table(
+        ["experiment", "models", "seeds", "audited texts", "of these for influence"],
+        (
+            [
+                f"`{row['experiment']}`",
+                row["n_runs"],
+                row["seeds"],
+                row["instances"],
+                row["instances_influence"],
+            ]
+            for row in experiments
+        ),
+    )
+
+
+def absent(cells: Sequence[Row]) -> list[str]:
+    """The data sets of a grid of which nothing ran."""
+    ran = {cell["dataset"] for cell in cells if cell["seeds"]}
+    return list(dict.fromkeys(c["dataset"] for c in cells if c["dataset"] not in ran))
+
+
+def grid_table(cells: Sequence[Row]) -> str:
+    """Of each data set and model the normalizers that ran, and those left out."""
+    found: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    for cell in cells:
+        key = tuple(cell[axis] for axis in CELL[:-1])
+        ran, out = found.setdefault(key, ([], []))
+        (ran if cell["seeds"] else out).append(cell["normalizer"])
+    return table(
+        ["data set", "encoder", "scorer", "normalizers", "left out"],
+        (
+            [*key, ", ".join(ran) or "–", ", ".join(out) or "–"]
+            for key, (ran, out) in found.items()
+        ),
+    )
+
+
+def score_table(cells: Sequence[Row], scores: Sequence[Row]) -> str:
+    """Accuracy, a row a data set and model and a column a normalizer.
+
+    Both in the order of ``cells``.
+    """
+    means = {
+        tuple(row[axis] for axis in CELL): number(row["mean"])
+        for row in scores
+        if row["metric"] == "accuracy"
+    }
+    names = list(dict.fromkeys(cell["normalizer"] for cell in cells))
+    ran = [cell for cell in cells if cell["seeds"]]
+    models = dict.fromkeys(tuple(cell[axis] for axis in CELL[:-1]) for cell in ran)
+    return table(
+        ["data set", "encoder", "scorer", *names],
+        ([*model, *(means.get((*model, n), "–") for n in names)] for model in models),
+    )
+
+
+def claim_table(claims: Sequence[Row], confidence: float) -> str:
+    """Every claim over all cells."""
+
+    def row(claim: Row) -> list[str]:
+        tested = claim["verdict"] != NOT_TESTED
+        counts = ", ".join(str(claim[f"n_{verdict}"]) for verdict in VERDICTS)
+        anywhere = ", in some cell" if claim["holds"] == "somewhere" else ""
+        return [
+            claim["text"],
+            claim["source"],
+            interval(claim) if tested else "–",
+            claim["rule"] + anywhere,
+            claim["verdict"] if tested else f"{NOT_TESTED}: {claim['note']}",
+            counts if tested else "–",
+        ]
+
+    estimate = f"estimate [{confidence:.0%} interval]"
+    counted = f"cells {', '.join(VERDICTS)}"
+    return table(
+        ["claim", "source", estimate, "rule", "verdict", counted], map(row, claims)
+    )
+
+
+def source_table(made: Mapping[str, Any]) -> str:
+    """A row a source: its digests, in part, and the files that are made of it."""
+
+    def short(value: str | None) -> str:
+        return f"`{value[:12]}`" if value else "–"
+
+    return table(
+        ["made from", "sha256", "code", "config", "seeds", "makes"],
+        (
+            [
+                f"`{source}`",
+                short(about["sha256"]),
+                short(about.get("code")),
+                short(about.get("config")),
+                " ".join(map(str, about.get("seeds", []))) or "–",
+                ", ".join(
+                    name
+                    for name, file in made["files"].items()
+                    if source in file["from"]
+                ),
+            ]
+            for source, about in made["sources"].items()
+        ),
+    )
+
+
+# --- the page ---------------------------------------------------------------------
+
+
+def rendered(
+    template_path: str | Path, files: Files, roles: Iterable[str], **more: Any
+) -> str:
+    """A page as Markdown, of a template and of what it may ask for.
+
+    That is what all pages have, cells by role among it, and ``more``, with ``tables``.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(template_path).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters |= {
+        "number": number,
+        "interval": interval,
+        "listed": listed,
+        "counted": counted,
+    }
+    experiments = {row["role"]: row for row in files.tables["experiments"]}
+    (first, *_) = experiments.values()
+    cells = {
+        role: [cell for cell in files.tables["cells"] if cell["role"] == role]
+        for role in roles
+    }
+    written = environment.get_template(Path(template_path).name).render(
+        folder=files.folder.name,
+        made=files.made,
+        figures=[name for name in files.made["files"] if name.endswith(".png")],
+        experiments=experiments,
+        percent=f"{first['confidence']:.0%}",
+        cells=cells,
+        told=told,
+        not_tested=NOT_TESTED,
+        absent=absent,
+        experiment_table=experiment_table,
+        grid_table=grid_table,
+        score_table=score_table,
+        claim_table=claim_table,
+        source_table=source_table,
+        **more,
+    )
+    # parts that are not there leave no gaps
+    blocks = re.split(r"\n{2,}", written.strip("\n"))
+    return "\n\n".join(map(_wrapped, blocks)) + "\n"
+
+
+def _wrapped(block: str) -> str:
+    """A paragraph in lines of one width; headings, tables, lists and code as they are."""
+    if block.startswith(("#", "|", "-", "!", " ")):
+        return block
+    return textwrap.fill(block, 88, break_long_words=False, break_on_hyphens=False)
