@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results study cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
+.PHONY: results study vision cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -36,6 +36,11 @@ study: $(VENV)/installed ## what docs/study.md reports, and that page
 	done
 	$(BIN)/python workflow/scripts/write_page.py study collect
 	$(BIN)/python workflow/scripts/write_page.py study render
+
+vision: $(VENV)/installed ## what docs/vision.md reports, and that page
+	$(BIN)/snakemake --cores all --configfile workflow/presets/vision.yaml
+	$(BIN)/python workflow/scripts/write_page.py vision collect
+	$(BIN)/python workflow/scripts/write_page.py vision render
 
 cost: $(VENV)/installed ## what `make results` would still take, without doing it
 	$(BIN)/snakemake -n --quiet

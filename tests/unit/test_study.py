@@ -24,9 +24,8 @@ from attention_audit.figures.study_page import (
 )
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
-from attention_audit.records.schemas import SCHEMAS
 from attention_audit.statistics.verdicts import VERDICTS
-from tests.unit.grids import order_of, tables_of
+from tests.unit.grids import order_of, tables_of, write
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "workflow/report/study.md.jinja"
@@ -60,32 +59,10 @@ ENCODERS = ["bilstm", "transformer"]
 NORMALIZERS = ["softmax", "entmax15", "sparsemax"]
 CELL = published.CELL
 WRITTEN = ["runs", "task", "summary", "comparison", "claims", "explanation_summary"]
-BLANK = {pa.string(): "", pa.float64(): 0.0, pa.int64(): 3, pa.int32(): 0}
 
 # what the page says of them, of claims of the made-up tables
 NAMES = ["sparsity_lowers_agreement", "inputs_own_share", "weak_agreement"]
 NAMES += ["beyond_the_cut", "flips_sooner_than_chance"]
-
-
-def write(folder, name, rows, runs=()):
-    """A table of statistics of rows, with something in each column that they lack."""
-    schema = SCHEMAS[name]
-    columns = {}
-    for one in schema:
-        if one.name in rows:
-            columns[one.name] = pa.array(rows[one.name], one.type, from_pandas=True)
-        else:
-            columns[one.name] = pa.repeat(
-                pa.scalar(None if one.nullable else BLANK[one.type], one.type),
-                len(rows),
-            )
-    made = {
-        "rule": name,
-        "params": {"code": "0123", "libraries": {"numpy": "1"}, "runs": list(runs)},
-        "versions": {"numpy": "1"},
-    }
-    path = folder / f"statistics/{name}.parquet"
-    tables.write_table(path, name, pa.table(columns), made)
 
 
 def card(name, n):

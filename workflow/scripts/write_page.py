@@ -3,21 +3,25 @@
     python workflow/scripts/write_page.py study collect
     python workflow/scripts/write_page.py study render
 
-`collect` wants the experiments of `make study`; `render` reads docs/study alone.
+`collect` wants the experiments of `make study` or `make vision`; `render` reads the folder
+of the page alone.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from attention_audit.figures import study, study_page
+from attention_audit.figures import study, study_page, vision, vision_page
 from attention_audit.figures.published import collect
 from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import results_of
 
 WORKFLOW = Path(__file__).parents[1]
 DOCS = WORKFLOW.parent / "docs"
-PAGES = {"study": (study.KEPT, study_page.page)}
+PAGES = {
+    "study": (study.KEPT, study_page.page),
+    "vision": (vision.KEPT, vision_page.page),
+}
 
 
 def main() -> int:

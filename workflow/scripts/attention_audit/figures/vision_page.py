@@ -1,0 +1,104 @@
+"""The page of pictures, of the files that `vision.KEPT` names; see `published_page`."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from attention_audit.figures.published import CELL
+from attention_audit.figures.published_page import (
+    Row,
+    interval,
+    number,
+    read,
+    rendered,
+    table,
+)
+from attention_audit.figures.vision import KEPT
+
+
+def data_table(data: Sequence[Row]) -> str:
+    """Sizes of the data sets, and of their pictures."""
+    head = ["data set", "train", "dev", "test", "classes", "pixels", "channels"]
+    return table(
+        [*head, "a patch", "patches", "pixels marked"],
+        (
+            [
+                row["dataset"],
+                *(f"{row[f'n_{split}']:,}" for split in ("train", "dev", "test")),
+                row["n_classes"],
+                f"{row['n_height']} x {row['n_width']}",
+                row["n_channels"],
+                f"{row['n_patch']} x {row['n_patch']}",
+                row["n_height"] // row["n_patch"] * (row["n_width"] // row["n_patch"]),
+                "–" if row["marked"] is None else f"{row['marked']:.0%}",
+            ]
+            for row in data
+        ),
+    )
+
+
+def _by_cell(rows: Iterable[Row]) -> dict[tuple, Row]:
+    return {tuple(row[axis] for axis in CELL): row for row in rows}
+
+
+def cost_table(
+    cells: Sequence[Row], scores: Sequence[Row], costs: Sequence[Row]
+) -> str:
+    """Accuracy on test beside what a decision costs, in the order of ``cells``."""
+    accuracy = _by_cell(row for row in scores if row["metric"] == "accuracy")
+    cost = _by_cell(costs)
+    ran = _by_cell(cell for cell in cells if cell["seeds"])
+    head = ["data set", "encoder", "normalizer", "accuracy", "lowest", "highest"]
+    return table(
+        [*head, "parameters", "multiply-adds", "pictures a second"],
+        (
+            [
+                *(cell[axis] for axis in ("dataset", "encoder", "normalizer")),
+                *(number(accuracy[key][c]) for c in ("mean", "lowest", "highest")),
+                f"{cost[key]['n_parameters']:,}",
+                f"{cost[key]['n_multiply_adds']:,}",
+                f"{cost[key]['decisions_per_second']:,.0f}",
+            ]
+            for key, cell in ran.items()
+        ),
+    )
+
+
+def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
+    """Means with intervals: a row a cell that ran, a column a value of ``column``.
+
+    ``rows`` are of one measure.
+    """
+    names = sorted({row[column] for row in rows})
+    by_value = {
+        name: _by_cell(row for row in rows if row[column] == name) for name in names
+    }
+    ran = _by_cell(cell for cell in cells if cell["seeds"])
+    return table(
+        ["data set", "encoder", "normalizer", *(n.replace("_", " ") for n in names)],
+        (
+            [
+                *(cell[axis] for axis in ("dataset", "encoder", "normalizer")),
+                *(
+                    interval(by_value[name][key], "mean")
+                    if key in by_value[name]
+                    else "–"
+                    for name in names
+                ),
+            ]
+            for key, cell in ran.items()
+        ),
+    )
+
+
+def page(folder: str | Path, template_path: str | Path) -> str:
+    """The page as Markdown; links and pictures are relative to the folder's parent."""
+    files = read(folder)
+    return rendered(
+        template_path,
+        files,
+        KEPT.roles,
+        tables=files.tables,
+        data_table=data_table,
+        cost_table=cost_table,
+        means_table=means_table,
+    )
