@@ -158,7 +158,7 @@ def test_scores_have_a_range_only_over_several_seeds():
 
 
 def test_absent_classes_are_told():
-    assert "Classes without a test text" in scores(2, absent=3)["text"]
+    assert "Classes without an instance in test" in scores(2, absent=3)["text"]
     assert "imdb 3" in scores(2, absent=3)["text"]
 
 

@@ -1,4 +1,4 @@
-"""Comprehensiveness and sufficiency as more and more tokens are taken."""
+"""Comprehensiveness and sufficiency as more and more inputs are taken."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ SUPPORT = {"color": "0.55", "linestyle": ":", "linewidth": 1.5}
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Curves over the shares of tokens, and where attention has no more weights.
+    """Curves over the shares of inputs, and where attention has no more weights.
 
     Beyond the mean share of the support, attention ranks zeros in random order.
     """
@@ -60,7 +60,7 @@ def draw(
         rows,
         order,
         fill,
-        x_label="tokens taken (share of the text)",
+        x_label="inputs taken (share of the instance)",
         y_label="fall in probability",
         key=key,
     )

@@ -1,4 +1,4 @@
-"""Learning curve: what would more training texts bring?"""
+"""Learning curve: what would more training examples bring?"""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from attention_audit.figures.style import Order, model_looks, with_model
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Test accuracy of every run by its number of training texts, and means over seeds."""
+    """Test accuracy of every run by its number of training examples, and means over seeds."""
     curve = with_model(tables["learning_curve"])
     rows = curve[(curve["split"] == "test") & (curve["metric"] == "accuracy")]
     looks = model_looks(rows, order)
@@ -45,7 +45,7 @@ def draw(
         fill,
         title=lambda _, dataset: dataset,
         y_label=lambda _: "test accuracy",
-        x_label="training texts",
+        x_label="training examples",
         share_y=False,
     )
     return pages, rows

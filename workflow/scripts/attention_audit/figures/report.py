@@ -207,7 +207,7 @@ def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
             else "one seed."
         )
         + (
-            " Classes without a test text, which macro F1 leaves out unless they are "
+            " Classes without an instance in test, which macro F1 leaves out unless they are "
             f"predicted: {lacking}."
             if lacking
             else ""
@@ -278,7 +278,7 @@ def difference_table(
     said = {
         "normalizer": "",
         "cut": f"{reference}, cut afterwards to the largest weights, as many as the "
-        f"normalizer has in the same text, less {reference} uncut: arithmetic. ",
+        f"normalizer has in the same instance, less {reference} uncut: arithmetic. ",
         "beyond_cut": f"The normalizer less {reference} cut to its support: what training "
         "with it did. ",
     }

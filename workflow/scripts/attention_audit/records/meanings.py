@@ -13,29 +13,32 @@ TABLES: dict[str, tuple[str, str]] = {
         "a colour channel of the training pictures",
     ),
     "history": ("models/{run}/history", "an epoch"),
-    "attention": ("attributions/{run}/attention", "an audited text"),
-    "importance": ("attributions/{run}/importance/{method}", "an audited text"),
-    "influence": ("attributions/{run}/influence", "a text of the sample"),
-    "heads": ("attributions/{run}/heads", "a text, layer and head"),
-    "permutation": ("explanations/{run}/permutation", "a text and kind of shuffle"),
-    "adversarial": ("explanations/{run}/adversarial", "a text and constraint"),
-    "flips": ("explanations/{run}/flips", "a text, order of removal and draw"),
+    "attention": ("attributions/{run}/attention", "an audited instance"),
+    "importance": ("attributions/{run}/importance/{method}", "an audited instance"),
+    "influence": ("attributions/{run}/influence", "an instance of the sample"),
+    "heads": ("attributions/{run}/heads", "an instance, layer and head"),
+    "permutation": (
+        "explanations/{run}/permutation",
+        "an instance and kind of shuffle",
+    ),
+    "adversarial": ("explanations/{run}/adversarial", "an instance and constraint"),
+    "flips": ("explanations/{run}/flips", "an instance, order of removal and draw"),
     "erasure": (
         "explanations/{run}/erasure and controls/{run}/erasure_{control}",
-        "a text and ranking",
+        "an instance and ranking",
     ),
     "pairs": (
         "explanations/{run}/seed_variance and explanations/{run}/uniform",
-        "a text and another run",
+        "an instance and another run",
     ),
     "adversaries": (
         "adversaries/{run}/{divergence}/lambda{weight}/divergence",
-        "a text and adversary",
+        "an instance and adversary",
     ),
     "measures": (
         "measures/{run} and explanations/{run}/measures and controls/{run}/{control} and "
         "controls/{run}/explanation_{control}",
-        "a text and measure",
+        "an instance and measure",
     ),
     "runs": ("statistics/runs", "a run of the grid"),
     "task": ("statistics/task", "a run and metric"),
@@ -69,12 +72,12 @@ TABLES: dict[str, tuple[str, str]] = {
     "explanation_comparison": ("statistics/explanation_comparison", "as in comparison"),
     "explanation_points": (
         "statistics/explanation_points",
-        "a text, run and measure, for the figures that show texts",
+        "an instance, run and measure, for the figures that show instances",
     ),
     "diagnostics": ("statistics/diagnostics", "a guided model and metric"),
     "learning_curve": (
         "statistics/learning_curve",
-        "a run with the reference normalizer, share of its training texts and metric",
+        "a run with the reference normalizer, share of its training examples and metric",
     ),
 }
 
@@ -86,8 +89,8 @@ COLUMNS: dict[str, str] = {
     "scorer": "name of the scorer",
     "normalizer": "name of the normalizer, or of what stands in its place as a control",
     "seed": "seed of the run",
-    "instance_id": "hash of the whole text, the same in every set that holds it",
-    "cluster_id": "what texts share that are not independent, which statistics sample "
+    "instance_id": "hash of the whole text or picture, the same in every set that holds it",
+    "cluster_id": "what instances share that are not independent, which statistics sample "
     "together; the instance itself where it stands alone",
     "length": "inputs: tokens of the text, after the cut, or patches of the picture",
     "label": "the class, as its place in `label_names` of the card",
@@ -103,7 +106,7 @@ COLUMNS: dict[str, str] = {
     "reference": "what that is held against: a method, an experiment; null where nothing",
     "value": "the value; null where it is undefined",
     "metric": "the score: accuracy, macro_f1, loss, ...",
-    "mean": "over all defined values of texts and seeds",
+    "mean": "over all defined values of instances and seeds",
     "low": "lower end of the interval",
     "high": "upper end of the interval",
     "interval_over": '"instances and seeds", "instances and pairs of seeds", or "instances" '
@@ -118,13 +121,13 @@ COLUMNS: dict[str, str] = {
     "recorded.high": "upper end of the interval of the difference",
     "recorded.difference": "ours less the recorded one",
     "beyond": "whether that interval leaves out 0",
-    "sd_instances": "standard deviation over texts of their means over seeds",
-    "sd_seeds": "standard deviation over seeds of their means over texts; null of pairs of "
+    "sd_instances": "standard deviation over instances of their means over seeds",
+    "sd_seeds": "standard deviation over seeds of their means over instances; null of pairs of "
     "seeds",
-    "n_instances": "texts with a value",
+    "n_instances": "instances with a value",
     "n_clusters": "of these, that are independent: clusters, which sample as one",
     "n_seeds": "seeds with a value",
-    "n_undefined": "pairs of text and seed without a value",
+    "n_undefined": "pairs of instance and seed without a value",
     "note": "what has to be known to read the row; null where nothing has",
     "by_construction": "why the row is in part a matter of arithmetic; null where not",
     "layer": "of self-attention, from 0",
@@ -187,7 +190,7 @@ COLUMNS: dict[str, str] = {
     "influence.coindexed_share": "of the own input, or those of the own cell, one value a "
     "hidden state",
     "influence.coindexed_rank": "of the own input, or cell, from 1, one value a hidden state",
-    "influence.matrix": "norms by hidden state and input; kept for a few texts",
+    "influence.matrix": "norms by hidden state and input; kept for a few instances",
     "heads.sparsity": "share of pairs of query and key with a weight of exactly 0",
     "heads.support": "mean number of keys with weight",
     "heads.null": "share of queries without any weight",
@@ -212,7 +215,7 @@ COLUMNS: dict[str, str] = {
     "erasure.subject": "what ranks the tokens: attention, a method, random",
     "erasure.support": "positions with attention, which ranks no more tokens than that: "
     "what a share of more of them takes besides is drawn at random",
-    "erasure.shares": "shares of the tokens of the text",
+    "erasure.shares": "shares of the inputs",
     "erasure.comprehensiveness": "a value a share of tokens",
     "erasure.sufficiency": "a value a share of tokens",
     "erasure.comprehensiveness_at_support": "of as many tokens as the support; null where that is none or all",
@@ -285,7 +288,7 @@ COLUMNS: dict[str, str] = {
     "claims.n_supported": "cells that support it; null for a cell",
     "claims.n_contradicted": "cells that contradict it; null for a cell",
     "claims.n_undecided": "the others; null for a cell",
-    "claims.n_instances": "texts with a value; over all cells, of the cell with fewest; null of "
+    "claims.n_instances": "instances with a value; over all cells, of the cell with fewest; null of "
     "scores",
     "claims.n_seeds": "seeds with a value; over all cells, of the cell with fewest",
     "claims.evidence": "the table that the estimate is from",
@@ -304,8 +307,8 @@ COLUMNS: dict[str, str] = {
     "picture_examples.pixels": "0 to 255, row by row",
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
-    "learning_curve.share": "of the training texts; 1 for the run itself",
-    "learning_curve.n_train": "how many texts that is",
+    "learning_curve.share": "of the training examples; 1 for the run itself",
+    "learning_curve.n_train": "how many examples that is",
     "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",
 }
 

@@ -344,7 +344,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": -1,
         "high": 1,
-        "formula": "y_c(text) - y_c(text without its top k tokens), c the predicted class: mean over shares a of k = ⌈a · n⌉, or with the reference one share (share_a), or k = support (at_support)",
+        "formula": "y_c(x) - y_c(x without its top k inputs), c the predicted class: mean over shares a of k = ⌈a · n⌉, or with the reference one share (share_a), or k = support (at_support)",
         "undefined": "at_support where the support is 0 or n",
     },
     "sufficiency": {
@@ -352,7 +352,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": -1,
         "high": 1,
-        "formula": "y_c(text) - y_c(the top k tokens alone), with the same k",
+        "formula": "y_c(x) - y_c(the top k inputs alone), with the same k",
         "undefined": "at_support where the support is 0 or n",
     },
 }
