@@ -446,6 +446,21 @@ def test_recorded_numbers_are_told_with_what_was_tried(kept, made):
     assert "0.100 | no interval |" in said
 
 
+def test_attention_without_weight_is_told_with_what_it_costs():
+    cell = dict(zip(CELL, ("imdb", "bilstm", "additive", "rela"), strict=True))
+    rows = [
+        cell | {"measure": "null", "mean": 0.3334, "n_seeds": 3},
+        cell | {"measure": "null", "mean": 0.0, "n_seeds": 3, "normalizer": "softmax"},
+        cell | {"measure": "sparsity", "mean": 0.5, "n_seeds": 3},
+    ]
+    found = study_page.without_weight(rows)
+    assert found == rows[:1]
+    score = cell | {"metric": "accuracy", "lowest": 0.5, "highest": 0.8}
+    said = study_page.null_table(found, [score, score | {"metric": "macro_f1"}])
+    last = said.splitlines()[-1]
+    assert last == "| imdb | bilstm | rela | 33.3% | 3 | 0.500 | 0.800 |"
+
+
 def one(name, difference, outcome):
     return {"name": name, "difference": difference, "outcome": outcome}
 

@@ -56,7 +56,7 @@ CURVE_COLUMNS = [*CELL, "seed", "share", "n_train", "split", "metric", "value"]
 
 # What the figures and sentences of the page show of these tables.
 _OF_INFLUENCE = ("coindexed_share", "coindexed_top")
-_OF_ATTENTION = ("sparsity", "support_share", "dispersion")
+_OF_ATTENTION = ("sparsity", "support_share", "dispersion", "null")
 _OF_EXPLANATIONS = ("permutation_difference", "jsd", "tvd", "gain", "flip_never")
 
 

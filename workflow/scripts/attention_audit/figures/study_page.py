@@ -92,6 +92,36 @@ def gain_table(gains: Sequence[Row]) -> str:
     )
 
 
+def without_weight(summary: Sequence[Row]) -> list[Row]:
+    """The cells in which attention is without any weight in some texts."""
+    return [row for row in summary if row["measure"] == "null" and row["mean"] > 0]
+
+
+def null_table(rows: Sequence[Row], scores: Sequence[Row]) -> str:
+    """Cells of `without_weight`, with the accuracy of their worst and best seed."""
+    accuracy = {
+        tuple(row[axis] for axis in CELL): row
+        for row in scores
+        if row["metric"] == "accuracy"
+    }
+    head = ["data set", "encoder", "normalizer", "texts without any weight", "seeds"]
+    return table(
+        [*head, "lowest accuracy", "highest"],
+        (
+            [
+                *(row[axis] for axis in ("dataset", "encoder", "normalizer")),
+                f"{row['mean']:.1%}",
+                row["n_seeds"],
+                *(
+                    number(accuracy[tuple(row[axis] for axis in CELL)][end])
+                    for end in ("lowest", "highest")
+                ),
+            ]
+            for row in rows
+        ),
+    )
+
+
 def contrasts(comparison: Sequence[Row]) -> dict[str, Row]:
     """What sparse attention changes in agreement, and the two parts that a cut makes.
 
@@ -311,6 +341,8 @@ def page(folder: str | Path, template_path: str | Path) -> str:
         contrasts=contrasts(found["comparison"]),
         recorded=recorded_rows(found.get("recorded", []), found["settings"]),
         measured=measured,
+        without_weight=without_weight,
+        null_table=null_table,
         explained=explained,
         data_table=data_table,
         gain_table=gain_table,
