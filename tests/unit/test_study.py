@@ -51,6 +51,31 @@ def test_the_page_in_the_repository_is_made_of_its_tables():
     assert sum(sizes[".csv"]) < 250_000 and max(sizes[".png"]) <= published.MAX_BYTES
 
 
+@pytest.mark.skipif(not KEPT.is_dir(), reason="no study is in the repository")
+def test_what_the_readme_says_of_claims_is_what_the_tables_say():
+    over = [*rows_of(KEPT, "claims"), *rows_of(KEPT, "explanation_claims")]
+    by_text = {row["text"].rstrip("."): row for row in over if row["estimate"]}
+    told = section((ROOT / "README.md").read_text(encoding="utf-8"), "What the study")
+    lines = [x.strip("| ").split(" | ") for x in told.splitlines() if x[:2] == "| "]
+    assert len(lines) > 7
+    for about, estimate, verdict, counts in lines[2:]:
+        row = by_text[about.split(" (")[0]]
+        ends = (f"{float(row[c]):.3f}" for c in ("estimate", "low", "high"))
+        assert estimate == "{} [{}, {}]".format(*ends), about
+        assert verdict == row["verdict"], about
+        assert counts == ", ".join(row[f"n_{v}"] for v in VERDICTS), about
+        assert row["rule"] in about and row["source"].split(",")[0] in about
+    agrees = by_text[lines[4][0].split(" (")[0]]
+    cut = by_text[lines[8][0].split(" (")[0]]
+    said = " ".join(told.split())
+    assert (
+        f"less with what is important in {agrees['n_supported']} cells of "
+        f"{agrees['n_cells']}, and more in none"
+    ) in said and agrees["n_contradicted"] == "0"
+    assert f"less than 0.1 in {cut['n_contradicted']} cells" in said
+    assert cut["n_supported"] == "0" and "surely more in none" in said
+
+
 # --- a study of made-up numbers ---------------------------------------------------
 
 METHODS = {"input_gradient": "inputs", "hidden_gradient": "hidden_states"}
@@ -450,7 +475,6 @@ def test_attention_without_weight_is_told_with_what_it_costs():
     cell = dict(zip(CELL, ("imdb", "bilstm", "additive", "rela"), strict=True))
     rows = [
         cell | {"measure": "null", "mean": 0.3334, "n_seeds": 3},
-        cell | {"measure": "null", "mean": 0.0, "n_seeds": 3, "normalizer": "softmax"},
         cell | {"measure": "sparsity", "mean": 0.5, "n_seeds": 3},
     ]
     found = study_page.without_weight(rows)

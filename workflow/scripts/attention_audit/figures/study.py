@@ -56,7 +56,7 @@ CURVE_COLUMNS = [*CELL, "seed", "share", "n_train", "split", "metric", "value"]
 
 # What the figures and sentences of the page show of these tables.
 _OF_INFLUENCE = ("coindexed_share", "coindexed_top")
-_OF_ATTENTION = ("sparsity", "support_share", "dispersion", "null")
+_OF_ATTENTION = ("sparsity", "support_share", "dispersion")
 _OF_EXPLANATIONS = ("permutation_difference", "jsd", "tvd", "gain", "flip_never")
 
 
@@ -149,7 +149,8 @@ def _gain(curve: pd.DataFrame, confidence: float) -> pd.DataFrame:
 def _summary(one: Finished) -> pd.DataFrame:
     """What hidden states owe to their inputs, and importance of inputs and attention.
 
-    Of the controls, the agreement of the reference's attention cut to each normalizer.
+    Texts without any weight are told of where there are some. Of the controls, the
+    agreement of the reference's attention cut to each normalizer.
     """
     rows = one.table("summary")
     inputs = one.inputs_methods()
@@ -163,7 +164,8 @@ def _summary(one: Finished) -> pd.DataFrame:
         & rows["reference"].isin(inputs)
         & (~control | rows["normalizer"].isin(cuts))
     )
-    weights = rows["measure"].isin(_OF_ATTENTION) & attention
+    null = (rows["measure"] == "null") & (rows["mean"] > 0)
+    weights = (rows["measure"].isin(_OF_ATTENTION) | null) & attention
     dispersion = (rows["measure"] == "dispersion") & rows["subject"].isin(inputs)
     influence = rows["measure"].isin(_OF_INFLUENCE)
     return means(rows[agreement | (~control & (weights | dispersion | influence))])

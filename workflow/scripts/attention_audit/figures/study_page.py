@@ -94,7 +94,7 @@ def gain_table(gains: Sequence[Row]) -> str:
 
 def without_weight(summary: Sequence[Row]) -> list[Row]:
     """The cells in which attention is without any weight in some texts."""
-    return [row for row in summary if row["measure"] == "null" and row["mean"] > 0]
+    return [row for row in summary if row["measure"] == "null"]
 
 
 def null_table(rows: Sequence[Row], scores: Sequence[Row]) -> str:
