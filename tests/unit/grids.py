@@ -234,6 +234,7 @@ def tables_of(
     curve["value"] = values(curve)
     costs = scores[list(RUN_COLUMNS)].drop_duplicates()
     encoders = costs["encoder"].map(order["encoders"].index)
+    costs["parameters"] = costs["trainable_parameters"] = 1000
     costs["multiply_adds"] = 1e5 * 1.7**encoders
     costs["decisions_per_second"] = 1e4 / (1.5**encoders + 0.1 * costs["seed"])
     guides = ("learned", "uniform", "attention", "adversary")
@@ -242,7 +243,9 @@ def tables_of(
         "learning_curve": curve,
         "task": scores,
         "sizes": costs.drop(columns="decisions_per_second"),
-        "speed": costs.drop(columns="multiply_adds"),
+        "speed": costs.drop(
+            columns=["multiply_adds", "parameters", "trainable_parameters"]
+        ),
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": with_intervals(heads, values(heads)),

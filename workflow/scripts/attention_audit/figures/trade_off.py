@@ -22,7 +22,11 @@ from attention_audit.records.schemas import RUN_COLUMNS
 FILLS = ("full", "none", "bottom", "left")
 
 # Below which ratio of its ends an axis is labelled at which multiples of powers of ten.
-_TICKS = ((10, (1, 1.5, 2, 3, 5, 7)), (100, (1, 2, 5)))
+_TICKS = (
+    (2.5, (1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)),
+    (10, (1, 1.5, 2, 3, 5, 7)),
+    (100, (1, 2, 5)),
+)
 
 # Inches, width and height of a panel.
 _SIZE = (3.6, 3.0)

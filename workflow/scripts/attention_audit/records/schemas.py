@@ -274,7 +274,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_instances", pa.int64()),
     ),
     # and how fast it does it. It is measured, and so differs from one time to the next and
-    # between machines: nothing but a figure is made of it
+    # between machines: nothing is made of it but what shows it, a figure and the report
     "speed": _schema(
         ("decisions_per_second", pa.float64()),
         ("slowest", pa.float64()),
