@@ -12,7 +12,7 @@ import pyarrow as pa
 from attention_audit.figures.catalogue import slots
 from attention_audit.interventions.permutation import KINDS
 from attention_audit.records import tables
-from attention_audit.records.schemas import SCHEMAS
+from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
 from attention_audit.statistics.controls import cut_name, softmax_name
 from attention_audit.statistics.estimates import Settings
 from attention_audit.statistics.verdicts import judged
@@ -241,11 +241,20 @@ def tables_of(
     curve = crossed(scores[of_reference], share=(0.125, 0.25, 0.5, 1.0))
     curve["n_train"] = (2000 * curve["share"]).astype(int)
     curve["value"] = values(curve)
+    costs = scores[list(RUN_COLUMNS)].drop_duplicates()
+    encoders = costs["encoder"].map(order["encoders"].index)
+    costs["parameters"] = costs["trainable_parameters"] = 1000
+    costs["multiply_adds"] = 1e5 * 1.7**encoders
+    costs["decisions_per_second"] = 1e4 / (1.5**encoders + 0.1 * costs["seed"])
     guides = ("learned", "uniform", "attention", "adversary")
     return {
         "claims": _claims(summary),
         "learning_curve": curve,
         "task": scores,
+        "sizes": costs.drop(columns="decisions_per_second"),
+        "speed": costs.drop(
+            columns=["multiply_adds", "parameters", "trainable_parameters"]
+        ),
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": with_intervals(heads, values(heads)),

@@ -23,7 +23,9 @@ from attention_audit.figures import (
     importance_dispersion,
     learning_curve,
     style,
+    task_cost,
     task_score,
+    task_speed,
 )
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
@@ -53,6 +55,7 @@ EVERY = {name: tables for name, tables in FIGURES.items() if name != "pictures"}
     for figures in EXPERIMENT_FIGURES.values()
     for figure, tables in figures.items()
 }
+AXES = ("dataset", "encoder", "scorer", "normalizer")
 ORDER = order_of(["full", "left_out"], ["bilstm"], ["additive"], ["softmax"])
 LONG = "a_name_as_long_as_names_may_be-which_goes_on_and_on_until_its_very_last_letter-"
 
@@ -665,6 +668,50 @@ def test_a_curve_goes_through_the_means_of_its_seeds():
     page.draw_without_rendering()
     assert [t.get_text() for t in full.get_xticklabels()] == ["500", "1,000"]
     assert all(len(line.get_xdata()) == 0 for line in left_out.lines)
+
+
+@pytest.mark.parametrize(
+    ("module", "table", "cost"),
+    [
+        (task_cost, "sizes", "multiply_adds"),
+        (task_speed, "speed", "decisions_per_second"),
+    ],
+)
+def test_a_score_stands_at_what_its_model_costs(module, table, cost):
+    order = order_of(["full"], ["bilstm", "vit"], ["additive"], ["softmax", "entmax15"])
+    runs = pd.DataFrame(
+        itertools.product(*(order[f"{axis}s"] for axis in AXES), [0, 1]),
+        columns=[*AXES, "seed"],
+    )
+    costs = runs.assign(**{cost: np.arange(1, 9) * 1000.0, "more": 1})
+    task = runs.assign(split="test", metric="accuracy", value=np.arange(8) / 8)
+    # other splits and metrics are not drawn
+    others = [task.assign(split="dev"), task.assign(metric="macro_f1")]
+    # in which order the rows of either table stand does not matter
+    tables = {"task": pd.concat([*others, task]), table: costs[::-1]}
+    pages, rows = module.draw(tables, order)
+    assert list(rows["value"]) == list(task["value"]) and (rows["more"] == 1).all()
+    (page,) = pages
+    (panel,) = page.axes
+    lines = [line for line in panel.lines if len(line.get_xdata())]
+    drawn = {
+        (line.get_label(), line.get_fillstyle()): line.get_xydata().tolist()
+        for line in lines
+        if not line.get_label().startswith("_")
+    }
+    assert drawn == {
+        ("bilstm", "full"): [[1500, 1 / 16]],
+        ("bilstm", "none"): [[3500, 5 / 16]],
+        ("vit", "full"): [[5500, 9 / 16]],
+        ("vit", "none"): [[7500, 13 / 16]],
+    }
+    dots = [line.get_xydata() for line in lines if line.get_label().startswith("_")]
+    expected = np.column_stack([rows[cost], rows["value"]]).tolist()
+    assert sorted(np.concatenate(dots).tolist()) == expected
+    assert panel.get_xscale() == "log"
+    (legend,) = page.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["bilstm", "vit", "softmax", "entmax15"]
 
 
 def test_a_series_that_the_first_panel_lacks_is_in_the_legend():

@@ -83,6 +83,7 @@ def tables(order, labels=("negative", "positive")) -> list[dict]:
         ),
         report.example_table(examples_of(order), order),
         report.data_table([card]),
+        report.cost_table(made["task"], made["sizes"], made["speed"], order),
     ]
 
 
@@ -119,11 +120,12 @@ def test_every_cell_is_on_the_page(tmp_path):
     order = order_of(datasets=2, encoders=2, normalizers=3, methods=3)
     made = tables(order)
     read, _ = page(tmp_path, order, made)
-    assert len(read.tables) == len(made) == 5
+    assert len(read.tables) == len(made) == 6
     for found, table in zip(read.tables, made, strict=True):
         assert found == [table["columns"], *table["rows"]]
-    scores, agreement, difference, examples, data = (len(t["rows"]) for t in made)
+    scores, agreement, difference, examples, data, cost = (len(t["rows"]) for t in made)
     assert (scores, agreement, difference, examples, data) == (12, 12, 8, 12, 1)
+    assert cost == scores
     # in the order of the config
     assert [row[3] for row in made[1]["rows"][:3]] == order["normalizers"]
 
@@ -142,7 +144,7 @@ def test_one_run_has_nothing_to_compare(tmp_path):
     made = tables(order)
     assert made[2]["rows"] == []
     read, text = page(tmp_path, order, made)
-    assert len(read.tables) == 4
+    assert len(read.tables) == 5
     assert "Nothing to show: no run of this grid has these numbers." in text
     for found, table in zip(read.tables, [*made[:2], *made[3:]], strict=True):
         assert found == [table["columns"], *table["rows"]]

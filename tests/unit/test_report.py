@@ -157,6 +157,28 @@ def test_scores_have_a_range_only_over_several_seeds():
     assert "imdb" not in scores(1)["text"]
 
 
+def test_what_models_cost_stands_beside_their_accuracy():
+    runs = pd.DataFrame([CELL | {"seed": seed} for seed in (0, 1)])
+    task = runs.assign(split="test", metric="accuracy", value=[0.5, 0.75])
+    others = [task.assign(split="dev"), task.assign(metric="macro_f1")]
+    sizes = runs.assign(
+        parameters=12345, trainable_parameters=345, multiply_adds=2000.5, n_instances=4
+    )
+    speed = runs.assign(decisions_per_second=[900.0, 1500.0], n_instances=4)
+    table = report.cost_table(
+        pd.concat([*others, task]), sizes, speed[::-1].reset_index(drop=True), ORDER
+    )
+    assert table["columns"][4:] == [
+        "parameters",
+        "trainable parameters",
+        "multiply adds",
+        "decisions per second",
+        "accuracy",
+    ]
+    (row,) = table["rows"]
+    assert row == [*CELL.values(), "12,345", "345", "2,000", "1,200", "0.625"]
+
+
 def test_absent_classes_are_told():
     assert "Classes without an instance in test" in scores(2, absent=3)["text"]
     assert "imdb 3" in scores(2, absent=3)["text"]

@@ -6,7 +6,11 @@ import pytest
 import yaml
 
 from attention_audit.config import validate
-from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
+from attention_audit.figures.catalogue import (
+    EXPERIMENT_FIGURES,
+    FIGURES,
+    OWN_SECTIONS,
+)
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.explanations import EXPERIMENTS
 from attention_audit.targets import MEASURED, check_target
@@ -16,13 +20,13 @@ BASE = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 
 def switch(name: str) -> str:
-    return name if name == "learning_curve" else f"explanations.{name}"
+    return name if name in OWN_SECTIONS else f"explanations.{name}"
 
 
 def config(on=(), **grid):
     settings = {**BASE, "grid": BASE["grid"] | grid, "explanations": {}}
     for name in on:
-        section = settings if name == "learning_curve" else settings["explanations"]
+        section = settings if name in OWN_SECTIONS else settings["explanations"]
         section[name] = {"enabled": True}
     return validate(settings, ROOT / "workflow/schemas/config.schema.yaml")
 
@@ -52,6 +56,8 @@ OF_EXPERIMENTS = {
     "results/statistics/diagnostics.parquet": ["diagnostics"],
     f"results/learning_curve/{RUN}/share0.125.json": ["learning_curve"],
     "results/statistics/learning_curve.parquet": ["learning_curve"],
+    "results/statistics/sizes.parquet": ["efficiency"],
+    "results/statistics/speed.parquet": ["efficiency"],
     **{
         f"results/figures/{figure}.{suffix}": [experiment]
         for experiment, figures in EXPERIMENT_FIGURES.items()

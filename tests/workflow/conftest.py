@@ -180,6 +180,7 @@ def explained(shared, finished, offline) -> Path:
         number = {"measure": "correct", "subject": "prediction", "value": 0.5}
         settings["recorded"] = [{"source": "A paper", **cell, "values": [number]}]
         settings["learning_curve"] = {"enabled": True, "shares": [SHARE]}
+        settings["efficiency"] = {"enabled": True, "rounds": 2}
         project.write_config(folder, settings)
         recorded = project.recorded(folder)
         project.run(folder, "--cores", "2", *TARGETS, RECORDED, **offline, **recorded)

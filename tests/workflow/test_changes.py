@@ -337,6 +337,7 @@ CHANGES = {
         key("explanations.flips.random_orders", 3),
         {},
     ),
+    "the rounds of a speed that is not measured": (key("efficiency.rounds", 9), {}),
     "the shares of a learning curve that is off": (
         key("learning_curve.shares", [0.1]),
         {},
@@ -478,6 +479,10 @@ CHANGES = {
         {"train_on_share": {f"{run}/0.5" for run in runs(["softmax"])}}
         | once("learning_curve", "figure_learning_curve")
         | OF_TABLE,
+    ),
+    "what models cost": (
+        key("efficiency", {"enabled": True}),
+        once("sizes", "speed", "figure_task_cost", "figure_task_speed") | OF_TABLE,
     ),
     "an encoder": (key("encoders.bilstm.hidden_size", 16), TRAINED),
     "an upgraded torch": (upgraded("torch"), TRAINED),

@@ -22,7 +22,7 @@ from attention_audit.statistics.controls import controls_of, has_controls
 from attention_audit.cost import Announcer
 from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import logs_of, results_of
-from attention_audit.figures.catalogue import figure_order, figures_of
+from attention_audit.figures.catalogue import OWN_SECTIONS, figure_order, figures_of
 from attention_audit.grid import grid
 from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import ENCODERS
@@ -122,7 +122,7 @@ TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
 FIGURES = figures_of(
     [
         *EXPERIMENTS_ON,
-        *(["learning_curve"] if config["learning_curve"]["enabled"] else []),
+        *(name for name in OWN_SECTIONS if config[name]["enabled"]),
     ],
     transformers=bool(TRANSFORMER_RUNS),
     pictures=bool(PICTURE_RUNS),
@@ -310,6 +310,12 @@ TO_AUDIT = of_modality(data=["audited"], models=["SETTINGS"])
 TO_RETRAIN = of_modality(
     data=["audited", "read_examples"], models=["SETTINGS", "declare", "vectors_of"]
 )
+
+
+def over_runs(*chosen):
+    """What `made_by` is told where a script reads all runs: the choices of each of them."""
+    names = {name for run in RUNS for of_run in chosen for name in of_run(run)}
+    return lambda wildcards: sorted(names)
 
 
 def statistics_slice(*keys):

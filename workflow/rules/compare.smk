@@ -132,6 +132,77 @@ rule learning_curve:
         "../scripts/tabulate_learning_curve.py"
 
 
+# What the models of all runs cost, on what is audited.
+MODELS_AUDITED = {
+    "models": of_runs(f"{RESULTS}/models/{{run}}/model.safetensors"),
+    "settings": of_runs(f"{RESULTS}/models/{{run}}/settings.json"),
+    "examples": AUDITED_SPLITS,
+    "reading": expand(rules.prepare.output.reading, dataset=DATASETS),
+}
+COST = {
+    "runs": list(map(asdict, RUNS)),
+    # in the order of the files
+    "modalities": {
+        dataset: config["datasets"][dataset]["modality"] for dataset in DATASETS
+    },
+    "audit": config["audit"],
+}
+OF_MODELS = over_runs(normalizers_of, encoder_of, TO_AUDIT)
+# All of them at once.
+MODELS_MB = 700 + 10 * len(RUNS)
+
+
+rule sizes:
+    input:
+        **MODELS_AUDITED,
+    output:
+        table=f"{RESULTS}/statistics/sizes.parquet",
+    log:
+        f"{LOGS}/compare/sizes.log",
+    benchmark:
+        f"{LOGS}/compare/sizes.tsv"
+    threads: 1
+    resources:
+        **needs("sizes", lambda w: MODELS_MB, lambda w: TORCH + 0.2 * len(RUNS)),
+    params:
+        **made_by("tabulate_sizes.py", OF_MODELS),
+        **COST,
+    message:
+        "Parameters and multiply-adds of all models"
+    script:
+        "../scripts/tabulate_sizes.py"
+
+
+ROUNDS = config["efficiency"]["rounds"]
+
+
+rule speed:
+    input:
+        **MODELS_AUDITED,
+    output:
+        table=f"{RESULTS}/statistics/speed.parquet",
+    log:
+        f"{LOGS}/compare/speed.log",
+    benchmark:
+        f"{LOGS}/compare/speed.tsv"
+    # Not those of training: a second one would measure the machine more than the models.
+    threads: 1
+    resources:
+        **needs(
+            "speed",
+            lambda w: MODELS_MB,
+            lambda w: TORCH + 1e-3 * AUDITED * (1 + ROUNDS),
+        ),
+    params:
+        **made_by("measure_speed.py", OF_MODELS),
+        **COST,
+        rounds=ROUNDS,
+    message:
+        "Decisions per second of all models, in turn"
+    script:
+        "../scripts/measure_speed.py"
+
+
 # What is summarised and compared: the measures of the audited instances, and those of the
 # experiments on them. Of these, erasure alone measures methods, and has controls.
 ERASED = "erasure" in EXPERIMENTS_ON

@@ -38,6 +38,8 @@ rule report_page:
         comparison=rules.comparison.output.table,
         examples=rules.examples.output.table,
         recorded=rules.recorded.output.table if config["recorded"] else [],
+        sizes=rules.sizes.output.table if config["efficiency"]["enabled"] else [],
+        speed=rules.speed.output.table if config["efficiency"]["enabled"] else [],
         experiment=rules.experiment.output.about,
         config=rules.experiment.output.config,
         # part of the checkout, also where results are in a store

@@ -25,6 +25,18 @@ with reported(snakemake.log[0]):
     tables = [
         report.claim_table(claims, params.figures, statistics["confidence"]),
         report.score_table(task, order),
+        *(
+            [
+                report.cost_table(
+                    task,
+                    read_table(sizes, "sizes").to_pandas(),
+                    read_table(snakemake.input.speed, "speed").to_pandas(),
+                    order,
+                )
+            ]
+            if (sizes := snakemake.input.get("sizes"))
+            else []
+        ),
         report.agreement_table(summary, order, statistics["confidence"]),
         *(
             report.difference_table(

@@ -47,6 +47,35 @@ def split_of(snakemake: Any, split: str) -> Examples:
     return read(snakemake.input[split], snakemake.input.reading)
 
 
+def audited_models(
+    snakemake: Any,
+) -> tuple[Iterator[tuple[dict[str, Any], DecisionModel, list[Batch]]], dict[str, Any]]:
+    """The runs of a rule, each with its model and the batches of its data set; the record.
+
+    They are on the CPU, whatever the config says, so that what they cost does not hang on
+    which device there is. ``snakemake`` is what Snakemake gives the rule's script:
+    inputs ``models`` and ``settings``, a file a run, ``examples`` and ``reading``, a file a
+    data set; params ``runs``, ``modalities``, by data set in the order of these files, and
+    ``audit``.
+    """
+    params, inputs = snakemake.params, snakemake.input
+    torch.set_num_threads(snakemake.threads)
+    provenance = record(snakemake.rule, dict(params.items()), inputs)
+    device = torch.device("cpu")
+    files = zip(params.modalities.items(), inputs.examples, inputs.reading, strict=True)
+    batches = {
+        dataset: list(
+            audited(examples, reading, modality, **params.audit, device=device)
+        )
+        for (dataset, modality), examples, reading in files
+    }
+    of_runs = zip(params.runs, inputs.models, inputs.settings, strict=True)
+    return (
+        (run, load_model(model, settings, device), batches[run["dataset"]])
+        for run, model, settings in of_runs
+    ), provenance
+
+
 def audited_model(
     snakemake: Any, **more: Any
 ) -> tuple[DecisionModel, Iterator[Batch], dict[str, Any]]:

@@ -14,6 +14,7 @@ from attention_audit.figures.catalogue import (
     FIGURES,
     OF_PICTURES,
     OF_TRANSFORMERS,
+    OWN_SECTIONS,
 )
 from attention_audit.grid import AXES, fits, grid
 from attention_audit.kinds import encoders_of
@@ -21,9 +22,13 @@ from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import results_of, split
 from attention_audit.statistics.controls import CONTROLS, has_controls
 
-# Experiments that measure the instances of one run: all but those that are scored.
-SCORED = ("diagnostics", "learning_curve")
-MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name not in SCORED)
+# Experiments that measure no instances of one run, with the tables that they make.
+OF_MODELS = {
+    "diagnostics": ("diagnostics",),
+    "learning_curve": ("learning_curve",),
+    "efficiency": ("sizes", "speed"),
+}
+MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name not in OF_MODELS)
 
 # Tables over the whole grid; those of experiments want one of them switched on.
 STATISTICS: dict[str, tuple[str, ...]] = {
@@ -45,7 +50,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
         ("explanation_summary", "explanation_comparison", "explanation_points"),
         MEASURED,
     ),
-    **{name: (name,) for name in SCORED},
+    **{table: (name,) for name, tables in OF_MODELS.items() for table in tables},
 }
 
 # Kinds of encoders whose heads of self-attention all look at the same positions.
@@ -235,7 +240,8 @@ def _switched_off(
     experiments: Iterable[str], config: Mapping[str, Any]
 ) -> Iterator[str]:
     """A line where none of the experiments is part of the workflow."""
-    sections = {**config["explanations"], "learning_curve": config["learning_curve"]}
+    own = {name: config[name] for name in OWN_SECTIONS}
+    sections = {**config["explanations"], **own}
     switches = [
         f"{name}.enabled" if name in config else f"explanations.{name}.enabled"
         for name in experiments

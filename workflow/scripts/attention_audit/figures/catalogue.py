@@ -55,9 +55,16 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
     "uniform": {"uniform_baseline": ("explanation_summary",)},
     "adversarial_training": {"adversarial_training": ("explanation_summary",)},
     "diagnostics": {"guided_models": ("diagnostics",)},
-    # not of attention, and with a section of its own in the config
+    # not of attention
     "learning_curve": {"learning_curve": ("learning_curve",)},
+    "efficiency": {
+        "task_cost": ("task", "sizes"),
+        "task_speed": ("task", "speed"),
+    },
 }
+
+# Of these, what has a section of its own in the config.
+OWN_SECTIONS = ("learning_curve", "efficiency")
 
 
 def figures_of(

@@ -218,6 +218,42 @@ def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     }
 
 
+def cost_table(
+    task: pd.DataFrame,
+    sizes: pd.DataFrame,
+    speed: pd.DataFrame,
+    order: Mapping[str, Any],
+) -> dict:
+    """What a decision costs beside test accuracy, means over seeds."""
+    scores = task[(task["split"] == "test") & (task["metric"] == "accuracy")]
+    costs = sizes.merge(speed, on=[*CELL, "seed"], suffixes=("", "_timed"))
+    shown = {
+        "parameters": "{:,.0f}",
+        "trainable_parameters": "{:,.0f}",
+        "multiply_adds": "{:,.0f}",
+        "decisions_per_second": "{:,.0f}",
+        "value": "{:.3f}",
+    }
+    means = scores.merge(costs, on=[*CELL, "seed"]).groupby(CELL)[list(shown)].mean()
+    return {
+        "title": "What models cost",
+        "text": "Means over seeds. Multiply-adds are those of a decision in matrix "
+        "products and convolutions, without padding; decisions per second of processor "
+        "time are measured, on one thread, and differ from one time to the next.",
+        "columns": [
+            *CELL,
+            *(name.replace("_", " ") for name in shown if name != "value"),
+            "accuracy",
+        ],
+        "rows": [
+            [*(row[column] for column in CELL)]
+            + [look.format(row[name]) for name, look in shown.items()]
+            for _, row in _sorted(means.reset_index(), order).iterrows()
+        ],
+        "names": len(CELL),
+    }
+
+
 def agreement_table(
     summary: pd.DataFrame, order: Mapping[str, Any], confidence: float
 ) -> dict:

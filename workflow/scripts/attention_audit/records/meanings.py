@@ -79,6 +79,15 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/learning_curve",
         "a run with the reference normalizer, share of its training examples and metric",
     ),
+    "sizes": (
+        "statistics/sizes",
+        "a run: how large its model is, and what a decision takes",
+    ),
+    "speed": (
+        "statistics/speed",
+        "a run: how fast its model decides, on one thread; the one table that another "
+        "time gives other numbers",
+    ),
 }
 
 # What a column holds, by its name; with its table before a dot where that is another
@@ -309,6 +318,18 @@ COLUMNS: dict[str, str] = {
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
     "learning_curve.share": "of the training examples; 1 for the run itself",
     "learning_curve.n_train": "how many examples that is",
+    "parameters": "numbers that the model has, frozen word vectors among them",
+    "trainable_parameters": "of these, that training may change",
+    "multiply_adds": "of a decision in matrix products and convolutions: the mean over the "
+    "audited instances, each read by itself, without padding",
+    "sizes.n_instances": "audited instances, which the mean is over",
+    "decisions_per_second": "forward passes over the audited instances as the audits read "
+    "them, 32 at once, on one thread: per second of processor time, the median of the rounds",
+    "slowest": "the same of the slowest round",
+    "fastest": "the same of the fastest round",
+    "n_rounds": "rounds after a first one that does not count; in each, all runs take "
+    "their turn",
+    "speed.n_instances": "audited instances, which each round reads once",
     "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",
 }
 

@@ -266,6 +266,22 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("metric", pa.string()),
         ("value", pa.float64()),
     ),
+    # what a run's model costs: what it does, which the same files always give
+    "sizes": _schema(
+        ("parameters", pa.int64()),
+        ("trainable_parameters", pa.int64()),
+        ("multiply_adds", pa.float64()),
+        ("n_instances", pa.int64()),
+    ),
+    # and how fast it does it. It is measured, and so differs from one time to the next and
+    # between machines: nothing is made of it but what shows it, a figure and the report
+    "speed": _schema(
+        ("decisions_per_second", pa.float64()),
+        ("slowest", pa.float64()),
+        ("fastest", pa.float64()),
+        ("n_rounds", pa.int64()),
+        ("n_instances", pa.int64()),
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),

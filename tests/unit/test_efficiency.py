@@ -1,0 +1,111 @@
+"""What models cost: parameters, multiply-adds of a decision, decisions per second."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attention_audit.models.size import multiply_adds, n_parameters, sizes
+from attention_audit.models.speed import seconds, speeds
+from tests.unit.models import VOCABULARY, text_batch, tiny_batch, tiny_model
+
+
+def texts(*lengths):
+    return text_batch(*tiny_batch(lengths))
+
+
+def test_an_lstm_is_counted_by_its_gates():
+    lstm = nn.LSTM(5, 7, batch_first=True)
+    # 4 gates, each of input and state
+    expected = 2 * 3 * 4 * 7 * (5 + 7)
+    assert multiply_adds(lstm, torch.zeros(2, 3, 5)) == expected
+    # where torch has no kernel of its own for it, it is products that torch counts
+    meta = nn.LSTM(5, 7, batch_first=True, device="meta")
+    assert multiply_adds(meta, torch.zeros(2, 3, 5, device="meta")) == expected
+
+
+def bilstm(n, width=4, size=5, classes=2):
+    states = 2 * width
+    return (
+        n * 2 * 4 * width * (size + width)  # two directions
+        + n * (states * states // 2 + states // 2)  # scores
+        + n * states  # the context
+        + states * classes
+    )
+
+
+def transformer(n, width=8, inner=12, layers=2, size=5, classes=2):
+    of_layer = n * (4 * width**2 + 2 * width * inner) + 2 * n * n * width
+    return (
+        n * size * width
+        + layers * of_layer
+        + n * (width * width // 2 + width // 2)
+        + n * width
+        + width * classes
+    )
+
+
+@pytest.mark.parametrize("expected", [bilstm, transformer])
+def test_multiply_adds_are_the_mean_over_decisions_without_padding(expected):
+    model = tiny_model(expected.__name__, dtype=torch.float32)
+    lengths = (7, 4, 4, 2)
+    found = sizes(model, [texts(*lengths[:2]), texts(*lengths[2:])])
+    assert found["multiply_adds"] == np.mean([expected(n) for n in lengths])
+    # longer texts take more
+    assert expected(4) < sizes(model, [texts(5)])["multiply_adds"] < expected(7)
+
+
+def test_parameters_are_told_from_those_that_training_may_change():
+    model = tiny_model("average", scorer="scaled_dot_product")
+    rest = (5 * 6 + 6) + 6 + (6 * 2 + 2)
+    words = VOCABULARY * 5
+    assert n_parameters(model) == n_parameters(model, trainable=True) == words + rest
+    model.embedding.weight.requires_grad_(False)
+    found = sizes(model.float(), [texts(3, 2)])
+    assert (found["parameters"], found["trainable_parameters"]) == (words + rest, rest)
+    assert found["n_instances"] == 2
+
+
+class Clock:
+    """A clock that only what is called moves on."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_all_take_turns_and_the_first_round_does_not_count():
+    clock, calls = Clock(), []
+    takes = {"a": iter([9, 1, 1, 4]), "b": iter([9, 2, 3, 2])}
+
+    def reader(name):
+        def read():
+            calls.append(name)
+            clock.now += next(takes[name])
+
+        return read
+
+    found = seconds([reader("a"), reader("b")], 3, clock)
+    assert calls == ["a", "b"] * 4
+    assert found.tolist() == [[1, 1, 4], [2, 3, 2]]
+
+
+def test_speed_is_the_median_of_the_rounds():
+    clock, model = Clock(), tiny_model()
+    # of both passes of a round together
+    takes = iter(np.repeat([9.0, 2.0, 5.0, 4.0], 2) / 2)
+
+    def move_on(*_):
+        clock.now += next(takes)
+
+    model.register_forward_hook(move_on)
+    (found,) = speeds([(model, [texts(3, 2), texts(4)])], 3, clock)
+    assert found == {
+        "decisions_per_second": 3 / 4,
+        "slowest": 3 / 5,
+        "fastest": 3 / 2,
+        "n_rounds": 3,
+        "n_instances": 3,
+    }
