@@ -112,8 +112,9 @@ def test_every_part_is_told(kept):
         x for x in made.splitlines() if "| late | softmax | 0" in x and "12,345" in x
     )
     assert row.endswith("| 12,345 | 7,004 | 101 |")
+    # the last is not tested
     for claim in CLAIMS:
-        assert f"{claim} holds." in made
+        assert (f"{claim} holds." in made) == (claim != CLAIMS[-1])
     over = pd.read_csv(kept / "claims.csv").set_index("claim")["verdict"]
     assert "*late_attention holds.* (" in made
     assert f"**{over['late_attention']}**" in made
