@@ -263,6 +263,64 @@ def test_heads_of_each_stage_are_over_its_own_tokens(tmp_path):
     np.testing.assert_allclose(rows["entropy"], np.log(rows["support"]))
 
 
+def slow_heads(weights):
+    """What heads (nh, n, n) of a picture do, number by number: rows by measure."""
+    count, n = len(weights), len(weights[0])
+    rows = []
+    for head in weights:
+        zeros = sum(w == 0 for query in head for w in query)
+        null, entropies, divergences = 0, [], []
+        for q in range(n):
+            shares = [[w / sum(h[q]) for w in h[q]] for h in weights if sum(h[q])]
+            if not sum(head[q]):
+                null += 1
+                continue
+            own = [w / sum(head[q]) for w in head[q]]
+            middle = [sum(s[k] for s in shares) / len(shares) for k in range(n)]
+            entropies.append(-sum(p * np.log(p) for p in own if p))
+            if len(shares) > 1:
+                pairs = zip(own, middle, strict=True)
+                divergences.append(sum(p * np.log(p / m) for p, m in pairs if p))
+        rows.append(
+            {
+                "sparsity": zeros / n**2,
+                "support": (n**2 - zeros) / n,
+                "null": null / n,
+                "entropy": np.mean(entropies) if entropies else np.nan,
+                "divergence": np.mean(divergences) if divergences else np.nan,
+            }
+        )
+    assert len(rows) == count
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["sparsemax", "rela"])
+def test_heads_of_a_pyramid_are_those_of_a_slow_loop(tmp_path, kind):
+    # two layers of two heads over the patches, one of one head over their cells
+    stages = [{**ATTENDING[0], "depth": 2}, {**ATTENDING[1], "heads": 1}]
+    model, batch = pyramid(stages=stages, self_attention={"kind": kind}), pictures()
+    for stage in model.encoder.stages:
+        stage.layers[0].attention.scale = 20.0  # apart, so that there are zeros
+    path = tmp_path / "heads.parquet"
+    write(path, "heads", write_heads, model, iter([batch]), RUN)
+    rows = tables.read_table(path, "heads").to_pandas()
+    rows = rows.set_index(["instance_id", "layer", "head"]).astype(
+        {"divergence": float}
+    )
+    layers = model.encoder.with_attention(model.embed(batch), batch.mask)[1]
+    assert [w.shape[1:] for w in layers] == [(2, N, N)] * 2 + [(1, M, M)]
+    assert len(rows) == 3 * (2 + 2 + 1)
+    for layer, weights in enumerate(layers):
+        for name, picture in zip(batch.instance_ids, weights.tolist(), strict=True):
+            for head, expected in enumerate(slow_heads(picture)):
+                found = rows.loc[(name, layer, head)]
+                for measure, value in expected.items():
+                    assert found[measure] == pytest.approx(value, nan_ok=True), measure
+    assert (rows["sparsity"] > 0).any()
+    # a head alone has none to be apart from
+    assert rows["divergence"].isna().eq(rows.index.get_level_values("layer") == 2).all()
+
+
 # --- interventions --------------------------------------------------------------
 
 

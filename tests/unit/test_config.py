@@ -15,6 +15,7 @@ from snakemake.utils import update_config
 from attention_audit.config import validate, without_missing
 from attention_audit.faults import RESERVED_METHODS
 from attention_audit.grid import Run, grid
+from attention_audit.models.lit_sizes import SIZES
 from attention_audit.records.errors import AuditError
 
 ROOT = Path(__file__).parents[2]
@@ -254,6 +255,24 @@ def test_self_attention_is_completed_like_a_normalizer_or_stays_run():
     done = validate(small(encoders=encoders), SCHEMA_PATH)["encoders"]
     assert done["own"]["self_attention"] == {"kind": "entmax", "alpha": 1.5}
     assert done["run"]["self_attention"] == "run"
+
+
+def test_a_size_stands_for_the_settings_that_it_names():
+    def completed(**settings):
+        encoders = {"own": {"kind": "lit", **settings}, **small()["encoders"]}
+        return validate(small(encoders=encoders), SCHEMA_PATH)["encoders"]["own"]
+
+    assert SCHEMA["$defs"]["encoder_lit"]["properties"]["size"]["enum"] == list(SIZES)
+    for name, named in SIZES.items():
+        done = completed(size=name)
+        assert repr(done) == repr(completed(**named)) and "size" not in done
+        assert repr(done) == repr(completed(size=name, stages=None))
+        assert done["merging"] == "deformable"
+    other = completed(size="s", positions="learned", merging="strided")
+    assert other == completed(size="s") | {"positions": "learned", "merging": "strided"}
+    lit = "encoders: {lit: {size: ti, stages: null}}"
+    done = validate(merged(lit), SCHEMA_PATH)["encoders"]["lit"]
+    assert done == completed(size="ti")
 
 
 def test_two_ways_to_write_a_setting_come_out_the_same():
@@ -545,6 +564,19 @@ ONE_FAULT = {
     "importance is of, the inputs or the hidden states): one of inputs, hidden_states",
     "methods: {m: {kind: leave_one_out, of: inputs, removal: mask}}": "config: "
     "methods.m.removal must be one of delete, replace, mean, blur, null, got 'mask'",
+    # sizes of LIT
+    "encoders: {lit: {size: ti}}": "config: encoders.lit: the size 'ti' has stages of its "
+    "own, and stages are given too. Leave out one of them, or set it to null where another "
+    "file gives it.",
+    "encoders: {own: {kind: lit}}": "config: encoders.own.stages is missing (The stages, "
+    "the finest first; or a size in their place)",
+    "encoders: {own: {kind: lit, size: tiny}}": "config: encoders.own.size must be one of "
+    "ti, s, m, b, got 'tiny'",
+    "encoders: {own: {kind: lit, size: [ti]}}": "config: encoders.own.size must be one of "
+    'ti, s, m, b, got ["ti"]',
+    "encoders: {vit: {size: ti}}": "config: unknown key 'encoders.vit.size' for kind "
+    "'vit'. Known: dropout, feedforward_size, heads, hidden_size, kind, layers, "
+    "self_attention, single_logit.",
 }
 
 

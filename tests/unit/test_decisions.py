@@ -45,6 +45,7 @@ class Series:
     cluster_ids = None
     gold = None
     guess = None
+    places = None
 
     def take(self, rows):
         n = self.lengths[rows].max()

@@ -49,8 +49,11 @@ from attention_audit.figures.style import MARKERS, PALETTE, series_style, shorte
 from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
-# Pictures are no panels; see the tests of their own.
-EVERY = {name: tables for name, tables in FIGURES.items() if name != "pictures"} | {
+# Those of pictures have tables, and tests, of their own.
+OF_PICTURES = ("pictures", "sampling_offsets")
+EVERY = {
+    name: tables for name, tables in FIGURES.items() if name not in OF_PICTURES
+} | {
     figure: tables
     for figures in EXPERIMENT_FIGURES.values()
     for figure, tables in figures.items()

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attention_audit.models.lit import SIZES, LitEncoder
+from attention_audit.models.lit import LitEncoder
+from attention_audit.models.lit_sizes import SIZES
 from attention_audit.models.merging import (
     DeformableMerging,
     StridedMerging,
@@ -285,6 +286,8 @@ def test_cells_are_the_blocks_that_merging_makes(grid):
 @pytest.mark.parametrize("merging", ["strided", "deformable"])
 @grids
 def test_states_are_those_of_the_last_stage(grid, merging):
+    if grid == (1, 2):  # which is merged once
+        grid = (3, 2)
     stages = [*STAGES, {"kind": "mlp", "depth": 1, "width": 5}]
     encoder = tiny_lit(grid, stages, merging=merging)
     x = pictures(grid)
@@ -441,6 +444,35 @@ def test_sizes_are_the_published_ones(name):
     assert n_parameters(encoder) // 10**6 == millions
     counted = multiply_adds(lambda x: output(encoder.read(x).hidden.mean(1)), picture)
     assert counted / 1e9 == pytest.approx(giga, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("grid", "states"), [((8, 8), 1), ((28, 28), 16), ((14, 18), 6), ((5, 30), 4)]
+)
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_read_pictures_of_other_sizes(name, grid, states):
+    with torch.device("meta"):
+        encoder = LitEncoder(3, grid, self_attention=UNIFORM, **SIZES[name])
+        hidden = encoder.read(torch.empty(2, math.prod(grid), 3)).hidden
+    assert hidden.shape == (2, states, SIZES[name]["stages"][-1]["width"])
+
+
+def test_a_grid_that_is_one_token_before_the_last_stage_is_refused():
+    expected = (
+        "lit: of 4 x 3 patches 2 mergings leave one token, and 4 stages merge 3 times. "
+        "Give it fewer stages"
+    )
+    with pytest.raises(AuditError, match=expected), torch.device("meta"):
+        LitEncoder(3, (4, 3), self_attention=UNIFORM, **SIZES["ti"])
+
+
+def test_one_token_of_one_picture_has_no_variance_to_train_on():
+    encoder = tiny_lit((2, 2)).train()
+    x = pictures((2, 2))
+    assert encoder(x, everything(x)).shape == (2, 1, 8)
+    with pytest.raises(AuditError, match="leaves no batch of one picture"):
+        encoder(x[:1], everything(x[:1]))
+    assert encoder.eval()(x[:1], everything(x[:1])).isfinite().all()
 
 
 def test_multiply_adds_are_those_of_products():

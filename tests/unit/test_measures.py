@@ -116,6 +116,7 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
                 "dispersion": [[np.nan], [0.2, 0.4, np.nan, 0.6]],
                 "coindexed_share": [[1.0], [0.1, 0.3, 0.5, 0.7]],
                 "coindexed_rank": [[1], [1, 4, 2, 1]],
+                "distance": None,
                 "matrix": pa.nulls(2, pa.list_(pa.list_(pa.float32()))),
             }
         )

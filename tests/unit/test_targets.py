@@ -31,6 +31,18 @@ def config(on=(), **grid):
     return validate(settings, ROOT / "workflow/schemas/config.schema.yaml")
 
 
+def of_lit(*stages, **settings):
+    """A grid of digits whose encoder has stages of the given kinds."""
+    layers = {"depth": 1, "width": 4}
+    lit = {"kind": "lit", "stages": [{"kind": s, **layers} for s in stages], **settings}
+    grid = {"datasets": ["digits"], "encoders": ["own"]}
+    settings = {
+        "encoders": BASE["encoders"] | {"own": lit},
+        "grid": BASE["grid"] | grid,
+    }
+    return validate(BASE | settings, ROOT / "workflow/schemas/config.schema.yaml")
+
+
 OFF = config()
 ON = config(on=EXPERIMENT_FIGURES)
 RUN = "imdb/bilstm/additive/softmax/seed0"
@@ -114,10 +126,38 @@ def test_a_share_that_is_not_in_the_config_is_refused():
         "results/statistics/head_summary.parquet",
     ],
 )
-def test_heads_want_a_transformer_in_the_grid(target):
+def test_heads_want_an_encoder_that_attends_in_the_grid(target):
     check_target(target, OFF)
-    without = config(encoders=["bilstm"])
-    assert "no run of the grid has one" in fault(target, without)
+    check_target(target, of_lit("attention"))
+    expected = (
+        "it is about heads of self-attention, and no run of the grid has any. Name an "
+        "encoder of kind transformer or vit, or of kind lit with a stage of kind attention "
+        "in the grid."
+    )
+    assert fault(target, config(encoders=["bilstm"])) == expected
+    assert fault(target, of_lit("mlp")) == expected
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/figures/sampling_offsets.png",
+        "results/statistics/offset_summary.parquet",
+    ],
+)
+def test_offsets_want_an_encoder_with_deformable_merging_in_the_grid(target):
+    check_target(target, of_lit("mlp", "mlp"))
+    path = "results/attributions/digits/own/additive/softmax/seed0/offsets.parquet"
+    check_target(path, of_lit("mlp", "mlp"))
+    named = "Name an encoder of kind lit with merging deformable and two stages or more"
+    for without in (of_lit("mlp"), of_lit("mlp", "mlp", merging="strided"), OFF):
+        assert fault(target, without) == (
+            "it is about sampling offsets, and no run of the grid has any. "
+            f"{named} in the grid."
+        )
+        if "own" in without["encoders"]:
+            found = fault(path, without)
+            assert found == f"encoders.own has no sampling offsets. {named}."
 
 
 @pytest.mark.parametrize(
@@ -132,7 +172,10 @@ def test_pictures_want_a_data_set_of_them_in_the_grid(target):
     check_target(
         target, config(datasets=["imdb", "digits"], encoders=["bilstm", "lit"])
     )
-    assert "no data set of the grid has any" in fault(target, OFF)
+    assert fault(target, OFF) == (
+        "it is about pictures, and no run of the grid has any. Name a data set of modality "
+        "images in the grid."
+    )
 
 
 def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
@@ -164,7 +207,7 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         *(
             f"results/figures/{name}.pdf"
             for name in FIGURES
-            if name not in ("pictures", "plausibility")
+            if name not in ("pictures", "plausibility", "sampling_offsets")
         ),
         "./results/figures/agreement.pdf",
         "results/figures/agreement.pdf/",
@@ -260,8 +303,8 @@ def test_targets_that_pass(target):
         ),
         (
             f"results/attributions/{RUN}/heads.parquet",
-            "encoders.bilstm is of kind 'bilstm', and only encoders of the kinds "
-            "transformer, vit have heads that all look at the same positions",
+            "encoders.bilstm has no heads of self-attention. Name an encoder of kind "
+            "transformer or vit, or of kind lit with a stage of kind attention.",
         ),
         (
             "results/raw/movie_review.whl",

@@ -56,7 +56,7 @@ def audit(runs: set[str]) -> dict[str, set[str]]:
 
 ALL = runs()
 MEASURED = {"measure": ALL} | controls(ALL)
-FIGURES = figures_of([], transformers=False, pictures=False)
+FIGURES = figures_of([])
 REPORT = once("report_page")
 # A table of statistics, and what says when and from what it was made.
 OF_TABLE = once("experiment") | REPORT

@@ -27,7 +27,7 @@ RUNS = [
 ]
 METHODS = ("input_gradient", "hidden_leave_one_out")
 # The heads of Transformers have their own test.
-FIGURES = figures_of([], transformers=False, pictures=False)
+FIGURES = figures_of([])
 
 # path below results -> schema, for tables of the data set and of the whole grid
 TABLES = {

@@ -43,6 +43,25 @@ def test_what_is_marked_is_held_against_attention_importance_and_a_guess(picture
     }
 
 
+def test_offsets_of_the_sampling_points_are_drawn_as_they_are_learned(pictured):
+    path = pictured / f"results/attributions/{RUN}/offsets.parquet"
+    rows = read_table(path, "offsets").to_pylist()
+    assert {(row["rows"], row["columns"], row["merging"]) for row in rows} == {
+        (4, 4, 0)
+    }
+    assert {len(row["down"]) for row in rows} == {16}
+    numbers = pd.read_parquet(pictured / "results/figures/sampling_offsets.parquet")
+    assert len(numbers) == 16 and {*numbers["n_instances"]} == {len(rows)}
+    assert (numbers["distance"] > 0).all() and (numbers["magnified"] > 1).all()
+    measures = read_table(pictured / f"results/measures/{RUN}.parquet", "measures")
+    distances = [
+        row["value"]
+        for row in measures.to_pylist()
+        if row["measure"] == "influence_distance"
+    ]
+    assert len(distances) == 4 and min(distances) > 0
+
+
 def test_pictures_are_shown_with_what_the_model_uses(pictured):
     with Image.open(pictured / "results/figures/pictures.png") as page:
         assert page.width > 300 and page.height > 400

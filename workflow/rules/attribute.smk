@@ -158,7 +158,7 @@ rule trace_heads:
     benchmark:
         f"{LOGS}/trace_heads/{RUN}.tsv"
     wildcard_constraints:
-        encoder=one_of(TRANSFORMERS),
+        encoder=one_of(WITH_HEADS),
     threads: config["training"]["threads"]
     resources:
         **needs(
@@ -178,3 +178,39 @@ rule trace_heads:
         f"Heads of {THIS_RUN}"
     script:
         "../scripts/trace_heads.py"
+
+
+rule trace_offsets:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+        reading=rules.prepare.output.reading,
+    output:
+        offsets=f"{RESULTS}/attributions/{RUN}/offsets.parquet",
+    log:
+        f"{LOGS}/trace_offsets/{RUN}.log",
+    benchmark:
+        f"{LOGS}/trace_offsets/{RUN}.tsv"
+    wildcard_constraints:
+        encoder=one_of(WITH_OFFSETS),
+    threads: config["training"]["threads"]
+    resources:
+        **needs(
+            "trace_offsets",
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            # two numbers for each of four points a cell, of which the first merging has most
+            disk_mb=lambda w: 1e-5 * audited_tokens(w),
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("trace_offsets.py", normalizers_of, encoder_of, TO_AUDIT),
+        modality=modality_of,
+        run=identity,
+        audit=config["audit"],
+        device=config["training"]["device"],
+    message:
+        f"Sampling offsets of {THIS_RUN}"
+    script:
+        "../scripts/trace_offsets.py"

@@ -25,7 +25,7 @@ from attention_audit.records.experiments import logs_of, results_of
 from attention_audit.figures.catalogue import OWN_SECTIONS, figure_order, figures_of
 from attention_audit.grid import grid
 from attention_audit.data.own_files import own_files, with_paths
-from attention_audit.models.encoder_kinds import ENCODERS
+from attention_audit.models.encoder_kinds import ENCODERS, has_heads, has_offsets
 from attention_audit.methods import (
     EFFECTS,
     WITHOUT_CONTEXT,
@@ -40,7 +40,7 @@ from attention_audit.records.provenance import (
 )
 from attention_audit.records.metadata import made_otherwise
 from attention_audit.data.sizes import TYPICAL, UNKNOWN, size_of
-from attention_audit.targets import MEASURED, WITH_HEADS, check_target
+from attention_audit.targets import HAVING, MEASURED, check_target, runs_having
 from attention_audit.records.unique_keys import check_arguments, check_files
 
 # Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,
@@ -107,25 +107,28 @@ METHODS = inputs_first(dict(sorted(config["methods"].items())))
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]
-TRANSFORMERS = [
-    name
-    for name, encoder in config["encoders"].items()
-    if encoder["kind"] in WITH_HEADS
+WITH_HEADS = [
+    name for name, encoder in config["encoders"].items() if has_heads(encoder)
+]
+WITH_OFFSETS = [
+    name for name, encoder in config["encoders"].items() if has_offsets(encoder)
 ]
 PICTURES = [
     name
     for name, dataset in config["datasets"].items()
     if dataset["modality"] == "images"
 ]
-PICTURE_RUNS = [run for run in RUNS if run.dataset in PICTURES]
-TRANSFORMER_RUNS = [run for run in RUNS if run.encoder in TRANSFORMERS]
+# The runs of the grid that have what not every run has.
+RUNS_HAVING = {what: sorted(runs_having(what, config), key=astuple) for what in HAVING}
+PICTURE_RUNS = RUNS_HAVING["pictures"]
+HEAD_RUNS = RUNS_HAVING["heads"]
+OFFSET_RUNS = RUNS_HAVING["offsets"]
 FIGURES = figures_of(
     [
         *EXPERIMENTS_ON,
         *(name for name in OWN_SECTIONS if config[name]["enabled"]),
     ],
-    transformers=bool(TRANSFORMER_RUNS),
-    pictures=bool(PICTURE_RUNS),
+    having=[what for what, runs in RUNS_HAVING.items() if runs],
 )
 HUB_DATASETS = [
     name

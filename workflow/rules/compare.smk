@@ -418,10 +418,7 @@ rule picture_examples:
 
 rule head_summary:
     input:
-        heads=[
-            f"{RESULTS}/attributions/{run.path}/heads.parquet"
-            for run in TRANSFORMER_RUNS
-        ],
+        heads=[f"{RESULTS}/attributions/{run.path}/heads.parquet" for run in HEAD_RUNS],
         examples=AUDITED_SPLITS,
     output:
         table=f"{RESULTS}/statistics/head_summary.parquet",
@@ -433,13 +430,35 @@ rule head_summary:
         **needs("head_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise_heads.py"),
-        runs=list(map(asdict, TRANSFORMER_RUNS)),
+        runs=list(map(asdict, HEAD_RUNS)),
         statistics=statistics_slice("interval", "confidence"),
         datasets=DATASETS,
     message:
         "Heads of self-attention over instances and seeds"
     script:
         "../scripts/summarise_heads.py"
+
+
+rule offset_summary:
+    input:
+        offsets=[
+            f"{RESULTS}/attributions/{run.path}/offsets.parquet" for run in OFFSET_RUNS
+        ],
+    output:
+        table=f"{RESULTS}/statistics/offset_summary.parquet",
+    log:
+        f"{LOGS}/compare/offset_summary.log",
+    benchmark:
+        f"{LOGS}/compare/offset_summary.tsv"
+    resources:
+        **needs("offset_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
+    params:
+        **made_by("summarise_offsets.py"),
+        runs=list(map(asdict, OFFSET_RUNS)),
+    message:
+        "Sampling offsets over pictures"
+    script:
+        "../scripts/summarise_offsets.py"
 
 
 rule explanation_points:

@@ -37,6 +37,7 @@ class Batch:
     removal = "mean"
     gold = None
     guess = None
+    places = None
 
     @property
     def lengths(self):

@@ -27,6 +27,7 @@ from attention_audit.faults import (
 )
 from attention_audit.grid import AXES, grid
 from attention_audit.kinds import check_kinds
+from attention_audit.models.lit_sizes import SIZES
 from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import DEFAULT, results_of
 from attention_audit.records.unique_keys import read_yaml
@@ -45,7 +46,7 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     ``entmax: {kind: entmax, alpha: [1, 1.5, 2]}`` stands for the instances
     ``entmax_1``, ``entmax_1.5`` and ``entmax_2``, in this order. Where ``grid`` or
     ``exclude`` names the sweep, it names all of them. A list in an entry of ``exclude``
-    stands for an entry each.
+    stands for an entry each. The ``size`` of a LIT stands for its settings.
 
     Raises `AuditError` with a line for each of the first few faults, the most
     telling first, and before that where schema and code know different kinds.
@@ -54,7 +55,7 @@ def validate(config: dict[str, Any], schema_path: str | Path) -> dict[str, Any]:
     check_kinds(schema)
     validator = Validator(schema)
     raise_any(wrong_keys(config))
-    config = _unrolled(config)
+    config = _with_stages(_unrolled(config))
     raise_any(violations(validator, config))
     completed = _completed(validator, schema, config)
     for section in AXES.values():
@@ -238,6 +239,51 @@ def _exclusions(entry: Any, sweeps: Mapping[str, list[str]]) -> Iterator[Any]:
     ]
     for chosen in itertools.product(*choices):
         yield dict(zip(entry, chosen, strict=True))
+
+
+# --- sizes --------------------------------------------------------------------
+
+
+def _with_stages(config: Any) -> Any:
+    """A copy with the settings of every named size of LIT in the place of its name.
+
+    Those that are given beside it stay. Anything that is not of the expected shape is left
+    for the schema to report.
+    """
+    declared = config.get("encoders") if isinstance(config, Mapping) else None
+    if not isinstance(declared, Mapping):
+        return config
+    encoders: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, settings in declared.items():
+        encoders[name] = settings
+        if not isinstance(settings, Mapping) or settings.get("kind") != "lit":
+            continue
+        # null is no setting: it takes back what a file says that this one is laid over
+        given = {
+            key: value
+            for key, value in settings.items()
+            if value is not None or key not in ("size", "stages")
+        }
+        size = given.pop("size", None)
+        encoders[name] = given
+        if size is None:
+            continue
+        if not isinstance(size, str) or size not in SIZES:
+            faults.append(
+                f"encoders.{name}.size must be one of {', '.join(SIZES)}, got "
+                f"{shown(size)}"
+            )
+        elif "stages" in given:
+            faults.append(
+                f"encoders.{name}: the size '{size}' has stages of its own, and stages "
+                "are given too. Leave out one of them, or set it to null where another "
+                "file gives it."
+            )
+        else:
+            encoders[name] = {**SIZES[size], **given}
+    raise_any(faults)
+    return {**config, "encoders": encoders}
 
 
 # --- defaults -----------------------------------------------------------------

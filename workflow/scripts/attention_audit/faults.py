@@ -261,6 +261,7 @@ RESERVED_METHODS = (
     # tables about attention, which are no importance
     "heads",
     "influence",
+    "offsets",
     # what a word is, where a text of one's own is explained
     "position",
     "token",

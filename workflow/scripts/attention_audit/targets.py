@@ -5,19 +5,19 @@ near something: a name misspelt, an experiment that is switched off.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
     FIGURES,
-    OF_PICTURES,
-    OF_TRANSFORMERS,
+    OF_SOME,
     OWN_SECTIONS,
 )
-from attention_audit.grid import AXES, fits, grid
+from attention_audit.grid import AXES, Run, fits, grid
 from attention_audit.kinds import encoders_of
+from attention_audit.models.encoder_kinds import has_heads, has_offsets
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import results_of, split
 from attention_audit.statistics.controls import CONTROLS, has_controls
@@ -42,6 +42,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "recorded",
             "examples",
             "head_summary",
+            "offset_summary",
             "picture_examples",
         ),
         (),
@@ -53,10 +54,38 @@ STATISTICS: dict[str, tuple[str, ...]] = {
     **{table: (name,) for name, tables in OF_MODELS.items() for table in tables},
 }
 
-# Kinds of encoders whose heads of self-attention all look at the same positions.
-WITH_HEADS = ("transformer", "vit")
+# What not every run has: whether its data set and its encoder make it so, what it is, and
+# what to name for it.
+HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
+    "heads": (
+        lambda dataset, encoder: has_heads(encoder),
+        "heads of self-attention",
+        "an encoder of kind transformer or vit, or of kind lit with a stage of kind "
+        "attention",
+    ),
+    "offsets": (
+        lambda dataset, encoder: has_offsets(encoder),
+        "sampling offsets",
+        "an encoder of kind lit with merging deformable and two stages or more",
+    ),
+    "pictures": (
+        lambda dataset, encoder: dataset["modality"] == "images",
+        "pictures",
+        "a data set of modality images",
+    ),
+}
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
+
+
+def runs_having(what: str, config: Mapping[str, Any]) -> list[Run]:
+    """The runs of a validated config's grid that have something of `HAVING`."""
+    has, *_ = HAVING[what]
+    return [
+        run
+        for run in grid(config)
+        if has(config["datasets"][run.dataset], config["encoders"][run.encoder])
+    ]
 
 
 def check_target(
@@ -198,12 +227,10 @@ def _hub_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
 def _attribution_faults(
     encoder: str, file: list[str], config: Mapping[str, Any]
 ) -> Iterator[str]:
-    if file == ["heads.parquet"] and not _is_transformer(encoder, config):
-        yield (
-            f"encoders.{encoder} is of kind '{config['encoders'][encoder]['kind']}', "
-            f"and only encoders of the kinds {', '.join(WITH_HEADS)} have heads that all "
-            "look at the same positions"
-        )
+    for table, has in (("heads", has_heads), ("offsets", has_offsets)):
+        if file == [f"{table}.parquet"] and not has(config["encoders"][encoder]):
+            _, what, named = HAVING[table]
+            yield f"encoders.{encoder} has no {what}. Name {named}."
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)
@@ -232,10 +259,6 @@ def _share_faults(file: str, config: Mapping[str, Any]) -> Iterator[str]:
         yield f"no share '{file}' in learning_curve.shares.{suggestion(file, known)}"
 
 
-def _is_transformer(encoder: str, config: Mapping[str, Any]) -> bool:
-    return config["encoders"][encoder]["kind"] in WITH_HEADS
-
-
 def _switched_off(
     experiments: Iterable[str], config: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -254,20 +277,13 @@ def _switched_off(
         )
 
 
-def _without_heads(config: Mapping[str, Any]) -> Iterator[str]:
-    if not any(_is_transformer(run.encoder, config) for run in grid(config)):
+def _without_runs(name: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """A line where no run of the grid has what a table or figure is about."""
+    if name in OF_SOME and not runs_having(OF_SOME[name], config):
+        _, what, named = HAVING[OF_SOME[name]]
         yield (
-            "it is about the heads of Transformers, and no run of the grid has one. "
-            f"Name an encoder of kind {' or '.join(WITH_HEADS)} in grid.encoders."
-        )
-
-
-def _without_pictures(config: Mapping[str, Any]) -> Iterator[str]:
-    datasets = (config["datasets"][run.dataset] for run in grid(config))
-    if not any(dataset["modality"] == "images" for dataset in datasets):
-        yield (
-            "it shows pictures, and no data set of the grid has any. Name one of modality "
-            "images in grid.datasets."
+            f"it is about {what}, and no run of the grid has any. Name {named} in the "
+            "grid."
         )
 
 
@@ -276,10 +292,8 @@ def _table_faults(table: str, config: Mapping[str, Any]) -> Iterator[str]:
         yield f"no table '{table}'.{suggestion(table, STATISTICS)}"
     elif STATISTICS[table]:
         yield from _switched_off(STATISTICS[table], config)
-    elif table in OF_TRANSFORMERS:
-        yield from _without_heads(config)
-    elif table in OF_PICTURES:
-        yield from _without_pictures(config)
+    else:
+        yield from _without_runs(table, config)
 
 
 def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
@@ -292,7 +306,6 @@ def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
         yield from _switched_off([makers[figure]], config)
     elif figure not in FIGURES:
         yield f"no figure '{figure}'.{suggestion(figure, [*FIGURES, *makers])}"
-    elif OF_TRANSFORMERS & {figure, *FIGURES[figure]}:
-        yield from _without_heads(config)
-    elif OF_PICTURES & {figure, *FIGURES[figure]}:
-        yield from _without_pictures(config)
+    else:
+        for name in (figure, *FIGURES[figure]):
+            yield from _without_runs(name, config)

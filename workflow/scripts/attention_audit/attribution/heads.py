@@ -16,7 +16,7 @@ def describe_heads(weights: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Describe the heads of one layer, a value an instance and head, (B, nh).
 
     ``weights`` is (B, nh, n, n), queries by keys, and not negative; ``mask`` (B, n).
-    Only unmasked queries and keys count. Means are over the queries of a text:
+    Only unmasked queries and keys count. Means are over the queries of an instance:
 
     - ``sparsity``: share of pairs of query and key with a weight of exactly 0.
     - ``support``: mean number of keys with weight.
@@ -63,7 +63,10 @@ def write_heads(
     batches: Iterator[Batch],
     run: Mapping[str, Any],
 ) -> None:
-    """Describe every head of a Transformer encoder on every instance."""
+    """Describe every head of an encoder's self-attention on every instance.
+
+    The layers of a pyramid are numbered through its stages, each with keys of its own.
+    """
     for batch in batches:
         embeddings = model.embed(batch)
         _, layers = model.encoder.with_attention(embeddings, batch.mask)

@@ -360,15 +360,20 @@ class InfluenceSummary(NamedTuple):
     dispersion: np.ndarray  # entropy over inputs / ln m, in [0, 1]; NaN for m = 1
     coindexed_share: np.ndarray  # share of the co-indexed input, in [0, 1]
     coindexed_rank: np.ndarray  # its rank, 1 = the most influential input
+    # in inputs, of the centroid from the middle of the cell; None without a grid
+    distance: np.ndarray | None
 
 
-def summarise(norms: np.ndarray, cell: Cell | None = None) -> InfluenceSummary:
+def summarise(
+    norms: np.ndarray, cell: Cell | None = None, places: np.ndarray | None = None
+) -> InfluenceSummary:
     """Summarise norms (m, n), hidden states by inputs, that are summed over cells.
 
     The norms of each hidden state are normalized to a distribution over the inputs
-    (Meister et al. 2021). A hidden state that no input moves has no distribution: NaN,
-    and the last rank.
+    (Meister et al. 2021), whose centroid is that of their ``places`` (n, 2). A hidden
+    state that no input moves has no distribution: NaN, and the last rank.
     """
+    distance = None if places is None else _distance(norms, cell, places)
     norms = by_state(norms, cell)
     n = len(norms)
     total = norms.sum(1)
@@ -377,7 +382,16 @@ def summarise(norms: np.ndarray, cell: Cell | None = None) -> InfluenceSummary:
     own = np.diag(norms)[:, None]
     rank = np.where(total > 0, 1 + (norms > own).sum(1), n)
     spread = dispersion(norms, np.ones(norms.shape, dtype=bool))
-    return InfluenceSummary(spread, share, rank.astype(np.int32))
+    return InfluenceSummary(spread, share, rank.astype(np.int32), distance)
+
+
+def _distance(norms: np.ndarray, cell: Cell | None, places: np.ndarray) -> np.ndarray:
+    """From the middle of each state's cell to the centroid of its influence, (m,)."""
+    inside = by_state(np.eye(len(places)), cell).T  # (m, n), of the patches of a cell
+    middle = inside @ places / inside.sum(1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        centroid = norms @ places / norms.sum(1, keepdims=True)
+    return np.linalg.norm(centroid - middle, axis=1)
 
 
 def write_influence(
@@ -395,7 +409,7 @@ def write_influence(
             n = int(batch.lengths[row])
             (embeddings,) = model.embed(batch.take(np.array([row])))
             norms = jacobian_norms(model.encoder, embeddings).cpu().numpy()
-            summary = summarise(norms, cell)
+            summary = summarise(norms, cell, batch.places)
             table.write(
                 {
                     **run,
@@ -404,6 +418,7 @@ def write_influence(
                     "dispersion": [summary.dispersion],
                     "coindexed_share": [summary.coindexed_share],
                     "coindexed_rank": [summary.coindexed_rank],
+                    "distance": [summary.distance],
                     "matrix": [list(norms) if kept < matrices else None],
                 }
             )

@@ -141,14 +141,24 @@ class PatchBatch:
     gold: list[np.ndarray | None] | None = None
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        height, width, _ = self.shape
+        return height // self.side, width // self.side
+
+    @property
+    def places(self) -> np.ndarray:
+        """Row and column of each patch, (n, 2)."""
+        return np.indices(self.grid).reshape(2, -1).T
+
+    @property
     def guess(self) -> np.ndarray:
         """How much each patch is to matter by a guess, the middle: (n,) float32.
 
         A Gaussian around the centre of the picture, at the centre of a patch, with a
         standard deviation of GUESSED_SD sides.
         """
-        height, width, _ = self.shape
-        down, right = height // self.side, width // self.side
+        down, right = self.grid
         # In sides from the centre. Patches as far from it have the same value exactly.
         rows, columns = (np.arange(1 - k, k, 2) / (2 * k) for k in (down, right))
         squares = rows[:, None] ** 2 + columns**2

@@ -25,9 +25,10 @@ class TextBatch:
     cluster_ids: list[str] | None = None
 
     removal: ClassVar[str] = "delete"
-    # Nobody marked words, or guesses at any.
+    # Nobody marked words, or guesses at any, and they lie on no grid.
     gold = None
     guess = None
+    places = None
 
     @classmethod
     def of(

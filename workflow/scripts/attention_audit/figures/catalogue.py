@@ -23,13 +23,19 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "dial_agreement": ("summary",),
     "dial_importance": ("summary",),
     "head_diversity": ("head_summary",),
+    "sampling_offsets": ("offset_summary",),
     "pictures": ("picture_examples",),
     "plausibility": ("summary",),
 }
 
-# Figures, or their tables, that only a grid with a Transformer has, and one with pictures.
-OF_TRANSFORMERS = {"head_summary"}
-OF_PICTURES = {"picture_examples", "plausibility"}
+# Tables, and figures of others, that not every grid has, and what some of its runs must have
+# for them; see `targets.HAVING`.
+OF_SOME = {
+    "head_summary": "heads",
+    "offset_summary": "offsets",
+    "picture_examples": "pictures",
+    "plausibility": "pictures",
+}
 
 # experiment -> its figures and the statistics tables that they draw; part of the
 # workflow where the experiment is switched on
@@ -68,11 +74,10 @@ OWN_SECTIONS = ("learning_curve", "efficiency")
 
 
 def figures_of(
-    experiments: Iterable[str], *, transformers: bool, pictures: bool
+    experiments: Iterable[str], having: Iterable[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """The figures of a grid with these experiments, Transformers and pictures or not."""
-    lacks = set() if transformers else OF_TRANSFORMERS
-    lacks = lacks | (set() if pictures else OF_PICTURES)
+    """The figures of a grid with these experiments, and with runs that have something."""
+    lacks = {name for name, what in OF_SOME.items() if what not in set(having)}
     core = {
         name: tables for name, tables in FIGURES.items() if not lacks & {name, *tables}
     }

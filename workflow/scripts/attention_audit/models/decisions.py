@@ -36,6 +36,9 @@ class Batch(Protocol):
     # How much somebody would guess each input to matter without a look at the decision,
     # (n,), the same for all; None where nobody would.
     guess: np.ndarray | None
+    # The row and column where each input lies, (n, 2), the same for all; None where inputs
+    # lie on no grid.
+    places: np.ndarray | None
 
     def take(self, rows: np.ndarray) -> Self:
         """The decisions of some rows, padded to the longest of them."""

@@ -1,8 +1,11 @@
 """The encoders by kind.
 
 The workflow reads this table and tells each job the encoder of its model, so that a job
-depends on that one and not on this list.
+depends on that one and not on this list. Settings are those of a validated config.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 # kind -> module and class, relative to the package
 ENCODERS: dict[str, tuple[str, str]] = {
@@ -13,3 +16,15 @@ ENCODERS: dict[str, tuple[str, str]] = {
     # the same, over a grid of patches
     "vit": ("models.encoders", "TransformerEncoder"),
 }
+
+
+def has_heads(settings: Mapping[str, Any]) -> bool:
+    """Whether an encoder has self-attention, in a layer at least."""
+    return "heads" in settings or any(
+        stage["kind"] == "attention" for stage in settings.get("stages", ())
+    )
+
+
+def has_offsets(settings: Mapping[str, Any]) -> bool:
+    """Whether an encoder merges tokens where learned offsets point, once at least."""
+    return settings.get("merging") == "deformable" and len(settings["stages"]) > 1

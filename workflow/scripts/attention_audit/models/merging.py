@@ -51,6 +51,12 @@ class StridedMerging(nn.Module):
 
     def merged(self, points: Tensor) -> Tensor:
         """(B, m, 4 C) -> (B, m, H)"""
+        if self.training and points.shape[:2] == (1, 1):
+            raise AuditError(
+                "lit: one picture alone is merged to one token, of which batch norm has "
+                "no variance. Choose a training.batch_size that leaves no batch of one "
+                "picture, or an encoder with fewer stages."
+            )
         x = self.project(points)
         return nn.functional.gelu(self.norm(x.flatten(0, 1)).view_as(x))
 

@@ -163,6 +163,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("dispersion", _floats),
         ("coindexed_share", _floats),
         ("coindexed_rank", pa.list_(pa.int32())),
+        # null where inputs lie on no grid
+        ("distance", _floats, _NULLABLE),
         # (hidden state, input) norms; kept for a few instances only
         ("matrix", pa.list_(_floats), _NULLABLE),
     ),
@@ -178,6 +180,19 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("null", pa.float64()),
         ("entropy", pa.float64(), _NULLABLE),
         ("divergence", pa.float64(), _NULLABLE),
+    ),
+    # a row an (instance, merging) of a pyramid that samples where learned offsets point;
+    # see models.merging
+    "offsets": _schema(
+        ("instance_id", pa.string()),
+        ("length", pa.int32()),
+        ("merging", pa.int32()),
+        # of the grid that is merged
+        ("rows", pa.int32()),
+        ("columns", pa.int32()),
+        # a value a sampling point, four a cell, in tokens of that grid
+        ("down", _floats),
+        ("right", _floats),
     ),
     # explain: experiments that intervene, a row an instance and variant of it; null
     # where the experiment cannot be made
@@ -389,6 +404,24 @@ SCHEMAS: dict[str, pa.Schema] = {
         # what has to be known to read the row; null where nothing has
         ("note", pa.string(), _NULLABLE),
         run=False,
+    ),
+    # over the pictures of a run; null where there is one
+    "offset_summary": _schema(
+        ("merging", pa.int32()),
+        ("rows", pa.int32()),
+        ("columns", pa.int32()),
+        ("cell", pa.int32()),
+        ("point", pa.int32()),
+        # where the point lies at rest
+        ("row", pa.int32()),
+        ("column", pa.int32()),
+        ("down", pa.float64()),
+        ("right", pa.float64()),
+        ("distance", pa.float64()),
+        ("sd_down", pa.float64(), _NULLABLE),
+        ("sd_right", pa.float64(), _NULLABLE),
+        ("sd_distance", pa.float64(), _NULLABLE),
+        ("n_instances", pa.int64()),
     ),
     "comparison": _schema(
         ("dataset", pa.string()),

@@ -174,6 +174,7 @@ _OF_INFLUENCE = (
     "coindexed_share",
     "coindexed_top",
     "influence_dispersion",
+    "influence_distance",
 )
 
 

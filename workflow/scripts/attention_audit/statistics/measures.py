@@ -217,6 +217,15 @@ MEASURES: dict[str, Measure] = {
         "formula": "mean_i (rank of i among j - 1) / (n - 1): 0 is the most influential",
         "undefined": "one position",
     },
+    "influence_distance": {
+        "label": "Distance of influence from the own cell",
+        "unit": "patches",
+        "low": 0,
+        "high": None,
+        "formula": "mean_i of the distance between the middle of the cell of i and "
+        "Σ_j ‖∂h_i/∂x_j‖ q_j / Σ_j ‖∂h_i/∂x_j‖, q_j the place of j on the grid",
+        "undefined": "no hidden state is influenced; no row where inputs lie on no grid",
+    },
     "gold_average_precision": {
         "label": "average precision of finding what is marked",
         "unit": "share",

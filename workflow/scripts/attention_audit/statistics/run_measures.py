@@ -150,12 +150,17 @@ def _influence_blocks(
     top = np.where(np.isnan(ranks), np.nan, ranks == 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = (ranks - 1) / (mask.sum(axis=1, keepdims=True) - 1)
-    for measure, values in {
+    found = {
         "influence_dispersion": spread.values.astype(np.float64),
         "coindexed_share": share.values.astype(np.float64),
         "coindexed_top": top,
         "coindexed_rank": relative,
-    }.items():
+    }
+    # Null of inputs that lie on no grid.
+    if table["distance"].null_count < len(table):
+        distance = padded_column(table, "distance", path, states)
+        found["influence_distance"] = distance.values.astype(np.float64)
+    for measure, values in found.items():
         mean = _mean_over_hidden_states(values, mask)
         yield measure, "hidden_states", "inputs", mean
 
