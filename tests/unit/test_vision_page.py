@@ -61,9 +61,17 @@ def kept(tmp_path_factory):
     found["speed"] = runs.assign(
         decisions_per_second=100.0 + runs["seed"], slowest=90.0, fastest=110.0
     )
+    found["offset_summary"] = pd.concat(
+        [
+            runs.assign(
+                merging=0, point=i, distance=0.1 * (i + 1) + 0.01 * runs["seed"]
+            )
+            for i in range(2)
+        ]
+    )
     for name in (
         *("runs", "task", "summary", "explanation_summary", "claims"),
-        *("sizes", "speed"),
+        *("sizes", "speed", "offset_summary"),
     ):
         write(folder, name, found[name], runs.to_dict("records"))
     grid = {f"{axis}s": names for axis, names in zip(CELL, AXES, strict=True)}
@@ -112,6 +120,7 @@ def test_every_part_is_told(kept):
         x for x in made.splitlines() if "| late | softmax | 0" in x and "12,345" in x
     )
     assert row.endswith("| 12,345 | 7,004 | 101 |")
+    assert "| digits | late | softmax | 0 | 0.160 | 0.150 | 0.170 |" in made
     # the last is not tested
     for claim in CLAIMS:
         assert (f"{claim} holds." in made) == (claim != CLAIMS[-1])

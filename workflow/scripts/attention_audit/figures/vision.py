@@ -68,6 +68,18 @@ def _costs(one: Finished) -> pd.DataFrame:
     ).reset_index()
 
 
+def _offsets(one: Finished) -> pd.DataFrame:
+    """How far deformable merging samples from where it did at first, by merging."""
+    rows = one.table("offset_summary")
+    keys = [*CELL, "merging"]
+    by_seed = rows.groupby([*keys, "seed"], as_index=False)["distance"].mean()
+    return (
+        by_seed.groupby(keys)["distance"]
+        .agg(mean="mean", lowest="min", highest="max", n_seeds="count")
+        .reset_index()
+    )
+
+
 def _summary(one: Finished) -> pd.DataFrame:
     """Attention, what it agrees with, what it finds, and what hidden states owe to what."""
     rows = one.table("summary")
@@ -97,6 +109,7 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
     add("scores", scores_table(vision), vision, "task")
     costs = [(vision, f"statistics/{name}.parquet") for name in ("sizes", "speed")]
     found.add("costs", _costs(vision), *costs)
+    add("offsets", _offsets(vision), vision, "offset_summary")
     over, cells = claims_tables(vision.table("claims"))
     add("claims", over, vision, "claims")
     add("claim_cells", cells, vision, "claims")

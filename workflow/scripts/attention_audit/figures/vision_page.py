@@ -90,6 +90,22 @@ def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
     )
 
 
+def offset_table(offsets: Sequence[Row]) -> str:
+    """How far sampling points have moved, mean over points and pictures."""
+    head = ["data set", "encoder", "normalizer", "merging", "tokens moved"]
+    return table(
+        [*head, "lowest seed", "highest"],
+        (
+            [
+                *(row[axis] for axis in ("dataset", "encoder", "normalizer")),
+                row["merging"],
+                *(number(row[c]) for c in ("mean", "lowest", "highest")),
+            ]
+            for row in offsets
+        ),
+    )
+
+
 def page(folder: str | Path, template_path: str | Path) -> str:
     """The page as Markdown; links and pictures are relative to the folder's parent."""
     files = read(folder)
@@ -101,4 +117,5 @@ def page(folder: str | Path, template_path: str | Path) -> str:
         data_table=data_table,
         cost_table=cost_table,
         means_table=means_table,
+        offset_table=offset_table,
     )
