@@ -25,22 +25,22 @@ _COLOURS = [PALETTE[i] for i in (0, 1, 2, 4)]
 # Inches of a panel, and letters of a name beside it.
 _SIZE = (3.0, 3.2)
 _LETTERS = 20
-# How far the points of most cells are drawn to have moved at most, in tokens.
-_REACH = 0.9
+# How far points are drawn to have moved at most, in tokens: they stay near their cell.
+_REACH = 1.3
 
 
 def magnification(rows: pd.DataFrame) -> int:
-    """How many times larger shifts are drawn: 1, 2, 5, 10, 20 and so on.
+    """How many times larger shifts are drawn: 1 to 9, 10, 20 and so on.
 
-    So that 19 of 20 points, with what they vary, stay as near as a neighbour is.
+    So that 19 of 20 points, with what they vary, stay within `_REACH`.
     """
     spread = rows[["sd_down", "sd_right"]].fillna(0).max(axis=1)
     far = (np.hypot(rows["down"], rows["right"]) + spread).quantile(0.95)
-    if not far:
+    if not far or far > _REACH:
         return 1
-    exponent = math.floor(math.log10(_REACH / far))
-    fitting = [n for n in (1, 2, 5) if n * 10**exponent * far <= _REACH]
-    return max(1, round(fitting[-1] * 10**exponent))
+    fits = _REACH / far
+    digit = 10 ** math.floor(math.log10(fits))
+    return int(fits // digit * digit)
 
 
 def draw(
@@ -77,7 +77,7 @@ def draw(
         part = parts.get((*line, normalizer))
         if part is None:
             return name
-        shift = f"shifts of {part['distance'].mean():.2g} on average"
+        shift = f"shifts of {part['distance'].mean():.2g} tokens on average"
         return f"{name}\n{shift}\ndrawn {factors[line]} times as long"
 
     def y_label(line: tuple) -> str:
@@ -91,8 +91,7 @@ def draw(
     def fill(axes: Axes, line: tuple, normalizer: str) -> None:
         part = parts.get((*line, normalizer))
         if part is None:
-            axes.set_xticks([])
-            axes.set_yticks([])
+            axes.set_axis_off()
         else:
             _points(axes, part, factors[line])
 
@@ -112,10 +111,10 @@ def _points(axes: Axes, rows: pd.DataFrame, factor: int) -> None:
     """The grid of tokens in its cells, and from where to where each point moves."""
     height, width = rows["rows"].iloc[0], rows["columns"].iloc[0]
     down, across = -(-height // 2), -(-width // 2)
-    for place in range(down + 1):
-        axes.axhline(2 * place - 0.5, color="0.75", linewidth=0.8, zorder=0)
-    for place in range(across + 1):
-        axes.axvline(2 * place - 0.5, color="0.75", linewidth=0.8, zorder=0)
+    edges = {"color": "0.75", "linewidth": 0.8, "zorder": 0}
+    right, below = 2 * across - 0.5, 2 * down - 0.5
+    axes.hlines(np.arange(-0.5, below + 1, 2), -0.5, right, **edges)
+    axes.vlines(np.arange(-0.5, right + 1, 2), -0.5, below, **edges)
     rest, moved = rows[["column", "row"]], rows[["right", "down"]].to_numpy() * factor
     axes.scatter(*rest.to_numpy().T, s=6, facecolor="white", edgecolor="0.6", zorder=1)
     for point, (name, colour) in enumerate(zip(POINTS, _COLOURS, strict=True)):
@@ -145,13 +144,15 @@ def _points(axes: Axes, rows: pd.DataFrame, factor: int) -> None:
                 offsets=start + shift,
                 transOffset=axes.transData,
                 facecolor=colour,
-                alpha=0.25,
+                alpha=0.35,
                 zorder=2,
             )
         )
-    axes.set_xlim(-1, 2 * across)
-    axes.set_ylim(2 * down, -1)
+    axes.set_xlim(-_REACH, 2 * across - 1 + _REACH)
+    axes.set_ylim(2 * down - 1 + _REACH, -_REACH)
     axes.set_aspect("equal")
     axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
     axes.set_xticks(range(0, width, max(1, width // 8)))
     axes.set_yticks(range(0, height, max(1, height // 8)))
