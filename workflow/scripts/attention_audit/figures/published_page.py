@@ -232,12 +232,12 @@ def source_table(made: Mapping[str, Any]) -> str:
         return f"`{value[:12]}`" if value else "–"
 
     return table(
-        ["made from", "sha256", "code", "config", "seeds", "makes"],
+        ["made from", "sha256", "code or commit", "config", "seeds", "makes"],
         (
             [
                 f"`{source}`",
                 short(about["sha256"]),
-                short(about.get("code")),
+                short(about.get("code") or about.get("commit")),
                 short(about.get("config")),
                 " ".join(map(str, about.get("seeds", []))) or "–",
                 ", ".join(

@@ -186,7 +186,8 @@ def _comparison(one: Finished) -> pd.DataFrame:
         # of these nothing is cut
         & rows["normalizer"].isin(by_cut(rows).values())
     ]
-    keys = ["contrast", *ABOUT, *CELL]
+    # of one measure and subject
+    keys = ["contrast", "reference", *CELL]
     known = ["difference", *INTERVAL, "p_corrected", "smallest_effect", "verdict"]
     columns = [*keys, *known, "n_seeds", "by_construction"]
     return rows[columns].sort_values(keys, kind="stable")
