@@ -309,7 +309,9 @@ def test_an_optional_data_set_leaves_the_grid_where_its_files_are_missing(tmp_pa
     assert {run.dataset for run in grid(less)} == {"mine"}
     assert notices == ["yours.csv is not there: the grid goes without 'yours'."]
     (tmp_path / "yours.csv").touch()
-    assert without_missing(done, tmp_path) == (done, [])
+    whole, notices = without_missing(done, tmp_path)
+    assert whole["grid"] == done["grid"] and notices == []
+    assert not any("optional" in dataset for dataset in whole["datasets"].values())
     (tmp_path / "yours.csv").unlink()
     done["grid"]["datasets"] = ["yours"]
     with pytest.raises(AuditError, match=r"yours\.csv is not there"):

@@ -36,6 +36,7 @@ TARGETS = [
     for figures in EXPERIMENT_FIGURES.values()
     for figure in figures
 ]
+RECORDED = "results/statistics/recorded.parquet"
 
 
 @pytest.fixture(scope="session")
@@ -167,10 +168,16 @@ def explained(shared, finished, offline) -> Path:
         settings["explanations"] = {
             name: {"enabled": True, **more} for name, more in EXPERIMENTS.items()
         }
+        cell = {
+            axis: settings["grid"][f"{axis}s"][0]
+            for axis in ("dataset", "encoder", "scorer", "normalizer")
+        }
+        number = {"measure": "correct", "subject": "prediction", "value": 0.5}
+        settings["recorded"] = [{"source": "A paper", **cell, "values": [number]}]
         settings["learning_curve"] = {"enabled": True, "shares": [SHARE]}
         project.write_config(folder, settings)
         recorded = project.recorded(folder)
-        project.run(folder, "--cores", "2", *TARGETS, **offline, **recorded)
+        project.run(folder, "--cores", "2", *TARGETS, RECORDED, **offline, **recorded)
 
     return made_once(shared / "explained", make)
 

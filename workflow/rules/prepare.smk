@@ -179,12 +179,7 @@ rule prepare:
     params:
         **made_by("prepare.py"),
         name="{dataset}",
-        dataset=lambda w: {
-            key: value
-            for key, value in config["datasets"][w.dataset].items()
-            # of the grid, and not of the data
-            if key != "optional"
-        },
+        dataset=lambda w: config["datasets"][w.dataset],
         files=files_of,
         vectors=vectors_settings,
         archives=archives_of,

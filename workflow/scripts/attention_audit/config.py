@@ -163,8 +163,9 @@ def without_missing(
 ) -> tuple[dict[str, Any], list[str]]:
     """A validated configuration whose grid lacks the optional data sets that are missing.
 
-    And a notice for each, which names the file in ``folder``. Raises `AuditError` where
-    no data set is left.
+    And a notice for each, which names the file in ``folder``. Which of them are optional
+    is settled with that, and no part of what a data set is made of. Raises `AuditError`
+    where no data set is left.
     """
     notices, present = [], []
     for name in config["grid"]["datasets"]:
@@ -175,7 +176,15 @@ def without_missing(
             notices.append(f"{lacks[0]} is not there: the grid goes without '{name}'.")
         else:
             present.append(name)
-    config = {**config, "grid": {**config["grid"], "datasets": present}}
+    datasets = {
+        name: {key: value for key, value in dataset.items() if key != "optional"}
+        for name, dataset in config["datasets"].items()
+    }
+    config = {
+        **config,
+        "grid": {**config["grid"], "datasets": present},
+        "datasets": datasets,
+    }
     if not grid(config):
         raise AuditError(f"{notices[0]} It has no other. Put the file there.")
     return config, notices
