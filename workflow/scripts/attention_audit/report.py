@@ -299,7 +299,7 @@ def recorded_table(recorded: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     """What papers recorded, beside ours."""
     rows = recorded.assign(
         of=[
-            " ".join(filter(None, about)).replace("_", " ")
+            " ".join(a for a in about if pd.notna(a)).replace("_", " ")
             for about in zip(
                 recorded["measure"],
                 recorded["subject"],
