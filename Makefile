@@ -28,8 +28,8 @@ results: $(VENV)/installed ## train and audit the default grid, draw the figures
 
 STUDY := study study_recorded study_explanations
 
-# By the benchmarks of a part of its jobs, three to four hours on 2 cores with the treebank
-# in data/sst; it goes on where it was interrupted.
+# As measured, 5.8 hours of processor time, and 7 with the treebank in data/sst: about three
+# hours on 2 cores, and three and a half. It goes on where it was interrupted.
 study: $(VENV)/installed ## what docs/study.md reports, and that page
 	for part in $(STUDY); do \
 	    $(BIN)/snakemake --cores all --configfile workflow/presets/$$part.yaml || exit 1; \
