@@ -28,6 +28,7 @@ _FIGURES = (
     "agreement",
     "plausibility",
     "faithfulness",
+    "decision_survival",
     "claims",
 )
 
