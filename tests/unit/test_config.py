@@ -330,10 +330,12 @@ def test_an_optional_data_set_leaves_the_grid_where_its_files_are_missing(tmp_pa
     done = validate(config, SCHEMA_PATH)
     less, notices = without_missing(done, tmp_path)
     assert {run.dataset for run in grid(less)} == {"mine"}
-    assert notices == ["yours.csv is not there: the grid goes without 'yours'."]
+    assert notices == {
+        "yours": "yours.csv is not there: the grid goes without 'yours'."
+    }
     (tmp_path / "yours.csv").touch()
     whole, notices = without_missing(done, tmp_path)
-    assert whole["grid"] == done["grid"] and notices == []
+    assert whole["grid"] == done["grid"] and notices == {}
     assert not any("optional" in dataset for dataset in whole["datasets"].values())
     (tmp_path / "yours.csv").unlink()
     done["grid"]["datasets"] = ["yours"]

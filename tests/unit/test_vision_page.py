@@ -95,7 +95,10 @@ def kept(tmp_path_factory):
         "normalizers": {name: {"kind": name} for name in AXES[3]},
     }
     folder.joinpath("config.yaml").write_text(yaml.safe_dump(config))
-    tables.write_json(folder / "experiment.json", {"commit": "c0ffee", "changed": []})
+    tables.write_json(
+        folder / "experiment.json",
+        {"commit": "c0ffee", "changed": [], "left_out": ["fashion"]},
+    )
     counts = {"0": 5, "1": 6}
     card = {
         "counts": {split: counts for split in ("train", "dev", "test")},
@@ -120,7 +123,9 @@ def test_every_part_is_told(kept):
         x for x in made.splitlines() if "| late | softmax | 0" in x and "12,345" in x
     )
     assert row.endswith("| 12,345 | 7,004 | 101 |")
-    assert "| digits | late | softmax | 0 | 0.160 | 0.150 | 0.170 |" in made
+    assert "Of fashion nothing was run" in made
+    assert "kind lit, stages (depth 1, kind mlp)" in made
+    assert "| digits | late | softmax | 1 | 0.160 | 0.150 | 0.170 |" in made
     # the last is not tested
     for claim in CLAIMS:
         assert (f"{claim} holds." in made) == (claim != CLAIMS[-1])

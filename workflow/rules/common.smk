@@ -59,7 +59,7 @@ try:
         workflow.overwrite_configfiles, workflow.config_settings.overwrite_config
     )
     config = validate(config, WORKFLOW_FILES / "schemas/config.schema.yaml")
-    config, notices = without_missing(config)
+    config, LEFT_OUT = without_missing(config)
     # Snakemake tells the targets only after it has read the rules, and would then say
     # no more than that no rule makes an undeclared one.
     for argument in sys.argv[1:]:
@@ -77,7 +77,7 @@ try:
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
-for notice in notices:
+for notice in LEFT_OUT.values():
     logging.getLogger("snakemake.logging").warning(notice)
 
 

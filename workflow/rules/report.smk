@@ -23,6 +23,7 @@ rule experiment:
         # A function of the outputs too, which Snakemake does not compare: what of the
         # config matters reruns a table.
         config=lambda w, output: config,
+        left_out=lambda w, output: [*LEFT_OUT],
     message:
         f"The experiment {config['experiment']}"
     script:

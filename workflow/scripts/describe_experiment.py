@@ -16,5 +16,10 @@ with reported(snakemake.log[0]):
             encoding="utf-8",
         )
     # The only result that depends on the time: SOURCE_DATE_EPOCH sets it.
-    about = {"experiment": params.config["experiment"], **made_now(SCRIPTS)}
+    about = {
+        "experiment": params.config["experiment"],
+        # optional data sets whose files are not there
+        "left_out": params.left_out,
+        **made_now(SCRIPTS),
+    }
     write_json(output.about, {**about, "provenance": provenance})

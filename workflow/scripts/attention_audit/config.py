@@ -95,14 +95,15 @@ def check_named(files: Iterable[str | Path], settings: Mapping[str, Any]) -> Non
 
 def without_missing(
     config: dict[str, Any], folder: str | Path = "."
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], dict[str, str]]:
     """A validated configuration whose grid lacks the optional data sets that are missing.
 
-    And a notice for each, which names the file in ``folder``. Which of them are optional
+    And a notice for each of these by name, which names the file in ``folder``. Which of them are optional
     is settled with that, and no part of what a data set is made of. Raises `AuditError`
     where no data set is left.
     """
-    notices, present = [], []
+    notices: dict[str, str] = {}
+    present = []
     for name in config["grid"]["datasets"]:
         dataset = config["datasets"][name]
         optional = dataset["optional"]
@@ -111,7 +112,7 @@ def without_missing(
         lacks = [file for file in files if not there(Path(folder, file))]
         if lacks:
             hint = f" {optional}" if isinstance(optional, str) else ""
-            notices.append(
+            notices[name] = (
                 f"{lacks[0]} is not there: the grid goes without '{name}'.{hint}"
             )
         else:
@@ -126,7 +127,9 @@ def without_missing(
         "datasets": datasets,
     }
     if not grid(config):
-        raise AuditError(f"{notices[0]} It has no other. Put the file there.")
+        raise AuditError(
+            f"{next(iter(notices.values()))} It has no other. Put the file there."
+        )
     return config, notices
 
 

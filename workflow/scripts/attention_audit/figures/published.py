@@ -70,6 +70,10 @@ class Finished:
         ran = set(self.table("runs")["dataset"])
         return [name for name in self.config["grid"]["datasets"] if name in ran]
 
+    def left_out(self) -> list[str]:
+        """The optional data sets that the grid went without, for lack of their files."""
+        return read_json(self.folder / "experiment.json").get("left_out", [])
+
     def called(self, name: str) -> str:
         """A file of the folder by its path in any checkout."""
         return str(PurePosixPath(results_of(self.config["experiment"])) / name)
@@ -144,6 +148,7 @@ def experiments_table(by_role: Mapping[str, Finished]) -> pd.DataFrame:
                 "experiment": config["experiment"],
                 "n_runs": len(runs),
                 "seeds": _seeds(runs["seed"]),
+                "left_out": " ".join(one.left_out()) or None,
                 "instances": config["audit"]["instances"],
                 "instances_influence": config["influence"]["instances"],
                 "confidence": config["statistics"]["confidence"],
@@ -178,6 +183,10 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 def _told(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{key} {_told(one)}' for key, one in value.items())})"
+    if isinstance(value, list):
+        return " ".join(map(_told, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

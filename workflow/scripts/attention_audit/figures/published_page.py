@@ -23,7 +23,7 @@ from attention_audit.statistics.verdicts import NOT_TESTED, VERDICTS
 Row = dict[str, Any]
 
 # Names, which a number could be taken for.
-_TEXT = [*CELL, "name", "seeds", "settings", "base", "change", "note"]
+_TEXT = [*CELL, "name", "seeds", "settings", "base", "change", "note", "left_out"]
 
 # How a rule is told of an estimate.
 _RULES = {
@@ -161,10 +161,9 @@ def experiment_table(experiments: Iterable[Row]) -> str:
     )
 
 
-def absent(cells: Sequence[Row]) -> list[str]:
-    """The data sets of a grid of which nothing ran."""
-    ran = {cell["dataset"] for cell in cells if cell["seeds"]}
-    return list(dict.fromkeys(c["dataset"] for c in cells if c["dataset"] not in ran))
+def absent(experiment: Row) -> list[str]:
+    """The data sets that an experiment went without, for lack of their files."""
+    return (experiment["left_out"] or "").split()
 
 
 def grid_table(cells: Sequence[Row]) -> str:

@@ -98,7 +98,8 @@ def offset_table(offsets: Sequence[Row]) -> str:
         (
             [
                 *(row[axis] for axis in ("dataset", "encoder", "normalizer")),
-                row["merging"],
+                # counted as in the figure
+                row["merging"] + 1,
                 *(number(row[c]) for c in ("mean", "lowest", "highest")),
             ]
             for row in offsets
