@@ -540,9 +540,7 @@ def pages_of(n_lines, n_columns, **more):
         list(range(n_columns)),
         fill,
         title=lambda line, column: f"{line}/{column}",
-        y_label=str,
-        x_label="x",
-        **more,
+        **{"y_label": str, "x_label": "x", **more},
     )
     return pages, seen
 
@@ -572,6 +570,23 @@ def test_panels_wrap_and_go_on_over_the_page(lines, columns, panels):
     else:
         n = len(panels)
         assert heads == [f"Page {i} of {n}; the PDF holds all" for i in range(1, n + 1)]
+
+
+def test_lines_of_a_single_column_stand_side_by_side():
+    pages, seen = pages_of(8, 1, y_label=lambda line: "y")
+    (page,) = pages
+    assert seen == [(a, 0) for a in range(8)]
+    places = [axes.get_subplotspec() for axes in page.axes]
+    assert [(p.rowspan.start, p.colspan.start) for p in places] == [
+        *((0, 0), (0, 1), (0, 2)),
+        *((1, 0), (1, 1)),
+        *((2, 0), (2, 1), (2, 2)),
+    ]
+    assert [axes.get_title() for axes in page.axes] == [f"{a}/0" for a in range(8)]
+    # those with labels of their own stay below each other
+    pages, _ = pages_of(3, 1)
+    (page,) = pages
+    assert {axes.get_subplotspec().colspan.start for axes in page.axes} == {0}
 
 
 def test_too_many_pages_are_cut_off_with_a_word():

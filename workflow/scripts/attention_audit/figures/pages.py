@@ -18,6 +18,8 @@ from attention_audit.records.tables import atomic_path
 # The most that a page holds, so that it can be read at the width of a screen.
 MAX_COLUMNS = 6
 MAX_LINES = 6
+# Of lines of a single column, which are to be compared with each other.
+MAX_SIDE_BY_SIDE = 3
 PAGE_WIDTH = MAX_COLUMNS * PANEL[0]
 PAGE_HEIGHT = 20.0
 
@@ -44,8 +46,9 @@ def panel_pages(
     """Yield pages of panels of one size, a row a line and a column a column.
 
     ``fill(axes, line, column)`` draws one panel. Columns that do not fit side by side
-    go on below, lines that do not fit on a page on the next; past `MAX_PAGES` no more
-    are drawn, which every page says. What carries a label goes into one legend under
+    go on below, lines that do not fit on a page on the next. Of a single column, lines
+    with the same label of y stand side by side. Past `MAX_PAGES` no more are drawn, which
+    every page says. What carries a label goes into one legend under
     the panels, and so does what ``key`` draws into the first one for it.
 
     Args:
@@ -60,11 +63,11 @@ def panel_pages(
     height += 0.15 * max(broken, default=0)
     n_lines = max(1, min(MAX_LINES, int(PAGE_HEIGHT / height)))
     n_columns = max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width)))
-    pages = _pages(lines, columns, n_lines, n_columns)
+    pages = _pages(_rows(lines, columns, n_columns, y_label), n_lines)
     if not pages:
         yield _without_numbers()
     for number, page in enumerate(pages[:MAX_PAGES], start=1):
-        n_columns = max(len(across) for _, across, _ in page)
+        n_columns = max(len(row) for row, _ in page)
         figure, axes = plt.subplots(
             len(page),
             n_columns,
@@ -74,17 +77,17 @@ def panel_pages(
             sharey=share_y,
             layout="constrained",
         )
-        for panels, (line, across, first) in zip(axes, page, strict=True):
-            for panel, column in zip(panels, across, strict=False):
+        for panels, (row, first) in zip(axes, page, strict=True):
+            for panel, (line, column) in zip(panels, row, strict=False):
                 fill(panel, line, column)
                 if first or not title_once:
                     text = fitted(titles[line, column], width)
                     panel.set_title(text, pad=title_pad)
-            for panel in panels[len(across) :]:
+            for panel in panels[len(row) :]:
                 panel.remove()
-            panels[0].set_ylabel(y_label(line))
+            panels[0].set_ylabel(y_label(row[0][0]))
         for column in range(n_columns):
-            below = [r for r, (_, across, _) in enumerate(page) if column < len(across)]
+            below = [r for r, (row, _) in enumerate(page) if column < len(row)]
             axes[below[-1], column].set_xlabel(x_label)
             axes[below[-1], column].tick_params(labelbottom=True)
         if key is not None:
@@ -102,16 +105,38 @@ def _even(items: Sequence[Any], at_most: int) -> list[Sequence[Any]]:
     return [items[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def _pages(
-    lines: Sequence[Any], columns: Sequence[Any], n_lines: int, n_columns: int
-) -> list[list[tuple[Any, Sequence[Any], bool]]]:
-    """Pages of rows of panels: a line, its columns, and whether a block starts there."""
-    pages: list[list[tuple[Any, Sequence[Any], bool]]] = []
-    for across in _even(columns, n_columns):
-        for block in _even(lines, n_lines):
+# The panels that stand side by side, line and column of each.
+_Row = list[tuple[Any, Any]]
+
+
+def _rows(
+    lines: Sequence[Any],
+    columns: Sequence[Any],
+    n_columns: int,
+    y_label: Callable[[Any], str],
+) -> list[list[_Row]]:
+    """Rows of panels in blocks, at whose tops titles stand."""
+    alike = [list(same) for _, same in itertools.groupby(lines, y_label)]
+    if len(columns) == 1 and len(alike) < len(lines):
+        return [
+            [[(line, columns[0]) for line in run]]
+            for same in alike
+            for run in _even(same, min(n_columns, MAX_SIDE_BY_SIDE))
+        ]
+    return [
+        [[(line, column) for column in across] for line in lines]
+        for across in _even(columns, n_columns)
+    ]
+
+
+def _pages(blocks: Sequence[list[_Row]], n_lines: int) -> list[list[tuple[_Row, bool]]]:
+    """Pages of rows of panels, and of each whether a block starts there."""
+    pages: list[list[tuple[_Row, bool]]] = []
+    for rows in blocks:
+        for block in _even(rows, n_lines):
             if not pages or len(pages[-1]) + len(block) > n_lines:
                 pages.append([])
-            pages[-1] += [(line, across, i == 0) for i, line in enumerate(block)]
+            pages[-1] += [(row, i == 0) for i, row in enumerate(block)]
     return pages
 
 
