@@ -39,6 +39,7 @@ TARGETS = [
 RECORDED = "results/statistics/recorded.parquet"
 PICTURED = [
     "results/figures/pictures.png",
+    "results/figures/plausibility.png",
     "results/figures/sampling_offsets.png",
     "results/data/digits/sheet.png",
     "results/measures/digits/lit/additive/softmax/seed0.parquet",
