@@ -329,7 +329,7 @@ rule claims:
 
 rule recorded:
     input:
-        # by its path: the oldest Snakemake knows no rule that a loop has made by its name
+        # by its path: the oldest Snakemake knows no rule of a loop by its name
         summary=f"{RESULTS}/statistics/summary.parquet",
     output:
         table=f"{RESULTS}/statistics/recorded.parquet",

@@ -239,8 +239,9 @@ rule measure_explanations:
 
 rule measure_erased_controls:
     input:
-        cut=rules.erase_controls.output.cut,
-        softmax=rules.erase_controls.output.softmax,
+        # by their paths: the oldest Snakemake knows no rule of a function by its name
+        cut=f"{CONTROL}/erasure_cut.parquet",
+        softmax=f"{CONTROL}/erasure_softmax.parquet",
     output:
         cut=f"{CONTROL}/explanation_cut.parquet",
         softmax=f"{CONTROL}/explanation_softmax.parquet",
