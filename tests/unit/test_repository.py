@@ -85,6 +85,17 @@ def test_the_contributors_guide_names_files_that_exist():
         assert (package / name).is_file() or (ROOT / name).is_file(), name
 
 
+def test_no_rule_is_asked_for_by_a_name_that_is_given_when_it_is_made():
+    """The oldest Snakemake that will do knows such rules by their outputs alone."""
+    rules = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / "workflow/rules").glob("*.smk"))
+    )
+    named = {*re.findall(r"^\s*rule (\w+):", rules, flags=re.M)}
+    asked = {*re.findall(r"\brules\.(\w+)", rules)}
+    assert "train" in asked and asked <= named
+
+
 def test_no_module_takes_what_another_keeps_to_itself():
     """Names with an underscore stay in their module."""
     taken = []
