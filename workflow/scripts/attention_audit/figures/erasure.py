@@ -40,13 +40,17 @@ def erased(
 
 
 def subjects_of(
-    order: Order, *controls: str
+    order: Order, *controls: str, floor: str = "random"
 ) -> tuple[dict[str, str], dict[str, Mapping[str, Any]]]:
-    """What each ranking is called, in order, and its colour and marker."""
-    subjects = ["attention", *controls, *order["methods"], "random"]
+    """What each ranking is called, in order, and its colour and marker.
+
+    ``floor`` is what all are held against.
+    """
+    subjects = ["attention", *controls, *order["methods"], floor]
     labels = {
         subject: CONTROLS.get(subject, subject.replace("_", " "))
         for subject in subjects
     }
-    looks = LOOKS | {name: method_style(name, order) for name in order["methods"]}
+    looks = LOOKS | {floor: LOOKS["random"]}
+    looks |= {name: method_style(name, order) for name in order["methods"]}
     return labels, looks

@@ -44,6 +44,8 @@ WIDTHS = (1000, 900, 800, 700, 600)
 
 PROVENANCE = "provenance.json"
 
+_CARD = "data/{}/card.json"
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -114,6 +116,36 @@ class Collected:
     ) -> None:
         """Take in what was made of one table of statistics."""
         self.add(name, rows, (one, f"statistics/{table}.parquet"))
+
+    def add_claims(self, rows: pd.DataFrame, one: Finished, before: str = "") -> None:
+        """Take in rows of the table of claims: each over all cells, and its cells."""
+        over, cells = _claims_tables(rows)
+        self.add_statistics(f"{before}claims", over, one, "claims")
+        self.add_statistics(f"{before}claim_cells", cells, one, "claims")
+
+    def add_data(
+        self,
+        one: Finished,
+        told: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]],
+    ) -> None:
+        """Take in the data sets that have runs: sizes, classes, and what is ``told``.
+
+        That is made of the settings of a data set and its card.
+        """
+        names = one.datasets()
+        rows = []
+        for name in names:
+            card = read_json(one.folder / _CARD.format(name))
+            sizes = {
+                f"n_{split}": sum(card["counts"][split].values())
+                for split in ("train", "dev", "test")
+            }
+            rows.append(
+                {"dataset": name, **sizes, "n_classes": len(card["label_names"])}
+                | told(one.config["datasets"][name], card)
+            )
+        cards = [(one, _CARD.format(name)) for name in names]
+        self.add("data", pd.DataFrame(rows), *cards)
 
 
 @dataclass(frozen=True)
@@ -248,7 +280,7 @@ _CLAIM = ["claim", "source", "text", "rule", "side", "bound", "holds"]
 _COUNTS = ["n_cells", "n_supported", "n_contradicted", "n_undecided"]
 
 
-def claims_tables(claims: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _claims_tables(claims: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every claim over all cells, in the order in which they are declared; its cells."""
     over = claims["n_cells"].notna()
     known = ["estimate", *INTERVAL, "p_corrected", "verdict"]

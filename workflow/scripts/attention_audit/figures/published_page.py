@@ -182,16 +182,22 @@ def grid_table(cells: Sequence[Row]) -> str:
     )
 
 
+def by_cell(rows: Iterable[Row]) -> dict[tuple, Row]:
+    """Rows of which each is of another cell, by its names."""
+    return {tuple(row[axis] for axis in CELL): row for row in rows}
+
+
+def accuracies(scores: Iterable[Row]) -> dict[tuple, Row]:
+    """The rows of the table of scores that are about accuracy, by cell."""
+    return by_cell(row for row in scores if row["metric"] == "accuracy")
+
+
 def score_table(cells: Sequence[Row], scores: Sequence[Row]) -> str:
     """Accuracy, a row a data set and model and a column a normalizer.
 
     Both in the order of ``cells``.
     """
-    means = {
-        tuple(row[axis] for axis in CELL): number(row["mean"])
-        for row in scores
-        if row["metric"] == "accuracy"
-    }
+    means = {cell: number(row["mean"]) for cell, row in accuracies(scores).items()}
     names = list(dict.fromkeys(cell["normalizer"] for cell in cells))
     ran = [cell for cell in cells if cell["seeds"]]
     models = dict.fromkeys(tuple(cell[axis] for axis in CELL[:-1]) for cell in ran)

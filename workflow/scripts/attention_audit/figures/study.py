@@ -4,7 +4,8 @@ Three finished experiments: the grid, the cells whose numbers papers recorded, a
 tests of attention as explanation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,11 @@ from attention_audit.figures.published import (
     Collected,
     Finished,
     Kept,
-    claims_tables,
     means,
     run_tables,
     scores_table,
 )
 from attention_audit.records.errors import AuditError
-from attention_audit.records.tables import read_json
 from attention_audit.statistics.controls import by_cut, cut_name, is_control
 from attention_audit.statistics.random_effects import t_interval
 from attention_audit.statistics.verdicts import NOT_TESTED
@@ -63,26 +62,15 @@ _OF_EXPLANATIONS = ("permutation_difference", "jsd", "tvd", "gain", "flip_never"
 # --- what was run -----------------------------------------------------------------
 
 
-def _data(one: Finished, names: Sequence[str]) -> pd.DataFrame:
-    """What the texts of each data set are, from the cards."""
-    rows = []
-    for name in names:
-        card = read_json(one.folder / f"data/{name}/card.json")
-        sizes = {split: sum(card["counts"][split].values()) for split in card["counts"]}
-        rows.append(
-            {"dataset": name}
-            | {f"n_{split}": sizes[split] for split in ("train", "dev", "test")}
-            | {
-                "n_classes": len(card["label_names"]),
-                "max_length": one.config["datasets"][name]["max_length"],
-                "tokens": card["length"]["test"]["quantiles"]["0.5"],
-                "tokens_before_cut": card["length_before_cut"]["test"]["quantiles"][
-                    "0.5"
-                ],
-                "share_cut": card["truncated"]["test"] / sizes["test"],
-            }
-        )
-    return pd.DataFrame(rows)
+def _texts(settings: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the texts of a data set are."""
+    before, after = (card[key]["test"] for key in ("length_before_cut", "length"))
+    return {
+        "max_length": settings["max_length"],
+        "tokens": after["quantiles"]["0.5"],
+        "tokens_before_cut": before["quantiles"]["0.5"],
+        "share_cut": card["truncated"]["test"] / sum(card["counts"]["test"].values()),
+    }
 
 
 # --- the learning curve -----------------------------------------------------------
@@ -213,9 +201,7 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
     """Every table of the page, of what there is."""
     study = by_role[STUDY]
     found = run_tables(by_role)
-    names = study.datasets()
-    cards = [(study, f"data/{name}/card.json") for name in names]
-    found.add("data", _data(study, names), *cards)
+    found.add_data(study, _texts)
     add = found.add_statistics
     add("scores", scores_table(study), study, "task")
     if study.has(CURVE):
@@ -224,9 +210,7 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
         add("learning_curve", _curve_means(curve), study, "learning_curve")
         add("learning_gain", _gain(curve, confidence), study, "learning_curve")
     claims = study.table("claims")
-    over, cells = claims_tables(claims)
-    add("claims", over, study, "claims")
-    add("claim_cells", cells, study, "claims")
+    found.add_claims(claims, study)
     add("summary", _summary(study), study, "summary")
     add("comparison", _comparison(study), study, "comparison")
     if (recorded := by_role.get(RECORDED)) is not None:
@@ -235,9 +219,8 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
         # what the study's own table has not tested
         untested = claims.loc[claims["verdict"] == NOT_TESTED, "claim"]
         theirs = explained.table("claims")
-        over, cells = claims_tables(theirs[theirs["claim"].isin(untested)])
-        add("explanation_claims", over, explained, "claims")
-        add("explanation_claim_cells", cells, explained, "claims")
+        theirs = theirs[theirs["claim"].isin(untested)]
+        found.add_claims(theirs, explained, "explanation_")
         rows = _explanation_summary(explained)
         add("explanation_summary", rows, explained, "explanation_summary")
     return found

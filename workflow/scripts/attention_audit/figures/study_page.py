@@ -6,6 +6,8 @@ from pathlib import Path
 from attention_audit.figures.published import CELL
 from attention_audit.figures.published_page import (
     Row,
+    accuracies,
+    by_cell,
     interval,
     listed,
     number,
@@ -99,11 +101,7 @@ def without_weight(summary: Sequence[Row]) -> list[Row]:
 
 def null_table(rows: Sequence[Row], scores: Sequence[Row]) -> str:
     """Cells of `without_weight`, with the accuracy of their worst and best seed."""
-    accuracy = {
-        tuple(row[axis] for axis in CELL): row
-        for row in scores
-        if row["metric"] == "accuracy"
-    }
+    accuracy = accuracies(scores)
     head = ["data set", "encoder", "normalizer", "texts without any weight", "seeds"]
     return table(
         [*head, "lowest accuracy", "highest"],
@@ -112,12 +110,9 @@ def null_table(rows: Sequence[Row], scores: Sequence[Row]) -> str:
                 *(row[axis] for axis in ("dataset", "encoder", "normalizer")),
                 f"{row['mean']:.1%}",
                 row["n_seeds"],
-                *(
-                    number(accuracy[tuple(row[axis] for axis in CELL)][end])
-                    for end in ("lowest", "highest")
-                ),
+                *(number(accuracy[cell][end]) for end in ("lowest", "highest")),
             ]
-            for row in rows
+            for cell, row in by_cell(rows).items()
         ),
     )
 

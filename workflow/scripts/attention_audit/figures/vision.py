@@ -1,6 +1,7 @@
 """What the repository keeps of the preset vision, for docs/vision.md; see `published`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -9,12 +10,10 @@ from attention_audit.figures.published import (
     Collected,
     Finished,
     Kept,
-    claims_tables,
     means,
     run_tables,
     scores_table,
 )
-from attention_audit.records.tables import read_json
 from attention_audit.statistics.controls import is_control
 from attention_audit.statistics.plausibility import GOLD
 
@@ -32,28 +31,22 @@ _FIGURES = (
     "claims",
 )
 
-# What sentences and tables of the page show of the summaries.
-_OF_ATTENTION = ("sparsity", "support_share", "dispersion")
-_OF_INFLUENCE = ("coindexed_share", "coindexed_top", "influence_distance")
+# What the page shows of the summaries, in its figures or its tables.
+_OF_ATTENTION = ("sparsity", "kendall_tau_b")
+_OF_INFLUENCE = ("coindexed_share", "influence_distance")
 _OF_ERASURE = ("comprehensiveness", "sufficiency")
 
 
-def _data(one: Finished, names: Sequence[str]) -> pd.DataFrame:
-    """What the pictures of each data set are, from the cards."""
-    rows = []
-    for name in names:
-        card = read_json(one.folder / f"data/{name}/card.json")
-        sizes = {split: sum(card["counts"][split].values()) for split in card["counts"]}
-        marked = card["gold"]["share_of_pixels"]["test"] if card["gold"] else None
-        rows.append(
-            {"dataset": name}
-            | {f"n_{split}": sizes[split] for split in ("train", "dev", "test")}
-            | {"n_classes": len(card["label_names"])}
-            | {f"n_{side}": card["shape"][side] for side in ("height", "width")}
-            | {"n_channels": card["shape"]["channels"]}
-            | {"n_patch": card["reading"]["patch"], "marked": marked}
-        )
-    return pd.DataFrame(rows)
+def _pictures(_: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the pictures of a data set are."""
+    shape, gold = card["shape"], card["gold"]
+    return {
+        "n_height": shape["height"],
+        "n_width": shape["width"],
+        "n_channels": shape["channels"],
+        "n_patch": card["reading"]["patch"],
+        "marked": gold["share_of_pixels"]["test"] if gold else None,
+    }
 
 
 def _costs(one: Finished) -> pd.DataFrame:
@@ -86,7 +79,7 @@ def _summary(one: Finished) -> pd.DataFrame:
     rows = one.table("summary")
     attention = rows["subject"] == "attention"
     wanted = (
-        (attention & rows["measure"].isin([*_OF_ATTENTION, "kendall_tau_b"]))
+        (attention & rows["measure"].isin(_OF_ATTENTION))
         | rows["measure"].isin(_OF_INFLUENCE)
         | (rows["reference"] == GOLD)
     )
@@ -103,17 +96,13 @@ def _erasure(one: Finished) -> pd.DataFrame:
 def _tables(by_role: Mapping[str, Finished]) -> Collected:
     vision = by_role[VISION]
     found = run_tables(by_role)
-    names = vision.datasets()
-    cards = [(vision, f"data/{name}/card.json") for name in names]
-    found.add("data", _data(vision, names), *cards)
+    found.add_data(vision, _pictures)
     add = found.add_statistics
     add("scores", scores_table(vision), vision, "task")
     costs = [(vision, f"statistics/{name}.parquet") for name in ("sizes", "speed")]
     found.add("costs", _costs(vision), *costs)
     add("offsets", _offsets(vision), vision, "offset_summary")
-    over, cells = claims_tables(vision.table("claims"))
-    add("claims", over, vision, "claims")
-    add("claim_cells", cells, vision, "claims")
+    found.add_claims(vision.table("claims"), vision)
     add("summary", _summary(vision), vision, "summary")
     add("erasure", _erasure(vision), vision, "explanation_summary")
     return found

@@ -1,11 +1,12 @@
 """The page of pictures, of the files that `vision.KEPT` names; see `published_page`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from attention_audit.figures.published import CELL
 from attention_audit.figures.published_page import (
     Row,
+    accuracies,
+    by_cell,
     interval,
     number,
     read,
@@ -36,17 +37,13 @@ def data_table(data: Sequence[Row]) -> str:
     )
 
 
-def _by_cell(rows: Iterable[Row]) -> dict[tuple, Row]:
-    return {tuple(row[axis] for axis in CELL): row for row in rows}
-
-
 def cost_table(
     cells: Sequence[Row], scores: Sequence[Row], costs: Sequence[Row]
 ) -> str:
     """Accuracy on test beside what a decision costs, in the order of ``cells``."""
-    accuracy = _by_cell(row for row in scores if row["metric"] == "accuracy")
-    cost = _by_cell(costs)
-    ran = _by_cell(cell for cell in cells if cell["seeds"])
+    accuracy = accuracies(scores)
+    cost = by_cell(costs)
+    ran = by_cell(cell for cell in cells if cell["seeds"])
     head = ["data set", "encoder", "normalizer", "accuracy", "lowest", "highest"]
     return table(
         [*head, "parameters", "multiply-adds", "pictures a second"],
@@ -70,9 +67,9 @@ def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
     """
     names = sorted({row[column] for row in rows})
     by_value = {
-        name: _by_cell(row for row in rows if row[column] == name) for name in names
+        name: by_cell(row for row in rows if row[column] == name) for name in names
     }
-    ran = _by_cell(cell for cell in cells if cell["seeds"])
+    ran = by_cell(cell for cell in cells if cell["seeds"])
     return table(
         ["data set", "encoder", "normalizer", *(n.replace("_", " ") for n in names)],
         (
