@@ -3,8 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from attention_audit.records.schemas import SCHEMAS
 from attention_audit.statistics.alignment import (
     Counts,
     alignment_average_precision,
@@ -18,9 +20,11 @@ from attention_audit.statistics.alignment import (
     links_by_argmax,
     links_by_support,
     links_by_threshold,
+    padded_gold,
     steps,
     uniform_weights,
 )
+from attention_audit.statistics.ranks import average_precision
 
 NAN = float("nan")
 
@@ -84,6 +88,39 @@ def test_three_verses_by_hand():
     found = alignment_average_precision(weights, sure, possible, mask)
     rejoice = (2 * 1 + 1 * 3 / 3 + 1 * 4 / 5) / 4
     np.testing.assert_allclose(found, [1, rejoice, (1 + 2 / 3) / 2])
+
+
+def test_average_precision_is_that_of_all_comparisons():
+    rng = np.random.default_rng(3)
+    weights = rng.integers(0, 6, (40, 4, 5)) / 5
+    sure, possible = rng.random((2, *weights.shape)) < 0.2
+    mask = rng.random(weights.shape) < 0.8
+    sure &= mask
+    judged = mask & (sure | ~possible)
+    flat = (values.reshape(40, -1) for values in (sure, weights, judged))
+    found = alignment_average_precision(weights, sure, possible, mask)
+    np.testing.assert_allclose(found, average_precision(*flat), rtol=1e-12)
+
+
+def test_gold_of_a_table_is_that_of_its_links():
+    _, sure, possible, mask = padded()
+    lengths = [(2, 3), (4, 2), (3, 2)]
+
+    def links(cells):
+        return [{"source": s, "target": t} for t, s in sorted(cells)]
+
+    schema = SCHEMAS["sentence_pairs"]
+    columns = {
+        "target_length": [t for t, _ in lengths],
+        "source_length": [s for _, s in lengths],
+        "sure": [links(certain) for _, certain, _ in VERSES],
+        "possible": [links(doubtful) for _, _, doubtful in VERSES],
+    }
+    fields = [schema.field(name) for name in columns]
+    gold = padded_gold(pa.table(columns, schema=pa.schema(fields)))
+    np.testing.assert_array_equal(gold.sure, sure)
+    np.testing.assert_array_equal(gold.possible, possible)
+    np.testing.assert_array_equal(gold.mask, mask)
 
 
 def test_what_is_sure_is_possible_though_not_said_so():

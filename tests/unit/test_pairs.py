@@ -1,9 +1,12 @@
 """Sentence pairs prepared: splits by group, near copies, pieces, links, the card."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from attention_audit.data.pair_sources import Pair
+from attention_audit.data.pair_sources import Pair, read_pairs
 from attention_audit.data.pairs import (
     PAIR_SPECIALS,
     carry_links,
@@ -156,6 +159,34 @@ def test_a_split_without_pairs_is_told(prepare):
         prepare(many(1))
     with pytest.raises(AuditError, match="vocabulary of the source side"):
         prepare(many(), min_count=2)
+
+
+# ---------------------------------------------------------------- the New Testament
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_new_testament_as_it_is(prepare):
+    archive = ROOT / "results/raw/bible_alignments.whl"
+    if not archive.is_file():
+        pytest.skip(f"{archive} is not there: fetch the data set bible_greek")
+    source = {
+        "kind": "bible",
+        "greek": "lemma",
+        "punctuation": False,
+        "group": "book",
+        "held_out": {"dev": ["ACT"], "test": ["JHN"]},
+    }
+    notes = Counter()
+    pairs = list(read_pairs(source, {"archive": archive}, notes))
+    assert notes == {"records_across_verses": 80, "links_across_verses": 454}
+    assert sum(len(pair.sure) for pair in pairs if pair.sure) == 189_473
+    split = {"dev": 0, "test": 0, "near": 0.5}
+    rows, _, card = prepare(pairs, split=split, min_count=2)
+    assert [len(rows[part]) for part in PARTS] == [5994, 1001, 878]
+    assert {row["origin"][:3] for row in rows["test"]} == {"JHN"}
+    assert card["dropped"]["missing_target"] == 3
+    assert card["held_out_in_train"]["test_source"]["over"] < 0.01
 
 
 # ---------------------------------------------------------------- near copies

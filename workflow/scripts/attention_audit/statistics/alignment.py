@@ -12,11 +12,39 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from attention_audit.statistics.distributions import Floats, Mask
-from attention_audit.statistics.ranks import average_precision
 
 Ids = npt.NDArray[np.integer]
+
+# ---------------------------------------------------------------- gold of tables
+
+
+class Gold(NamedTuple):
+    """Links that people made between the words of B sentence pairs, (B, T, S) each."""
+
+    sure: Mask
+    possible: Mask
+    mask: Mask
+
+
+def padded_gold(table: pa.Table) -> Gold:
+    """The links of the rows of a table "sentence_pairs", all of them aligned."""
+    target, source = (
+        table[f"{side}_length"].to_numpy() for side in ("target", "source")
+    )
+    rows = np.arange(target.max()) < target[:, None]  # (B, T)
+    columns = np.arange(source.max()) < source[:, None]  # (B, S)
+    mask = rows[:, :, None] & columns[:, None, :]
+    sure, possible = np.zeros_like(mask), np.zeros_like(mask)
+    for name, into in (("sure", sure), ("possible", possible)):
+        links = table[name].combine_chunks()
+        flat = links.flatten()
+        pair = np.repeat(np.arange(len(table)), links.value_lengths().to_numpy())
+        into[pair, flat.field("target"), flat.field("source")] = True
+    return Gold(sure, possible, mask)
+
 
 # ---------------------------------------------------------------- links from weights
 
@@ -41,6 +69,11 @@ def links_by_threshold(weights: npt.ArrayLike, mask: Mask, threshold: float) -> 
     return mask & (np.asarray(weights) >= threshold)
 
 
+def _last_of_equals(ordered: npt.NDArray) -> Ids:
+    """The place of the last of each run of equal values."""
+    return np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+
+
 def best_threshold(
     weights: npt.ArrayLike, sure: Mask, possible: Mask, mask: Mask
 ) -> float:
@@ -58,7 +91,7 @@ def best_threshold(
     values, sure_ones = values[order], sure[chosen][order]
     allowed = (sure | possible)[chosen][order]
     # Everything down to the k-th is linked; k ends at the last of equal weights.
-    ends = np.flatnonzero(np.append(values[1:] != values[:-1], True))
+    ends = _last_of_equals(values)
     right = np.cumsum(sure_ones)[ends] + np.cumsum(allowed)[ends]
     share = right / (ends + 1 + (sure & mask).sum())
     return float(values[ends[share.argmax()]])
@@ -150,15 +183,26 @@ def alignment_average_precision(
 
     All cells of a pair are ranked together, so that rows must be on one scale. Possible
     links that are not sure are neither right nor wrong and take no place. NaN where a
-    pair has no sure link, or no other; see `ranks.average_precision`.
+    pair has no sure link, or no other cell. It is that of `ranks.average_precision`, which
+    compares all cells with all and so is slow where they are as many as here.
     """
+    weights = np.asarray(weights)
     judged = mask & (sure | ~possible)
-    rows = len(judged)
-    return average_precision(
-        sure.reshape(rows, -1),
-        np.where(judged, weights, 0.0).reshape(rows, -1),
-        judged.reshape(rows, -1),
+    return np.array(
+        [
+            _average_precision(relevant[cells], scores[cells])
+            for relevant, scores, cells in zip(sure, weights, judged, strict=True)
+        ]
     )
+
+
+def _average_precision(relevant: Mask, scores: Floats) -> float:
+    if relevant.all() or not relevant.any():
+        return np.nan
+    order = np.argsort(-scores, kind="stable")
+    ends = _last_of_equals(scores[order])
+    hits = relevant[order].cumsum()[ends]
+    return float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / hits[-1])
 
 
 # ---------------------------------------------------------------- floors
