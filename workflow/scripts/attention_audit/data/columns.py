@@ -128,8 +128,8 @@ def require_column(where: str, column: str, key: str, found: list[str]) -> None:
     if column not in found:
         raise AuditError(
             f"{where}: no column '{column}' (source.{key}); found columns: "
-            f"{', '.join(found)}.{suggestion(column, found)} One column of texts and one "
-            "of labels are read (docs/terms.md)."
+            f"{', '.join(found)}.{suggestion(column, found)} One column of each kind is "
+            "read (docs/terms.md)."
         )
 
 

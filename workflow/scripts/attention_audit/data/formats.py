@@ -10,7 +10,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import pyarrow as pa
@@ -130,14 +130,17 @@ def cells_of(
         yield f"{where}, line {line}", [fields[position] for position in positions]
 
 
-_Records = Iterator[tuple[str, Any, Any]]  # place, text, label
+# A place, and the values of the columns that the source names under some keys.
+_Records = Iterator[tuple[str, list[Any]]]
+_Source = Mapping[str, Any]
+_Keys = Sequence[str]
 
 
-def _csv_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _Records:
+def _csv_records(
+    stream: IO[bytes], where: str, source: _Source, keys: _Keys
+) -> _Records:
     rows = delimited_rows(stream, where, source["delimiter"], 0)
-    wanted = {key: source[key] for key in ("text", "label")}
-    for place, (text, label) in cells_of(rows, where, wanted):
-        yield place, text, label
+    yield from cells_of(rows, where, {key: source[key] for key in keys})
 
 
 def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -176,16 +179,19 @@ def _json_values(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
             yield f"{where}, line {number}", parsed(line.strip(), number)
 
 
-def _json_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _Records:
+def _json_records(
+    stream: IO[bytes], where: str, source: _Source, keys: _Keys
+) -> _Records:
+    shown = ", ".join(f'"{source[key]}": ...' for key in keys)
     for place, value in _json_values(stream, where):
         if not isinstance(value, dict):
             raise AuditError(
                 f"{place}: found {type(value).__name__} {str(value)[:40]!r}, expected an "
-                f'object such as {{"{source["text"]}": ..., "{source["label"]}": ...}}.'
+                f"object such as {{{shown}}}."
             )
-        for key in ("text", "label"):
+        for key in keys:
             require_column(place, source[key], key, list(value))
-        yield place, value[source["text"]], value[source["label"]]
+        yield place, [value[source[key]] for key in keys]
 
 
 def _class_names(schema: pa.Schema, column: str) -> list[str] | None:
@@ -196,22 +202,22 @@ def _class_names(schema: pa.Schema, column: str) -> list[str] | None:
 
 
 def _parquet_records(
-    stream: IO[bytes], where: str, source: Mapping[str, Any]
+    stream: IO[bytes], where: str, source: _Source, keys: _Keys
 ) -> _Records:
-    columns = {key: source[key] for key in ("text", "label")}
+    columns = {key: source[key] for key in keys}
     with pq.ParquetFile(stream, page_checksum_verification=True) as file:
         for key, column in columns.items():
             require_column(where, column, key, file.schema_arrow.names)
-        names = _class_names(file.schema_arrow, columns["label"])
+        names = [_class_names(file.schema_arrow, column) for column in columns.values()]
         row = 0
         for batch in file.iter_batches(
             _BATCH, columns=list(dict.fromkeys(columns.values()))
         ):
             # Not every value of Arrow has a counterpart in Python: years, text.
             with readable(where, "Check its values.", ValueError, OverflowError):
-                texts, labels = (batch[c].to_pylist() for c in columns.values())
-            for text, label in zip(texts, labels, strict=True):
-                yield f"{where}, row {row}", text, class_name(label, names)
+                values = [batch[column].to_pylist() for column in columns.values()]
+            for found in zip(*values, strict=True):
+                yield f"{where}, row {row}", list(map(class_name, found, names))
                 row += 1
 
 
@@ -242,7 +248,10 @@ def _sentence(tree: str) -> tuple[str, str]:
     return " ".join(words), found[1]
 
 
-def _tree_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _Records:
+def _tree_records(
+    stream: IO[bytes], where: str, source: _Source, keys: _Keys
+) -> _Records:
+    """Sentences and the labels of their roots, which no column names."""
     for number, line in enumerate(text_lines(stream, where, newline="\n"), 1):
         if not line.strip():
             continue
@@ -253,10 +262,10 @@ def _tree_records(stream: IO[bytes], where: str, source: Mapping[str, Any]) -> _
                 f"{where}, line {number}: not a labelled tree ({error}). Expected one a "
                 'line, such as "(3 (2 A) (4 triumph))".'
             ) from error
-        yield f"{where}, line {number}", text, label
+        yield f"{where}, line {number}", [text, label]
 
 
-FORMATS: dict[str, Callable[[IO[bytes], str, Mapping[str, Any]], _Records]] = {
+FORMATS: dict[str, Callable[[IO[bytes], str, _Source, _Keys], _Records]] = {
     "csv": _csv_records,
     "json": _json_records,
     "parquet": _parquet_records,

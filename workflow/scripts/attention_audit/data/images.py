@@ -27,6 +27,7 @@ from attention_audit.data.splits import (
     Texts,
     apply_caps,
     assign_splits,
+    check_classes,
     check_ids,
     check_splits,
     class_counts,
@@ -395,7 +396,8 @@ def prepare_dataset(
                 for reason, n in dropped.items()
             }
         )
-        check_splits(name, split, texts.label, found, dropped)
+        check_splits(name, split, dropped)
+        check_classes(name, split, texts.label, found)
         in_use = split != DROPPED
         check_ids(name, texts, in_use, "picture")
         mapping = settings["source"]["labels"]

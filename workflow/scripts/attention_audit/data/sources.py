@@ -5,7 +5,7 @@ size of a data set (one JSON list is the exception).
 """
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,10 +60,14 @@ def some_rows(rows: Iterator[tuple], where: str) -> Iterator[tuple]:
 # ---------------------------------------------------------------- the hub
 
 
-def _hub_stream(
-    source: Mapping[str, Any], split: str
-) -> Iterator[tuple[str | None, str | None]]:
-    """Yield (text, label) of a split of the hub; a ClassLabel comes out as its name."""
+def hub_records(
+    source: Mapping[str, Any], split: str, columns: Mapping[str, str]
+) -> Iterator[tuple[str, list[Any]]]:
+    """Yield (where, values of ``columns``) of a split of the hub, row by row.
+
+    ``columns`` leads from keys of the source to columns. A ClassLabel comes out as its
+    name. Raises `AuditError` without network, and where the split or a column is missing.
+    """
     # Imported here because it takes seconds, and most data sets come from files.
     import datasets
 
@@ -71,7 +75,6 @@ def _hub_stream(
         f"hub data set {source['path']} at revision {source['revision']}, "
         f"split '{split}'"
     )
-    text, label = source["text"], source["label"]
     # Network, file system, pandas and Arrow errors all come through these.
     expected = (
         OSError,
@@ -87,14 +90,15 @@ def _hub_stream(
             revision=source["revision"],
             streaming=True,
         )
-        names = getattr((rows.features or {}).get(label), "names", None)
+        features = rows.features or {}
+        names = [
+            getattr(features.get(column), "names", None) for column in columns.values()
+        ]
         for row in rows:
-            for column, key in ((text, "text"), (label, "label")):
+            for key, column in columns.items():
                 require_column(where, column, key, list(row))
-            yield (
-                as_text(row[text], where, text),
-                as_label(class_name(row[label], names), where, label),
-            )
+            found = [row[column] for column in columns.values()]
+            yield where, list(map(class_name, found, names))
     except expected as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise AuditError(
@@ -102,6 +106,18 @@ def _hub_stream(
             "network, and source.path, name, revision and splits; where there is no "
             "network use an archive or local files."
         ) from error
+
+
+def _hub_stream(
+    source: Mapping[str, Any], split: str
+) -> Iterator[tuple[str | None, str | None]]:
+    """Yield (text, label) of a split of the hub."""
+    columns = {key: source[key] for key in ("text", "label")}
+    for where, (text, label) in hub_records(source, split, columns):
+        yield (
+            as_text(text, where, source["text"]),
+            as_label(label, where, source["label"]),
+        )
 
 
 def in_batches(rows: Iterator[tuple], size: int) -> Iterator[list[tuple]]:
@@ -173,7 +189,13 @@ def _hub_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
         yield from zip(*columns, strict=True)
 
 
-def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
+def local_records(
+    source: Mapping[str, Any], files: Mapping[str, Path], keys: Sequence[str]
+) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield (split, place, values of the columns that ``source`` names under ``keys``).
+
+    ``files`` are delimited, JSON or Parquet, a file a split; see `formats`.
+    """
     for split, path in files.items():
         path = Path(path)
         packed = path.suffix.lower() == ".gz"
@@ -196,13 +218,19 @@ def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
             readable(where, "Check the file and source.format."),
             (gzip.open if packed else open)(path, "rb") as stream,
         ):
-            records = FORMATS[kind](stream, where, settings)
-            for place, text, label in some_rows(records, where):
-                yield (
-                    split,
-                    as_text(text, place, source["text"]),
-                    as_label(label, place, source["label"]),
-                )
+            records = FORMATS[kind](stream, where, settings, keys)
+            for place, values in some_rows(records, where):
+                yield split, place, values
+
+
+def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
+    records = local_records(source, files, ("text", "label"))
+    for split, place, (text, label) in records:
+        yield (
+            split,
+            as_text(text, place, source["text"]),
+            as_label(label, place, source["label"]),
+        )
 
 
 READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], _Rows]] = {

@@ -24,6 +24,8 @@ SOURCE_SPLITS = ("train", "dev", "test", "all")
 _KEPT_FIRST = ("test", "dev", "train")
 DROPPED = -1
 
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
 
 @dataclass
 class Texts:
@@ -185,14 +187,8 @@ def apply_caps(
         dropped["over_cap"] += len(over)
 
 
-def check_splits(
-    name: str,
-    split: np.ndarray,
-    label: np.ndarray,
-    classes: list[str],
-    dropped: Mapping[str, int],
-) -> None:
-    """Every split has texts, and training has every class, two at least."""
+def check_splits(name: str, split: np.ndarray, dropped: Mapping[str, int]) -> None:
+    """Raise an `AuditError` where a split is empty."""
     fix = {
         "train": "Check source.files and source.where",
         "dev": "Raise split.dev or give the source a dev file",
@@ -208,6 +204,12 @@ def check_splits(
                 f"datasets.{name}: the {part} split is empty. {fix[part]}; a very "
                 f"small data set may need larger shares. Dropped: {counts or 'none'}."
             )
+
+
+def check_classes(
+    name: str, split: np.ndarray, label: np.ndarray, classes: list[str]
+) -> None:
+    """Raise an `AuditError` unless training has every class, two at least."""
     trained = {classes[i] for i in np.unique(label[split == 0])}
     if len(trained) == 1:
         raise AuditError(
@@ -260,4 +262,17 @@ def class_counts(
             for i, name in enumerate(label_names)
         }
         for place, part in enumerate(SPLITS)
+    }
+
+
+def length_card(lengths: np.ndarray) -> dict[str, Any]:
+    """What the card says of the lengths (n,) of texts."""
+    return {
+        "mean": float(lengths.mean()),
+        "min": int(lengths.min()),
+        "max": int(lengths.max()),
+        "quantiles": {
+            str(q): float(v)
+            for q, v in zip(_QUANTILES, np.quantile(lengths, _QUANTILES), strict=True)
+        },
     }

@@ -26,6 +26,7 @@ from attention_audit.data.splits import (
     Texts,
     apply_caps,
     assign_splits,
+    check_classes,
     check_ids,
     check_splits,
     class_counts,
@@ -34,6 +35,7 @@ from attention_audit.data.splits import (
     hash_words,
     keep_parts_together,
     label_ids,
+    length_card,
 )
 from attention_audit.data.tokens import TOKENIZATION, cut_tokens, text_hash
 from attention_audit.data.vocabulary import (
@@ -47,7 +49,6 @@ from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 
 _BATCH = 1000  # texts held at once
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 # ---------------------------------------------------------------- any other text
 
@@ -259,18 +260,6 @@ def _write_examples(
     return totals
 
 
-def _length_card(lengths: np.ndarray) -> dict[str, Any]:
-    return {
-        "mean": float(lengths.mean()),
-        "min": int(lengths.min()),
-        "max": int(lengths.max()),
-        "quantiles": {
-            str(q): float(v)
-            for q, v in zip(_QUANTILES, np.quantile(lengths, _QUANTILES), strict=True)
-        },
-    }
-
-
 def prepare_dataset(
     name: str,
     settings: Mapping[str, Any],
@@ -319,7 +308,8 @@ def prepare_dataset(
         drop_copies(texts, split, dropped)
         drop_short(texts, split, settings["min_length"], dropped)
         apply_caps(texts, split, settings["max_examples"] or {}, dropped)
-        check_splits(name, split, texts.label, found, dropped)
+        check_splits(name, split, dropped)
+        check_classes(name, split, texts.label, found)
         in_use = split != DROPPED
         check_ids(name, texts, in_use, "text")
         mapping = settings["source"]["labels"]
@@ -375,9 +365,9 @@ def prepare_dataset(
         "truncated": {
             part: int((full[rows] > cut[rows]).sum()) for part, rows in members.items()
         },
-        "length": {part: _length_card(cut[rows]) for part, rows in members.items()},
+        "length": {part: length_card(cut[rows]) for part, rows in members.items()},
         "length_before_cut": {
-            part: _length_card(full[rows]) for part, rows in members.items()
+            part: length_card(full[rows]) for part, rows in members.items()
         },
         "vocabulary": {
             "size": len(vocabulary),

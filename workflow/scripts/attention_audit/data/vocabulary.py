@@ -1,6 +1,6 @@
 """The vocabulary of a data set: which tokens have an id, and a vector."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,22 @@ SPECIALS = ("<pad>", "<unk>")
 
 
 def build_vocabulary(
-    counts: Mapping[str, int], min_count: int, max_size: int | None
+    counts: Mapping[str, int],
+    min_count: int,
+    max_size: int | None,
+    specials: Sequence[str] = SPECIALS,
 ) -> list[str]:
-    """Specials, then tokens by falling count, ties in alphabetical order.
+    """``specials``, then tokens by falling count, ties in alphabetical order.
 
     ``max_size`` includes the specials. A token's id is its position.
     """
-    known = [token for token, count in counts.items() if count >= min_count]
+    known = [
+        token
+        for token, count in counts.items()
+        if count >= min_count and token not in specials
+    ]
     known.sort(key=lambda token: (-counts[token], token))
-    return [*SPECIALS, *known][:max_size]
+    return [*specials, *known][:max_size]
 
 
 def token_ids_of(tokens: list[str], ids: Mapping[str, int]) -> list[int]:

@@ -12,6 +12,9 @@ TABLES: dict[str, tuple[str, str]] = {
         "data/{dataset}/reading",
         "a colour channel of the training pictures",
     ),
+    "parallel_texts": ("raw/hub/{dataset}", "a sentence pair of the hub, as it came"),
+    "sentence_pairs": ("data/{dataset}/{split}", "a sentence pair"),
+    "pair_vocabulary": ("data/{dataset}/reading", "a side of the sentence pairs"),
     "history": ("models/{run}/history", "an epoch"),
     "attention": ("attributions/{run}/attention", "an audited instance"),
     "importance": ("attributions/{run}/importance/{method}", "an audited instance"),
@@ -184,6 +187,37 @@ COLUMNS: dict[str, str] = {
     "channels.mean": "over all pixels of the training pictures, 255 being 1",
     "channels.sd": "over all pixels of the training pictures, 255 being 1",
     "channels.mean_picture": "mean over the training pictures, a value a pixel, row by row",
+    "parallel_texts.split": "ours: train, dev, test, or all for what is in none yet",
+    "parallel_texts.source": "the sentence that is translated",
+    "parallel_texts.target": "its translation",
+    "parallel_texts.alignment": "links of their words as text; null where nobody aligned",
+    "parallel_texts.group": "what the pair shares with others; null where nobody says",
+    "sentence_pairs.instance_id": "hash of the words of both sides, the same in every "
+    "set that holds them",
+    "sentence_pairs.cluster_id": "the sentence pair: its next words are decisions of "
+    "one cluster",
+    "sentence_pairs.source_tokens": "words, or pieces of them, of the sentence that is "
+    "translated",
+    "sentence_pairs.target_tokens": "words, or pieces of them, of its translation",
+    "sentence_pairs.source_ids": "the source tokens' places in the source's vocabulary",
+    "sentence_pairs.target_ids": "the target tokens' places in the target's vocabulary",
+    "sentence_pairs.source_length": "source tokens",
+    "sentence_pairs.target_length": "target tokens",
+    "sentence_pairs.sure": "links that people are sure of: places of a source and a "
+    "target token, from 0; null where nobody aligned the pair",
+    "sentence_pairs.possible": "links that are possible and not sure; null where "
+    "nobody aligned the pair",
+    "sentence_pairs.source_classes": "the word class of each source token; null where "
+    "the source tells of none",
+    "sentence_pairs.group": "what pairs share that stay in one split, such as a "
+    "chapter; null where each stands alone",
+    "sentence_pairs.origin": "where the pair stands in its source",
+    "pair_vocabulary.side": "source or target",
+    "pair_vocabulary.tokens": "tokens by id: 0 is padding, 1 what is unknown, 2 and 3 the "
+    "start and the end of a sentence",
+    "pair_vocabulary.counts": "how often the training pairs have each token",
+    "pair_vocabulary.pieces_model": "sentencepiece's model that cuts words into pieces; "
+    "null where tokens are words",
     "history.epoch": "from 1",
     "history.train_loss": "mean cross-entropy over the epoch",
     "history.dev_loss": "cross-entropy on dev",

@@ -29,6 +29,10 @@ def _schema(*fields: tuple, run: bool = True) -> pa.Schema:
 
 
 _floats = pa.list_(pa.float32())
+_strings = pa.list_(pa.string())
+_ids = pa.list_(pa.int32())
+# of a token of the source and one of the target, from 0
+_links = pa.list_(pa.struct([("source", pa.int32()), ("target", pa.int32())]))
 _NULLABLE = True
 
 _INTERVAL = [
@@ -115,6 +119,46 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("sd", pa.float64()),
         # a value a pixel
         ("mean_picture", _floats),
+        run=False,
+    ),
+    # fetch: sentence pairs of the hub, as they came
+    "parallel_texts": _schema(
+        ("split", pa.string()),
+        ("source", pa.string()),
+        ("target", pa.string()),
+        ("alignment", pa.string(), _NULLABLE),
+        ("group", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    # a row a sentence pair; a token is a word or a piece of one
+    "sentence_pairs": _schema(
+        ("dataset", pa.string()),
+        ("instance_id", pa.string()),
+        ("cluster_id", pa.string()),
+        ("source_tokens", _strings),
+        ("target_tokens", _strings),
+        ("source_ids", _ids),
+        ("target_ids", _ids),
+        ("source_length", pa.int32()),
+        ("target_length", pa.int32()),
+        # null where nobody aligned the pair
+        ("sure", _links, _NULLABLE),
+        ("possible", _links, _NULLABLE),
+        # a value a source token; null where the source tells of none
+        ("source_classes", _strings, _NULLABLE),
+        ("group", pa.string(), _NULLABLE),
+        ("origin", pa.string()),
+        run=False,
+    ),
+    # a row a side
+    "pair_vocabulary": _schema(
+        ("dataset", pa.string()),
+        ("side", pa.string()),
+        # by id, from 0, and how often the training pairs have them
+        ("tokens", _strings),
+        ("counts", pa.list_(pa.int64())),
+        # what cuts words into pieces; null where tokens are words
+        ("pieces_model", pa.binary(), _NULLABLE),
         run=False,
     ),
     # train
