@@ -21,6 +21,14 @@ TABLES: dict[str, tuple[str, str]] = {
     "influence": ("attributions/{run}/influence", "an instance of the sample"),
     "heads": ("attributions/{run}/heads", "an instance, layer and head"),
     "offsets": ("attributions/{run}/offsets", "a picture and merging"),
+    "alignment": (
+        "attributions/{run}/alignment",
+        "a sentence pair, subject, step and way to make links",
+    ),
+    "alignment_floors": (
+        "data/{dataset}/alignment_floors",
+        "a sentence pair, floor and way to make links",
+    ),
     "permutation": (
         "explanations/{run}/permutation",
         "an instance and kind of shuffle",
@@ -53,6 +61,15 @@ TABLES: dict[str, tuple[str, str]] = {
     "comparison": (
         "statistics/comparison",
         "a difference of two cells, or controls, and a measure",
+    ),
+    "alignment_summary": (
+        "statistics/alignment_summary",
+        "a cell or data set, subject, step, way to make links and measure, over all "
+        "sentence pairs",
+    ),
+    "alignment_comparison": (
+        "statistics/alignment_comparison",
+        "a difference of two normalizers in one of these",
     ),
     "claims": ("statistics/claims", "a claim over all cells, or in one"),
     "recorded": (
@@ -267,6 +284,49 @@ COLUMNS: dict[str, str] = {
     "offset_summary.sd_right": "standard deviation over pictures; null of one",
     "offset_summary.sd_distance": "standard deviation over pictures; null of one",
     "offset_summary.n_instances": "pictures",
+    "alignment.instance_id": "the sentence pair",
+    "alignment.subject": "attention, a method, or head: one of cross-attention in another "
+    "layer. Weights are scaled to sum to one a step first",
+    "alignment.layer": "of the decoder, from 0; null where the subject is no head",
+    "alignment.head": "in its layer, from 0; null where the subject is no head",
+    "step": "whose weights stand for a target word: predicts, of the step that predicts it, "
+    "or reads, of the next, which reads it",
+    "links": "how they are made of weights: argmax, the largest of a target word and those "
+    "that equal it; support, all above 0; threshold, those that reach it. ranking: none are "
+    "made, weights rank the source words",
+    "threshold": "that with the least error rate on the dev pairs; null of other links, and "
+    "where nothing there has weight",
+    "on_dev": "error rate of the same links of all dev pairs together, or mean average "
+    "precision; null where nobody aligned them",
+    "found": "links that are made; null of a ranking",
+    "sure": "links that people are sure of; null of a ranking",
+    "found_sure": "links made that are sure; null of a ranking",
+    "found_possible": "links made that are sure or possible; null of a ranking",
+    "average_precision": "with which weights rank the sure links of the pair first; null of "
+    "links, and where the pair has no sure link",
+    "alignment_floors.instance_id": "the sentence pair",
+    "alignment_floors.subject": "diagonal: one less the distance of the places of both words "
+    "in their sentences; uniform; ibm_model_1: posterior of Brown et al. 1993 after 4 "
+    "iterations over all splits, none for words that the empty word is likelier to give",
+    "alignment_summary.encoder": "name of the encoder; null of floors",
+    "alignment_summary.scorer": "name of the scorer; null of floors",
+    "alignment_summary.normalizer": "name of the normalizer; null of floors",
+    "alignment_summary.subject": "attention, a method, a head, mean_head (the mean of the "
+    "figures of heads, of a layer or all), best_head (of each seed that with the best figure "
+    "on dev) or a floor",
+    "alignment_summary.layer": "of a head or a mean of its layer, from 0; else null",
+    "alignment_summary.head": "in its layer, from 0; null where the subject is no head",
+    "alignment_summary.step": "as in alignment; null of floors, which have no steps",
+    "alignment_summary.measure": "error_rate (Och & Ney 2003), precision, recall or f1 of the "
+    "links of all sentence pairs together, or average_precision, a mean over them",
+    "alignment_summary.mean": "over seeds",
+    "alignment_summary.sd_seeds": "standard deviation over seeds",
+    "alignment_summary.n_instances": "sentence pairs",
+    "alignment_summary.n_undefined": "pairs of sentence pair and seed without a value",
+    "alignment_comparison.subject": "as in alignment_summary",
+    "alignment_comparison.baseline": "the reference normalizer",
+    "alignment_comparison.measure": "as in alignment_summary",
+    "alignment_comparison.n_instances": "sentence pairs",
     "permutation.length": "hidden states, of a text as many as tokens",
     "permutation.moved_mass": "share of the weight that stands elsewhere, mean over draws",
     "permutation.difference": "median change of the output; null where nothing moves",
@@ -398,6 +458,12 @@ COLUMNS: dict[str, str] = {
 
 def meaning(table: str, column: str) -> str:
     """What a column of a table holds; empty where nobody says."""
-    same = {"explanation_comparison": "comparison", "explanation_summary": "summary"}
-    named = f"{same.get(table, table)}.{column}"
-    return COLUMNS.get(named, COLUMNS.get(column, ""))
+    same = {
+        "alignment_comparison": "comparison",
+        "explanation_comparison": "comparison",
+        "explanation_summary": "summary",
+    }
+    for named in (f"{table}.{column}", f"{same.get(table)}.{column}", column):
+        if named in COLUMNS:
+            return COLUMNS[named]
+    return ""
