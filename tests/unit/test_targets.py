@@ -178,6 +178,18 @@ def test_pictures_want_a_data_set_of_them_in_the_grid(target):
     )
 
 
+@pytest.mark.parametrize("name", ["alignment_summary", "alignment_comparison"])
+def test_alignments_want_a_data_set_of_sentence_pairs_in_the_grid(name):
+    assert fault(f"results/statistics/{name}.parquet", OFF) == (
+        "it is about sentence pairs, and no run of the grid has any. Name a data set of "
+        "modality translation in the grid."
+    )
+    of_run = f"results/attributions/{RUN}/alignment.parquet"
+    assert fault(of_run, OFF) == (
+        "datasets.imdb has no sentence pairs. Name a data set of modality translation."
+    )
+
+
 def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
     found = fault("results/measures/digits/bilstm/additive/softmax/seed0.parquet")
     assert found == (

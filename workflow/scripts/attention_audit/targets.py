@@ -44,6 +44,8 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "head_summary",
             "offset_summary",
             "picture_examples",
+            "alignment_summary",
+            "alignment_comparison",
         ),
         (),
     ),
@@ -73,6 +75,18 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
         "pictures",
         "a data set of modality images",
     ),
+    "alignments": (
+        lambda dataset, encoder: dataset["modality"] == "translation",
+        "sentence pairs",
+        "a data set of modality translation",
+    ),
+}
+
+# Tables of a run that not every run has: what it must have, and which section says so.
+OF_ATTRIBUTIONS = {
+    "heads": ("heads", "encoders"),
+    "offsets": ("offsets", "encoders"),
+    "alignment": ("alignments", "datasets"),
 }
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
@@ -150,7 +164,7 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _run_faults([*names, seed], config)
         case ("attributions", d, e, s, n, seed, *file) if file:
             yield from _run_faults([d, e, s, n, seed], config)
-            yield from _attribution_faults(e, file, config)
+            yield from _attribution_faults(d, e, file, config)
         case ("measures", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
         case ("controls", d, e, s, n, seed, file) if file.endswith(".parquet"):
@@ -225,12 +239,15 @@ def _hub_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _attribution_faults(
-    encoder: str, file: list[str], config: Mapping[str, Any]
+    dataset: str, encoder: str, file: list[str], config: Mapping[str, Any]
 ) -> Iterator[str]:
-    for table, has in (("heads", has_heads), ("offsets", has_offsets)):
-        if file == [f"{table}.parquet"] and not has(config["encoders"][encoder]):
-            _, what, named = HAVING[table]
-            yield f"encoders.{encoder} has no {what}. Name {named}."
+    for table, (needed, owner) in OF_ATTRIBUTIONS.items():
+        has, what, named = HAVING[needed]
+        if file == [f"{table}.parquet"] and not has(
+            config["datasets"][dataset], config["encoders"][encoder]
+        ):
+            name = dataset if owner == "datasets" else encoder
+            yield f"{owner}.{name} has no {what}. Name {named}."
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)

@@ -35,6 +35,8 @@ OF_SOME = {
     "offset_summary": "offsets",
     "picture_examples": "pictures",
     "plausibility": "pictures",
+    "alignment_summary": "alignments",
+    "alignment_comparison": "alignments",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the
