@@ -237,6 +237,23 @@ def tables_of(
         layer=range(layers),
         measure=("divergence", "sparsity", "null"),
     )
+    ways = {"step": ("predicts", "reads"), "links": ("argmax", "support", "threshold")}
+    subjects = ["attention", *methods, "best_head"]
+    aligned = pd.concat(
+        [
+            crossed(cells, subject=subjects, **ways),
+            crossed(
+                cells.assign(subject="head"), layer=range(layers), head=(0, 1), **ways
+            ),
+        ]
+    )
+    floors = crossed(
+        pd.DataFrame({"dataset": order["datasets"]}),
+        subject=("diagonal", "uniform", "ibm_model_1"),
+        links=ways["links"],
+    )
+    aligned = pd.concat([aligned, floors], ignore_index=True)
+    aligned["measure"] = "error_rate"
     of_reference = scores["normalizer"] == order["normalizers"][0]
     curve = crossed(scores[of_reference], share=(0.125, 0.25, 0.5, 1.0))
     curve["n_train"] = (2000 * curve["share"]).astype(int)
@@ -258,6 +275,7 @@ def tables_of(
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": with_intervals(heads, values(heads)),
+        "alignment_summary": with_intervals(aligned, values(aligned)),
         "explanation_summary": pd.concat(
             [
                 explanation_summary,

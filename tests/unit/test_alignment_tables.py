@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from attention_audit.attribution.pair_weights import weights_of_pairs
+from attention_audit.figures import alignment_matrices
 from attention_audit.records import tables
 from attention_audit.records.decision_ids import decision_id, parts
 from attention_audit.records.errors import AuditError
@@ -22,6 +23,7 @@ from attention_audit.statistics.alignment_counts import (
     weights_of_tables,
     write_alignment,
 )
+from attention_audit.statistics.alignment_examples import alignment_example_table
 from attention_audit.statistics.alignment_floors import Sentences, write_floors
 from attention_audit.statistics.alignment_summary import (
     alignment_tables,
@@ -29,6 +31,8 @@ from attention_audit.statistics.alignment_summary import (
     linearized,
 )
 from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.picture_examples import Files
+from tests.unit.grids import order_of
 from tests.unit.test_alignment import VERSES
 
 RUN = dict(zip(RUN_COLUMNS, ("greek", "gru", "dot", "softmax", 0), strict=True))
@@ -102,6 +106,40 @@ def attention_table(path, weights, run=RUN):
     schema = "importance" if "importance" in path.name else "attention"
     tables.write_rows(path, schema, rows, {})
     return path
+
+
+def test_the_smallest_aligned_pairs_are_shown_with_their_words(tmp_path):
+    split = sentence_pairs(tmp_path / "test.parquet")
+    attention = attention_table(tmp_path / "attention.parquet", verse_weights())
+    importance = attention_table(tmp_path / "importance.parquet", verse_weights(4.0))
+    path = tmp_path / "examples.parquet"
+    files = Files(attention, {"gradient": importance})
+    examples = {"greek": (split, {"john", "pray"})}
+    alignment_example_table([RUN], [files], examples, {}, path)
+    rows = tables.read_table(path, "alignment_examples").to_pandas()
+    assert list(rows["instance_id"]) == ["john", "john", "pray", "pray"]
+    assert list(rows["subject"]) == ["attention", "gradient"] * 2
+    row = rows.iloc[3]
+    weights, sure, possible = VERSES[2]
+    np.testing.assert_allclose(row["weights"].reshape(3, 2), weights)
+    assert {(i // 2, i % 2) for i in np.flatnonzero(row["sure"])} == sure
+    assert {(i // 2, i % 2) for i in np.flatnonzero(row["possible"])} == possible
+    assert list(row["target_tokens"]) == ["word0", "word1", "word2"]
+
+    order = order_of(["greek"], ["gru"], ["dot"], ["softmax"], ["gradient"])
+    pages, drawn = alignment_matrices.draw({"alignment_examples": rows}, order)
+    first, second = pages
+    titles = [axes.get_title() for axes in first.axes]
+    assert titles == ["gold", "attention", "gradient"] and len(drawn) == 4
+    shown = second.axes[1]
+    np.testing.assert_allclose(shown.images[0].get_array(), weights)
+    assert len(shown.patches) == len(sure) + len(possible)
+    assert [t.get_text() for t in second.axes[0].get_yticklabels()] == [
+        *row["target_tokens"]
+    ]
+    nothing = {"alignment_examples": rows.iloc[:0]}
+    (page,) = alignment_matrices.draw(nothing, order)[0]
+    assert not page.axes
 
 
 def test_a_decision_is_named_by_its_pair_and_step():

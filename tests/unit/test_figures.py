@@ -49,8 +49,8 @@ from attention_audit.figures.style import MARKERS, PALETTE, series_style, shorte
 from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
-# Those of pictures have tables, and tests, of their own.
-OF_PICTURES = ("pictures", "sampling_offsets")
+# Those of pictures and of single sentence pairs have tables, and tests, of their own.
+OF_PICTURES = ("alignment_matrices", "pictures", "sampling_offsets")
 EVERY = {
     name: tables for name, tables in FIGURES.items() if name not in OF_PICTURES
 } | {

@@ -140,3 +140,35 @@ rule alignment_summary:
         "Alignment over sentence pairs and seeds, and its floors"
     script:
         "../scripts/summarise_alignment.py"
+
+
+rule alignment_examples:
+    input:
+        attention=[
+            f"{RESULTS}/attributions/{run.path}/attention.parquet"
+            for run in ALIGNED_RUNS
+        ],
+        importances=[
+            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
+            for run in ALIGNED_RUNS
+            for method in METHODS
+        ],
+        examples=expand(rules.prepare.output.test, dataset=ALIGNED),
+    output:
+        table=f"{RESULTS}/statistics/alignment_examples.parquet",
+    log:
+        f"{LOGS}/compare/alignment_examples.log",
+    benchmark:
+        f"{LOGS}/compare/alignment_examples.tsv"
+    resources:
+        **needs("alignment_examples", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
+    params:
+        **made_by("pick_alignments.py"),
+        runs=list(map(asdict, ALIGNED_RUNS)),
+        methods=METHODS,
+        datasets=ALIGNED,
+        audit=config["audit"],
+    message:
+        "Sentence pairs with gold, and what every model attends to in them"
+    script:
+        "../scripts/pick_alignments.py"

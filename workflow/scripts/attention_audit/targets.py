@@ -46,6 +46,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "picture_examples",
             "alignment_summary",
             "alignment_comparison",
+            "alignment_examples",
         ),
         (),
     ),

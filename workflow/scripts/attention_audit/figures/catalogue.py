@@ -26,6 +26,8 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "sampling_offsets": ("offset_summary",),
     "pictures": ("picture_examples",),
     "plausibility": ("summary",),
+    "alignment_error": ("alignment_summary",),
+    "alignment_matrices": ("alignment_examples",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -37,6 +39,7 @@ OF_SOME = {
     "plausibility": "pictures",
     "alignment_summary": "alignments",
     "alignment_comparison": "alignments",
+    "alignment_examples": "alignments",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the

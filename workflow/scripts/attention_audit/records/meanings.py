@@ -88,6 +88,10 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/picture_examples",
         "a run, a picture and what is laid over it",
     ),
+    "alignment_examples": (
+        "statistics/alignment_examples",
+        "a run, a sentence pair and what weighs its words",
+    ),
     "head_summary": ("statistics/head_summary", "a cell, layer, head and measure"),
     "offset_summary": (
         "statistics/offset_summary",
@@ -436,6 +440,15 @@ COLUMNS: dict[str, str] = {
     "picture_examples.width": "in pixels",
     "picture_examples.channels": "values a pixel",
     "picture_examples.pixels": "0 to 255, row by row",
+    "alignment_examples.instance_id": "the sentence pair",
+    "alignment_examples.subject": "attention, or a method",
+    "alignment_examples.source_tokens": "words, or pieces of them, of the sentence that is "
+    "translated",
+    "alignment_examples.target_tokens": "words, or pieces of them, of its translation",
+    "alignment_examples.weights": "of the source tokens, for each target token in turn, in "
+    "the step that predicts it; scaled to sum to one a step",
+    "alignment_examples.sure": "whether a link of the two is sure, in the same order",
+    "alignment_examples.possible": "whether a link of the two is possible and not sure",
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
     "learning_curve.share": "of the training examples; 1 for the run itself",

@@ -490,6 +490,17 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("channels", pa.int32()),
         ("pixels", pa.list_(pa.uint8())),
     ),
+    # compare: a row a sentence pair, run and subject
+    "alignment_examples": _schema(
+        ("instance_id", pa.string()),
+        ("subject", pa.string()),
+        ("source_tokens", _strings),
+        ("target_tokens", _strings),
+        # a value a target and source token, the source tokens of a target token together
+        ("weights", _floats),
+        ("sure", pa.list_(pa.bool_())),
+        ("possible", pa.list_(pa.bool_())),
+    ),
     "head_summary": _schema(
         ("dataset", pa.string()),
         ("encoder", pa.string()),
