@@ -14,7 +14,7 @@ from attention_audit.records import tables
 from attention_audit.records.decision_ids import decision_id, parts
 from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
-from attention_audit.statistics.alignment import Counts
+from attention_audit.statistics.alignment import COUNTS, Counts
 from attention_audit.statistics.alignment_counts import (
     ATTENTION,
     HEAD,
@@ -166,7 +166,7 @@ def test_three_verses_by_hand_from_their_tables(tmp_path):
     path = counted(tmp_path)
     found = tables.read_table(path, "alignment").to_pandas()
     own = found[found["subject"] == "attention"].set_index(["step", "links"])
-    counts = list(Counts._fields)
+    counts = list(COUNTS)
     assert own.loc[("predicts", "argmax"), counts].to_numpy().tolist() == [
         [2, 2, 2, 2],
         [5, 4, 4, 4],

@@ -18,6 +18,7 @@ from attention_audit.records import tables
 from attention_audit.records.decision_ids import parts
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.alignment import (
+    COUNTS,
     Counts,
     Gold,
     alignment_average_precision,
@@ -191,7 +192,7 @@ def count_columns(
     Without dev pairs nobody chose a threshold, and there are no links by one.
     """
     threshold = np.nan if dev is None else dev.threshold
-    nothing = dict.fromkeys(Counts._fields)
+    nothing = dict.fromkeys(COUNTS)
     for how, links in links_of(weights, gold.mask, threshold).items():
         if how == THRESHOLD and dev is None:
             continue

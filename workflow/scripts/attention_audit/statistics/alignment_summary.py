@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from attention_audit.records import tables
-from attention_audit.statistics.alignment import Counts
+from attention_audit.statistics.alignment import COUNTS, Counts
 from attention_audit.statistics.alignment_counts import HEAD, RANKING
 from attention_audit.statistics.estimates import (
     Compared,
@@ -42,7 +42,7 @@ MEAN_HEAD, BEST_HEAD = "mean_head", "best_head"
 FAMILIES = ("measure", "subject", "step", "links")
 
 _KEYS = ["subject", "layer", "head", "step", "links"]
-_VALUES = [*Counts._fields, "average_precision", "on_dev"]
+_VALUES = [*COUNTS, "average_precision", "on_dev"]
 
 
 class Key(NamedTuple):
@@ -146,7 +146,7 @@ def matrices_of(frame: pd.DataFrame) -> dict[tuple[Key, str], Matrix]:
         if key.links == RANKING:
             measures = {"average_precision": values["average_precision"]}
         else:
-            measures = corpus_measures(Counts(*(values[n] for n in Counts._fields)))
+            measures = corpus_measures(Counts(*(values[n] for n in COUNTS)))
         for measure, matrix in measures.items():
             found[key, measure] = Matrix(pairs, seeds, matrix)
         on_dev[key] = _column_means(values["on_dev"])
