@@ -233,7 +233,7 @@ def tables_of(
     scores = crossed(cells, seed=range(seeds), metric=("accuracy", "macro_f1"))
     scores = scores.assign(split="test", value=values(scores))
     heads = crossed(
-        cells.assign(head=math.nan),
+        cells.assign(head=math.nan, kind="encoder"),
         layer=range(layers),
         measure=("divergence", "sparsity", "null"),
     )
@@ -254,6 +254,15 @@ def tables_of(
     )
     aligned = pd.concat([aligned, floors], ignore_index=True)
     aligned["measure"] = "error_rate"
+    attended = cells.assign(n_queries=10)
+    kinds = ("encoder", "decoder", "cross")
+    nothing = pd.concat(
+        [
+            crossed(attended, kind=kinds, layer=[None, *range(layers)]),
+            crossed(attended, kind=kinds, word_class=("noun", "verb", "end")),
+        ],
+        ignore_index=True,
+    )
     of_reference = scores["normalizer"] == order["normalizers"][0]
     curve = crossed(scores[of_reference], share=(0.125, 0.25, 0.5, 1.0))
     curve["n_train"] = (2000 * curve["share"]).astype(int)
@@ -275,6 +284,7 @@ def tables_of(
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": with_intervals(heads, values(heads)),
+        "null_summary": with_intervals(nothing, values(nothing, 0.2)),
         "alignment_summary": with_intervals(aligned, values(aligned)),
         "explanation_summary": pd.concat(
             [

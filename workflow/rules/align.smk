@@ -172,3 +172,62 @@ rule alignment_examples:
         "Sentence pairs with gold, and what every model attends to in them"
     script:
         "../scripts/pick_alignments.py"
+
+
+rule trace_null_queries:
+    input:
+        model=rules.train.output.model,
+        settings=rules.train.output.settings,
+        examples=rules.prepare.output.test,
+        reading=rules.prepare.output.reading,
+    output:
+        table=f"{RESULTS}/attributions/{RUN}/null_queries.parquet",
+    log:
+        f"{LOGS}/trace_null_queries/{RUN}.log",
+    benchmark:
+        f"{LOGS}/trace_null_queries/{RUN}.tsv"
+    wildcard_constraints:
+        dataset=TRANSLATIONS,
+    threads: config["training"]["threads"]
+    resources:
+        **needs(
+            "trace_null_queries",
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: TORCH + 1e-4 * audited_tokens(w),
+            disk_mb=lambda w: 0.1,
+        ),
+        gpu=GPUS,
+    params:
+        **made_by("trace_null_queries.py", normalizers_of, encoder_of, TO_AUDIT),
+        modality=modality_of,
+        run=identity,
+        audit=config["audit"],
+        device=config["training"]["device"],
+    message:
+        f"Queries of {THIS_RUN} that attend to nothing"
+    script:
+        "../scripts/trace_null_queries.py"
+
+
+rule null_summary:
+    input:
+        queries=[
+            f"{RESULTS}/attributions/{run.path}/null_queries.parquet"
+            for run in ALIGNED_RUNS
+        ],
+    output:
+        table=f"{RESULTS}/statistics/null_summary.parquet",
+    log:
+        f"{LOGS}/compare/null_summary.log",
+    benchmark:
+        f"{LOGS}/compare/null_summary.tsv"
+    resources:
+        **needs("null_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
+    params:
+        **made_by("summarise_null_queries.py"),
+        runs=list(map(asdict, ALIGNED_RUNS)),
+        statistics=statistics_slice("interval", "confidence"),
+    message:
+        "Queries that attend to nothing, by class of words"
+    script:
+        "../scripts/summarise_null_queries.py"

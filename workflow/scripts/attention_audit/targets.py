@@ -47,6 +47,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "alignment_summary",
             "alignment_comparison",
             "alignment_examples",
+            "null_summary",
         ),
         (),
     ),
@@ -88,6 +89,7 @@ OF_ATTRIBUTIONS = {
     "heads": ("heads", "encoders"),
     "offsets": ("offsets", "encoders"),
     "alignment": ("alignments", "datasets"),
+    "null_queries": ("alignments", "datasets"),
 }
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")

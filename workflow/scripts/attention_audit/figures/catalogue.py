@@ -27,7 +27,10 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "pictures": ("picture_examples",),
     "plausibility": ("summary",),
     "alignment_error": ("alignment_summary",),
+    "alignment_heads": ("alignment_summary",),
+    "alignment_agreement": ("alignment_summary", "summary"),
     "alignment_matrices": ("alignment_examples",),
+    "null_rate": ("null_summary",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -40,6 +43,7 @@ OF_SOME = {
     "alignment_summary": "alignments",
     "alignment_comparison": "alignments",
     "alignment_examples": "alignments",
+    "null_summary": "alignments",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the

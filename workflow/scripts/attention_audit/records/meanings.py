@@ -19,7 +19,14 @@ TABLES: dict[str, tuple[str, str]] = {
     "attention": ("attributions/{run}/attention", "an audited instance"),
     "importance": ("attributions/{run}/importance/{method}", "an audited instance"),
     "influence": ("attributions/{run}/influence", "an instance of the sample"),
-    "heads": ("attributions/{run}/heads", "an instance, layer and head"),
+    "heads": (
+        "attributions/{run}/heads",
+        "an instance, kind of attention, layer and head",
+    ),
+    "null_queries": (
+        "attributions/{run}/null_queries",
+        "a sentence pair, kind of attention, layer, head and class of words",
+    ),
     "offsets": ("attributions/{run}/offsets", "a picture and merging"),
     "alignment": (
         "attributions/{run}/alignment",
@@ -92,7 +99,14 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/alignment_examples",
         "a run, a sentence pair and what weighs its words",
     ),
-    "head_summary": ("statistics/head_summary", "a cell, layer, head and measure"),
+    "head_summary": (
+        "statistics/head_summary",
+        "a cell, kind of attention, layer, head and measure",
+    ),
+    "null_summary": (
+        "statistics/null_summary",
+        "a cell, kind of attention, layer and class of words",
+    ),
     "offset_summary": (
         "statistics/offset_summary",
         "a run, merging and sampling point, over its pictures",
@@ -168,7 +182,7 @@ COLUMNS: dict[str, str] = {
     "n_undefined": "pairs of instance and seed without a value",
     "note": "what has to be known to read the row; null where nothing has",
     "by_construction": "why the row is in part a matter of arithmetic; null where not",
-    "layer": "of self-attention, from 0; of a pyramid through all stages that attend",
+    "layer": "of its kind of attention, from 0; of a pyramid through all stages that attend",
     "head": "in its layer, from 0",
     "method": "name of the method",
     "path": "folder of the run below that of a stage",
@@ -263,7 +277,11 @@ COLUMNS: dict[str, str] = {
     "centroid of the inputs' influence, one value a hidden state; null where inputs lie on "
     "no grid, as in texts",
     "influence.matrix": "norms by hidden state and input; kept for a few instances",
-    "heads.sparsity": "share of pairs of query and key with a weight of exactly 0",
+    "heads.instance_id": "as in attention; of a sentence pair its first step",
+    "heads.kind": "of attention: encoder or decoder, of a sequence to itself, or cross, of the "
+    "decoder to the encoder, whose last layer is the attention of the audits",
+    "heads.sparsity": "share of pairs of query and key with a weight of exactly 0, where the "
+    "query may attend to the key",
     "heads.support": "mean number of keys with weight; in a pyramid a layer has the keys of its stage",
     "heads.null": "share of queries without any weight",
     "heads.entropy": "mean over queries, in nats; null without any weight",
@@ -449,6 +467,23 @@ COLUMNS: dict[str, str] = {
     "the step that predicts it; scaled to sum to one a step",
     "alignment_examples.sure": "whether a link of the two is sure, in the same order",
     "alignment_examples.possible": "whether a link of the two is possible and not sure",
+    "head_summary.kind": "of attention, as in heads",
+    "null_queries.instance_id": "the sentence pair",
+    "null_queries.kind": "of attention, as in heads",
+    "word_class": "of a source word that asks; of a target word that a step predicts, that of "
+    "the first source word that people are sure it is linked to, unaligned without one, and "
+    "end where the step predicts the end",
+    "queries": "words of the class that ask",
+    "null": "of these, that attend to nothing",
+    "null_summary.kind": "of attention, as in heads",
+    "null_summary.layer": "of its kind, from 0; null for all layers",
+    "null_summary.word_class": "as in null_queries; null for all words",
+    "null_summary.mean": "share of queries that attend to nothing, over all heads "
+    "and all sentence pairs together, a mean over seeds",
+    "null_summary.sd_seeds": "standard deviation over seeds",
+    "n_queries": "queries of all heads, of a seed",
+    "null_summary.n_instances": "sentence pairs with such words",
+    "null_summary.n_undefined": "pairs of sentence pair and seed without a value",
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
     "learning_curve.share": "of the training examples; 1 for the run itself",

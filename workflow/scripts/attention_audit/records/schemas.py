@@ -256,11 +256,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         # (hidden state, input) norms; kept for a few instances only
         ("matrix", pa.list_(_floats), _NULLABLE),
     ),
-    # a row an (instance, layer, head) of self-attention; see attribution.heads. Null
+    # a row an (instance, kind of attention, layer, head); see attribution.heads. Null
     # where no query has a distribution
     "heads": _schema(
         ("instance_id", pa.string()),
         ("length", pa.int32()),
+        # of attention: "encoder", "decoder" or "cross"
+        ("kind", pa.string()),
         ("layer", pa.int32()),
         ("head", pa.int32()),
         ("sparsity", pa.float64()),
@@ -268,6 +270,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("null", pa.float64()),
         ("entropy", pa.float64(), _NULLABLE),
         ("divergence", pa.float64(), _NULLABLE),
+    ),
+    # a row a (sentence pair, kind of attention, layer, head, class of words)
+    "null_queries": _schema(
+        ("instance_id", pa.string()),
+        ("kind", pa.string()),
+        ("layer", pa.int32()),
+        ("head", pa.int32()),
+        ("word_class", pa.string()),
+        ("queries", pa.int64()),
+        ("null", pa.int64()),
     ),
     # a row an (instance, merging) of a pyramid that samples where learned offsets point;
     # see models.merging
@@ -506,6 +518,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("encoder", pa.string()),
         ("scorer", pa.string()),
         ("normalizer", pa.string()),
+        ("kind", pa.string()),
         ("layer", pa.int32()),
         # null for the layer as a whole
         ("head", pa.int32(), _NULLABLE),
@@ -519,6 +532,26 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
         # what has to be known to read the row; null where nothing has
+        ("note", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    # over sentence pairs and seeds, the queries of all heads of a layer together
+    "null_summary": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("kind", pa.string()),
+        # null for all
+        ("layer", pa.int32(), _NULLABLE),
+        ("word_class", pa.string(), _NULLABLE),
+        ("mean", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        ("sd_seeds", pa.float64(), _NULLABLE),
+        ("n_queries", pa.int64()),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("n_undefined", pa.int64()),
         ("note", pa.string(), _NULLABLE),
         run=False,
     ),
