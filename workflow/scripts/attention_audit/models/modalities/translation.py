@@ -19,12 +19,12 @@ def declare(
     scorer: Mapping[str, Any],
     normalizer: Mapping[str, Any],
     reading: str | Path,
-    n_classes: int | None,
+    n_classes: int,
 ) -> tuple[TranslatorSettings, None]:
     """The settings of a run's model, which starts from no vectors.
 
-    ``reading`` is the table "pair_vocabulary" of its data set, whose target side is what
-    there is to choose from.
+    ``reading`` is the table "pair_vocabulary" of its data set. The words of its target side
+    are what there is to choose from; ``n_classes`` is of data sets with classes.
     """
     table = tables.read_table(reading, "pair_vocabulary", ["side", "tokens"])
     sizes = {
