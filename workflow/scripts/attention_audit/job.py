@@ -19,14 +19,17 @@ from attention_audit.records.provenance import record
 from attention_audit.records.tables import read_json
 
 
-def declared_model(snakemake: Any) -> tuple[ModelSettings, Tensor | None, list[str]]:
+def declared_model(
+    snakemake: Any,
+) -> tuple[ModelSettings, Tensor | None, list[str]]:
     """What a rule's model is: its settings, pretrained vectors and names of classes.
 
+    There are none where a decision is a word, of which the table ``reading`` has the names.
     ``snakemake`` is what Snakemake gives the rule's script: inputs ``reading`` and
     ``card``, params ``modality``, ``encoder``, ``scorer`` and ``normalizer``.
     """
     params, inputs = snakemake.params, snakemake.input
-    label_names = read_json(inputs.card)["label_names"]
+    label_names = read_json(inputs.card).get("label_names", [])
     settings, vectors = of_models(params.modality, "declare")(
         params.encoder,
         params.scorer,
