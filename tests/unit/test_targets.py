@@ -8,8 +8,8 @@ import yaml
 from attention_audit.config import validate
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
-    FIGURES,
     OWN_SECTIONS,
+    figures_of,
 )
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.explanations import EXPERIMENTS
@@ -131,8 +131,8 @@ def test_heads_want_an_encoder_that_attends_in_the_grid(target):
     check_target(target, of_lit("attention"))
     expected = (
         "it is about heads of self-attention, and no run of the grid has any. Name an "
-        "encoder of kind transformer or vit, or of kind lit with a stage of kind attention "
-        "in the grid."
+        "encoder of kind transformer or vit, one of kind lit with a stage of kind "
+        "attention, or one with a decoder of kind transformer in the grid."
     )
     assert fault(target, config(encoders=["bilstm"])) == expected
     assert fault(target, of_lit("mlp")) == expected
@@ -178,7 +178,9 @@ def test_pictures_want_a_data_set_of_them_in_the_grid(target):
     )
 
 
-@pytest.mark.parametrize("name", ["alignment_summary", "alignment_comparison"])
+@pytest.mark.parametrize(
+    "name", ["alignment_summary", "alignment_examples", "null_summary"]
+)
 def test_alignments_want_a_data_set_of_sentence_pairs_in_the_grid(name):
     assert fault(f"results/statistics/{name}.parquet", OFF) == (
         "it is about sentence pairs, and no run of the grid has any. Name a data set of "
@@ -231,11 +233,7 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         # written by `snakemake --report`, whose value is an argument too
         "results/report/snakemake.html",
         "results/figures/all.html",
-        *(
-            f"results/figures/{name}.pdf"
-            for name in FIGURES
-            if name not in ("pictures", "plausibility", "sampling_offsets")
-        ),
+        *(f"results/figures/{name}.pdf" for name in figures_of([], having=["heads"])),
         "./results/figures/agreement.pdf",
         "results/figures/agreement.pdf/",
         # other shapes
@@ -331,7 +329,8 @@ def test_targets_that_pass(target):
         (
             f"results/attributions/{RUN}/heads.parquet",
             "encoders.bilstm has no heads of self-attention. Name an encoder of kind "
-            "transformer or vit, or of kind lit with a stage of kind attention.",
+            "transformer or vit, one of kind lit with a stage of kind attention, or one "
+            "with a decoder of kind transformer.",
         ),
         (
             "results/raw/movie_review.whl",

@@ -64,8 +64,8 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "heads": (
         lambda dataset, encoder: has_heads(encoder),
         "heads of self-attention",
-        "an encoder of kind transformer or vit, or of kind lit with a stage of kind "
-        "attention",
+        "an encoder of kind transformer or vit, one of kind lit with a stage of kind "
+        "attention, or one with a decoder of kind transformer",
     ),
     "offsets": (
         lambda dataset, encoder: has_offsets(encoder),

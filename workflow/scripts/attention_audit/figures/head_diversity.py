@@ -35,11 +35,8 @@ def draw(
     if not rows.loc[without, "mean"].any():
         rows = rows[~without]
     # which kind of attention, where there are several
-    several = rows["kind"].nunique() > 1
-    named = (
-        rows["kind"].where(several, "") + " layer " + (rows["layer"] + 1).astype(str)
-    )
-    rows = rows.assign(part=named.str.strip())
+    kinds = rows["kind"] + " " if rows["kind"].nunique() > 1 else ""
+    rows = rows.assign(part=kinds + "layer " + (rows["layer"] + 1).astype(str))
     ranks = rows["kind"].map({kind: i for i, kind in enumerate(KINDS)})
     parts = rows.assign(rank=ranks).sort_values(["rank", "layer"])["part"].unique()
     by_part = [model_looks(rows, order, n, len(parts)) for n in range(len(parts))]
