@@ -27,7 +27,7 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Shares with intervals: by layer, and of all layers by class of words.
 
-    A row of panels a model and which of both, a column a data set and kind of attention, a
+    A row of panels a model and kind of attention, a column a data set and which of both, a
     series a normalizer that leaves some query without weight.
     """
     summary = with_model(tables["null_summary"])
@@ -48,15 +48,19 @@ def draw(
     places = {BY_LAYER: layers, BY_CLASS: [*frequent]}
     words = {BY_LAYER: [f"layer {n + 1:.0f}" for n in layers], BY_CLASS: [*frequent]}
     columns = {BY_LAYER: "layer", BY_CLASS: "word_class"}
+    # not all kinds of attention are in all models
     attended = [
-        (dataset, kind)
-        for dataset in order["datasets"]
+        (model, kind)
+        for model in models(rows, order)
         for kind in KINDS
-        if ((rows["dataset"] == dataset) & (rows["kind"] == kind)).any()
+        if ((rows["model"] == model) & (rows["kind"] == kind)).any()
     ]
+    aligned = [name for name in order["datasets"] if name in set(rows["dataset"])]
+    # an interval of a rare class may be far wider than all shares
+    top = 1.5 * rows["mean"].max()
 
     def fill(axes: Axes, line: tuple[str, str], column: tuple[str, str]) -> None:
-        (by, model), (dataset, kind) = line, column
+        (model, kind), (dataset, by) = line, column
         part = rows[(rows["dataset"] == dataset) & (rows["kind"] == kind)]
         part = part[(part["model"] == model) & part[columns[by]].notna()]
         for i, (name, look) in enumerate(looks.items()):
@@ -72,12 +76,13 @@ def draw(
                 markersize=4,
             )
         category_axis(axes, words[by])
+        axes.set_ylim(-0.05 * top, top)
 
     pages = panel_pages(
-        [(by, model) for model in models(rows, order) for by in places],
         attended,
+        [(dataset, by) for dataset in aligned for by in places],
         fill,
-        title=lambda line, column: f"{column[0]}, {line[1]}: {column[1]}",
+        title=lambda line, column: f"{column[0]}, {line[0]}: {line[1]}",
         y_label=lambda _: "share of queries\nwithout weight",
         size=category_size(words[BY_CLASS], len(looks)),
         key=lambda axes: intervals_key(axes, rows),
