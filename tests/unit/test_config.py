@@ -549,8 +549,7 @@ ONE_FAULT = {
     "encoders.bilstm.decoder.tied needs embedding_size (50) to be the decoder's "
     "hidden_size (6). Set one to the other, or tied to false",
     "encoders: {bilstm: {decoder: {kind: lst, hidden_size: 6}}}": "config: "
-    "encoders.bilstm.decoder.kind must be one of lstm, transformer, got 'lst'. Did you mean "
-    "'lstm'?",
+    "encoders.bilstm.decoder.kind 'lst' is unknown. Did you mean 'lstm'?",
     "encoders: {transformer: {self_attention: softmax}}": "config: "
     "encoders.transformer.self_attention must be 'run', got 'softmax': a normalizer is "
     "written as a dictionary, such as {kind: softmax}",
@@ -844,7 +843,11 @@ def test_sentence_pairs_want_a_decoder_and_nothing_else_takes_one():
 
 def test_a_grid_whose_encoders_all_have_decoders_reads_no_texts():
     config = validate(small(), SCHEMA_PATH)
-    config["encoders"]["average"]["decoder"] = {"kind": "lstm"}
+    config["encoders"]["average"]["decoder"] = {
+        "kind": "lstm",
+        "hidden_size": 4,
+        "tied": False,
+    }
     assert list(inconsistencies(config)) == [
         "grid.encoders: none reads datasets.mine, which is of text. Add one of kind "
         "average or bilstm or transformer without a decoder, or leave out the data set."
