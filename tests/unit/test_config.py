@@ -28,7 +28,7 @@ PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 # Definitions whose branches a key chooses between, and that key.
 DISCRIMINATED = {
     **dict.fromkeys(("vectors", "source", "image_source", "pair_source"), "kind"),
-    **dict.fromkeys(("encoder", "scorer", "normalizer", "method"), "kind"),
+    **dict.fromkeys(("encoder", "decoder", "scorer", "normalizer", "method"), "kind"),
     "dataset": "modality",
 }
 
@@ -210,8 +210,18 @@ def test_small_configuration_is_completed_in_the_right_branches():
         "s": {"kind": "sparsegen", "lam": 0.0},
     }
     assert done["methods"] == {
-        "g": {"kind": "gradient", "of": "inputs", "attention": "detached"},
-        "l": {"kind": "leave_one_out", "of": "hidden_states", "removal": None},
+        "g": {
+            "kind": "gradient",
+            "of": "inputs",
+            "attention": "detached",
+            "output": None,
+        },
+        "l": {
+            "kind": "leave_one_out",
+            "of": "hidden_states",
+            "removal": None,
+            "output": None,
+        },
     }
     assert done["datasets"]["mine"] == {
         "modality": "text",
@@ -529,10 +539,17 @@ ONE_FAULT = {
     "encoders: {bilstm: {dropout: 1}}": "config: encoders.bilstm.dropout must be less "
     "than 1, got 1",
     "encoders: {bilstm: {heads: 4}}": "config: unknown key 'encoders.bilstm.heads' for "
-    "kind 'bilstm'. Known: dropout, embedding_size, freeze_vectors, hidden_size, kind, "
-    "layers, markers, single_logit.",
+    "kind 'bilstm'. Known: decoder, dropout, embedding_size, freeze_vectors, hidden_size, "
+    "kind, layers, markers, single_logit.",
     "encoders: {transformer: {heads: 5}}": "config: encoders.transformer.hidden_size "
     "must be a multiple of heads (5), got 64",
+    "encoders: {bilstm: {decoder: {kind: transformer, hidden_size: 6, layers: 1, heads: 4}}}": "config: "
+    "encoders.bilstm.decoder.hidden_size must be a multiple of heads (4), got 6",
+    "encoders: {bilstm: {decoder: {kind: lstm, hidden_size: 6, tied: true}}}": "config: "
+    "encoders.bilstm.decoder.tied needs embedding_size (50) to be the decoder's "
+    "hidden_size (6). Set one to the other, or tied to false",
+    "encoders: {bilstm: {decoder: {kind: lst, hidden_size: 6}}}": "config: "
+    "encoders.bilstm.decoder.kind 'lst' is unknown. Did you mean 'lstm'?",
     "encoders: {transformer: {self_attention: softmax}}": "config: "
     "encoders.transformer.self_attention must be 'run', got 'softmax': a normalizer is "
     "written as a dictionary, such as {kind: softmax}",
@@ -826,7 +843,11 @@ def test_sentence_pairs_want_a_decoder_and_nothing_else_takes_one():
 
 def test_a_grid_whose_encoders_all_have_decoders_reads_no_texts():
     config = validate(small(), SCHEMA_PATH)
-    config["encoders"]["average"]["decoder"] = {"kind": "lstm"}
+    config["encoders"]["average"]["decoder"] = {
+        "kind": "lstm",
+        "hidden_size": 4,
+        "tied": False,
+    }
     assert list(inconsistencies(config)) == [
         "grid.encoders: none reads datasets.mine, which is of text. Add one of kind "
         "average or bilstm or transformer without a decoder, or leave out the data set."

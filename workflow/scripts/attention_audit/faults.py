@@ -347,18 +347,23 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _encoder_faults(key: str, encoder: Mapping[str, Any]) -> Iterator[str]:
-    """Sizes that heads do not divide."""
-    if encoder["kind"] in ("transformer", "vit"):
-        sizes = [(key, "hidden_size", encoder)]
-    else:
-        stages = encoder.get("stages", ())
-        sizes = [
-            (f"{key}.stages[{i}]", "width", stage)
-            for i, stage in enumerate(stages)
-            if stage["kind"] == "attention"
-        ]
+    """Sizes that heads do not divide, and those of shared weights that differ."""
+    stages = encoder.get("stages", ())
+    sizes = [
+        (key, "hidden_size", encoder),
+        *((f"{key}.stages[{i}]", "width", stage) for i, stage in enumerate(stages)),
+    ]
+    decoder = encoder.get("decoder")
+    if decoder is not None:
+        sizes.append((f"{key}.decoder", "hidden_size", decoder))
+        if decoder["tied"] and decoder["hidden_size"] != encoder["embedding_size"]:
+            yield (
+                f"{key}.decoder.tied needs embedding_size ({encoder['embedding_size']}) "
+                f"to be the decoder's hidden_size ({decoder['hidden_size']}). Set one to "
+                "the other, or tied to false"
+            )
     for place, size, own in sizes:
-        if own[size] % own["heads"]:
+        if "heads" in own and own[size] % own["heads"]:
             yield (
                 f"{place}.{size} must be a multiple of heads ({own['heads']}), "
                 f"got {own[size]}"

@@ -21,6 +21,7 @@ CODE = "workflow/scripts/attention_audit"
 # definition of the schema -> module and dictionary with its kinds. Those of normalizers
 # are the modules of a package.
 REGISTRIES: dict[str, tuple[str, str]] = {
+    "decoder": ("models/decoders", "DECODERS"),
     "encoder": ("models/encoder_kinds", "ENCODERS"),
     "image_source": ("data/image_sources", "READERS"),
     "method": ("methods", "METHODS"),
