@@ -31,7 +31,10 @@ from attention_audit.statistics.alignment_summary import (
     linearized,
 )
 from attention_audit.statistics.estimates import Settings
+from attention_audit.statistics.in_step import read_in_step
 from attention_audit.statistics.picture_examples import Files
+from attention_audit.statistics.plausibility import plausibility
+from attention_audit.statistics.verdicts import Sources, claims_table
 from tests.unit.grids import order_of
 from tests.unit.test_alignment import VERSES
 
@@ -106,6 +109,23 @@ def attention_table(path, weights, run=RUN):
     schema = "importance" if "importance" in path.name else "attention"
     tables.write_rows(path, schema, rows, {})
     return path
+
+
+def test_a_word_that_nobody_linked_has_no_plausibility(tmp_path):
+    gold = [[False, True, False], [False] * 3, None]
+    path = tmp_path / "attention.parquet"
+    table = tables.read_table(
+        attention_table(path, {"john": verse_weights()["john"]}), "attention"
+    )
+    place = table.schema.get_field_index("gold")
+    column = pa.array(gold, pa.list_(pa.bool_()))
+    tables.write_table(path, "attention", table.set_column(place, "gold", column), {})
+    (step,) = read_in_step(RUN, path, {})
+    ids, measures = plausibility(step, {"attention": step.attention.values})
+    # nothing is said of the step of the end
+    assert ids == ["john.000", "john.001"]
+    for *_, values in measures:
+        assert not np.isnan(values[0]) and np.isnan(values[1])
 
 
 def test_the_smallest_aligned_pairs_are_shown_with_their_words(tmp_path):
@@ -280,6 +300,31 @@ def test_normalizers_are_compared_pair_by_pair(tmp_path):
     assert row["difference"] == pytest.approx((1 - 14 / 17) - flat_error)
     assert row["n_seeds"] == 3 and row["n_instances"] == 3 and row["family_size"] == 1
     assert row["low"] < row["difference"] < row["high"]
+
+    # and a claim about it is judged by that row
+    claim = {
+        "claim": "aligned",
+        "source": "Nobody 2020",
+        "text": "Top weights align better than even ones.",
+        "table": "alignment_comparison",
+        "where": {
+            "measure": ["error_rate"],
+            "subject": ["attention"],
+            "step": ["predicts"],
+            "links": ["argmax"],
+        },
+        "less": {},
+        "rule": {"below": 0},
+        "holds": "on_average",
+        "figure": "alignment_error",
+        "lacks": None,
+    }
+    path = tmp_path / "claims.parquet"
+    sources = Sources({"alignment_comparison": comparison}, runs, {})
+    claims_table([claim], sources, SETTINGS, {}, path)
+    judged = tables.read_table(path, "claims").to_pandas()
+    assert judged["estimate"].tolist() == [row["difference"]] * 2
+    assert judged["n_cells"].iloc[0] == 1 and judged["less"].iloc[1] == "softmax"
 
 
 def test_heads_by_mean_and_by_the_best_on_dev(tmp_path):

@@ -8,10 +8,10 @@ from attention_audit.records import tables
 from attention_audit.records.decision_ids import decision_id
 from attention_audit.statistics.estimates import Settings
 from attention_audit.statistics.null_queries import (
-    null_table,
     word_classes,
     write_null_queries,
 )
+from attention_audit.statistics.null_summary import null_table
 from tests.unit.test_alignment_tables import RUN, sentence_pairs
 from tests.unit.translators import pair_batch, tiny_translator
 

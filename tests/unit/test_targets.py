@@ -164,7 +164,6 @@ def test_offsets_want_an_encoder_with_deformable_merging_in_the_grid(target):
     "target",
     [
         "results/figures/pictures.png",
-        "results/figures/plausibility.png",
         "results/statistics/picture_examples.parquet",
     ],
 )
@@ -175,6 +174,17 @@ def test_pictures_want_a_data_set_of_them_in_the_grid(target):
     assert fault(target, OFF) == (
         "it is about pictures, and no run of the grid has any. Name a data set of modality "
         "images in the grid."
+    )
+
+
+def test_plausibility_wants_inputs_that_are_marked():
+    target = "results/figures/plausibility.png"
+    check_target(
+        target, config(datasets=["imdb", "digits"], encoders=["bilstm", "lit"])
+    )
+    assert fault(target, OFF) == (
+        "it is about inputs that somebody marks, and no run of the grid has any. Name a "
+        "data set of modality images or translation in the grid."
     )
 
 

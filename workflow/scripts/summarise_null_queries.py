@@ -3,7 +3,7 @@
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.statistics.estimates import Settings
-from attention_audit.statistics.null_queries import null_table
+from attention_audit.statistics.null_summary import null_table
 
 with reported(snakemake.log[0]):
     params = snakemake.params

@@ -77,6 +77,11 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
         "pictures",
         "a data set of modality images",
     ),
+    "marks": (
+        lambda dataset, encoder: dataset["modality"] in ("images", "translation"),
+        "inputs that somebody marks",
+        "a data set of modality images or translation",
+    ),
     "alignments": (
         lambda dataset, encoder: dataset["modality"] == "translation",
         "sentence pairs",

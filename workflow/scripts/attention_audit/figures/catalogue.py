@@ -39,7 +39,7 @@ OF_SOME = {
     "head_summary": "heads",
     "offset_summary": "offsets",
     "picture_examples": "pictures",
-    "plausibility": "pictures",
+    "plausibility": "marks",
     "alignment_summary": "alignments",
     "alignment_comparison": "alignments",
     "alignment_examples": "alignments",

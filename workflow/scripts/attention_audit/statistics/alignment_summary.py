@@ -31,10 +31,10 @@ from attention_audit.statistics.estimates import (
 )
 from attention_audit.statistics.families import correct_families
 from attention_audit.statistics.in_step import check_run
+from attention_audit.statistics.measures import ALIGNMENT_MEASURES
 from attention_audit.statistics.random_effects import Floats
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
-MEASURES = ("error_rate", "precision", "recall", "f1", "average_precision")
 # What is made of the heads of the layers below the attention of the audits: the mean of
 # their figures, by layer and of all, and of each seed the one that was best on dev.
 MEAN_HEAD, BEST_HEAD = "mean_head", "best_head"
@@ -232,7 +232,7 @@ def _order(key: Key, measure: str, methods: Sequence[str]) -> tuple:
         number(key.head),
         key.step or "",
         key.links,
-        MEASURES.index(measure),
+        ALIGNMENT_MEASURES.index(measure),
     )
 
 
