@@ -197,8 +197,8 @@ def _of_modalities(
     for modality, branch in branches(definitions["dataset"], "modality").items():
         found = [branch]
         if path[2:]:
-            source = definitions[branch]["properties"]["source"]["$ref"].split("/")[-1]
-            kinds = branches(definitions[source], "kind").items()
+            source = definitions[branch]["properties"].get("source", {})
+            kinds = branches(dereferenced(validator, source), "kind").items()
             found = [branch for kind, branch in kinds if kind == value.get("kind")]
         if any(key in definitions[branch]["properties"] for branch in found):
             knowing.append(modality)
