@@ -29,6 +29,7 @@ DECISIVE_LIBRARIES = (
     "regex",
     "scipy",
     "seaborn",
+    "sentencepiece",
     "statsmodels",
     "torch",
 )
