@@ -8,8 +8,8 @@ import yaml
 from attention_audit.config import validate
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
-    FIGURES,
     OWN_SECTIONS,
+    figures_of,
 )
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.explanations import EXPERIMENTS
@@ -206,8 +206,8 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         "results/figures/all.html",
         *(
             f"results/figures/{name}.pdf"
-            for name in FIGURES
-            if name not in ("pictures", "plausibility", "sampling_offsets")
+            # of texts
+            for name in figures_of([], having=["heads"])
         ),
         "./results/figures/agreement.pdf",
         "results/figures/agreement.pdf/",
@@ -223,6 +223,23 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
 )
 def test_targets_that_pass(target):
     check_target(target, OFF)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/figures/translation_score.png",
+        "results/statistics/translation_scores.parquet",
+    ],
+)
+def test_translations_want_sentence_pairs_in_the_grid(target):
+    assert fault(target, OFF) == (
+        "it is about translations, and no run of the grid has any. Name a data set of "
+        "modality translation in the grid."
+    )
+    assert fault(f"results/translations/{RUN}.parquet", OFF) == (
+        "datasets.imdb has no translations. Name a data set of modality translation."
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "head_summary",
             "offset_summary",
             "picture_examples",
+            "translation_scores",
         ),
         (),
     ),
@@ -72,6 +73,11 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
         lambda dataset, encoder: dataset["modality"] == "images",
         "pictures",
         "a data set of modality images",
+    ),
+    "translations": (
+        lambda dataset, encoder: dataset["modality"] == "translation",
+        "translations",
+        "a data set of modality translation",
     ),
 }
 
@@ -153,6 +159,9 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _attribution_faults(e, file, config)
         case ("measures", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
+        case ("translations", d, e, s, n, file) if file.endswith(".parquet"):
+            yield from _run_faults([d, e, s, n, path.stem], config)
+            yield from _translation_faults(d, config)
         case ("controls", d, e, s, n, seed, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _control_faults(n, path.stem, config)
@@ -234,6 +243,12 @@ def _attribution_faults(
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)
+
+
+def _translation_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
+    has, what, named = HAVING["translations"]
+    if not has(config["datasets"][dataset], {}):
+        yield f"datasets.{dataset} has no {what}. Name {named}."
 
 
 def _control_faults(

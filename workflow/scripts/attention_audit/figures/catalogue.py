@@ -26,6 +26,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "sampling_offsets": ("offset_summary",),
     "pictures": ("picture_examples",),
     "plausibility": ("summary",),
+    "translation_score": ("translation_scores",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -35,6 +36,7 @@ OF_SOME = {
     "offset_summary": "offsets",
     "picture_examples": "pictures",
     "plausibility": "pictures",
+    "translation_scores": "translations",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the

@@ -39,6 +39,14 @@ TABLES: dict[str, tuple[str, str]] = {
         "adversaries/{run}/{divergence}/lambda{weight}/divergence",
         "an instance and adversary",
     ),
+    "translations": (
+        "translations/{run}",
+        "a sentence pair of the test split and beam",
+    ),
+    "translation_scores": (
+        "statistics/translation_scores",
+        "a run, beam and metric, over the test split",
+    ),
     "measures": (
         "measures/{run} and explanations/{run}/measures and controls/{run}/{control} and "
         "controls/{run}/explanation_{control}",
@@ -392,6 +400,28 @@ COLUMNS: dict[str, str] = {
     "n_rounds": "rounds after a first one that does not count; in each, all runs take "
     "their turn",
     "speed.n_instances": "audited instances, which each round reads once",
+    "beam": "hypotheses that a sentence has at a time while it is translated; 1 is greedy "
+    "search",
+    "translations.instance_id": "that of the sentence pair",
+    "translations.origin": "where the pair stands in its source",
+    "translations.source": "the sentence that is translated: words between spaces, as they "
+    "were prepared, pieces of words joined",
+    "translations.reference": "its translation in the data, likewise",
+    "translations.hypothesis": "its translation by the model, likewise",
+    "translations.length": "of the hypothesis in tokens, the end of the sentence not counted",
+    "translations.log_probability": "of the hypothesis and its end, by the model, in nats",
+    "translations.score": "that over the penalty for the length, by which hypotheses are "
+    "compared",
+    "translations.ended": "whether the model ended the sentence; false where its length did, "
+    "see `translation.max_ratio`",
+    "translation_scores.metric": "bleu or chrf, over the split as a whole",
+    "translation_scores.value": "0 to 100",
+    "translation_scores.low": "lower end of the interval, of a bootstrap over sentence pairs",
+    "translation_scores.high": "upper end of that interval",
+    "signature": "sacrebleu's: references a sentence, case, smoothing, tokenization (none: "
+    "words as they were prepared), version",
+    "translation_scores.n_instances": "sentence pairs",
+    "n_resamples": "of the bootstrap, the same for all runs on a data set",
     "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",
 }
 
