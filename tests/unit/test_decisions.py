@@ -46,6 +46,7 @@ class Series:
     gold = None
     guess = None
     places = None
+    groups = None
 
     def take(self, rows):
         n = self.lengths[rows].max()

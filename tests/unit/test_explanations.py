@@ -38,6 +38,8 @@ TRAINING = {
     "learning_rate": 0.02,
     "weight_decay": 0.0,
     "gradient_clip": 5.0,
+    "label_smoothing": 0.0,
+    "warmup_steps": 0,
 }
 
 

@@ -68,7 +68,7 @@ class LinearModel:
     The hidden states are the logits that each position stands for.
     """
 
-    def decide(self, hidden, weights):
+    def decide(self, hidden, weights, query=None):
         return torch.einsum("bn,bnk->bk", weights, hidden)
 
 

@@ -28,6 +28,8 @@ SETTINGS = {
     "learning_rate": 0.02,
     "weight_decay": 1e-5,
     "gradient_clip": 5.0,
+    "label_smoothing": 0.0,
+    "warmup_steps": 0,
 }
 
 
@@ -224,7 +226,9 @@ def test_a_module_may_learn_at_a_rate_of_its_own():
     model = tiny_model("average")
     model.encoder.project.learning_rate_factor = 0.01
     before = [p.detach().clone() for p in model.parameters()]
-    optimizer = build_optimizer(model, {"learning_rate": 0.5, "weight_decay": 0.0})
+    optimizer = build_optimizer(
+        model, {**SETTINGS, "learning_rate": 0.5, "weight_decay": 0.0}
+    )
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()

@@ -71,6 +71,8 @@ TRAINING = {
     "learning_rate": 0.001,
     "weight_decay": 0.00001,
     "gradient_clip": 5.0,
+    "label_smoothing": 0.0,
+    "warmup_steps": 0,
 }
 SPLITS = ("train", "dev", "test")
 

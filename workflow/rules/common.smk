@@ -25,7 +25,12 @@ from attention_audit.records.experiments import logs_of, results_of
 from attention_audit.figures.catalogue import OWN_SECTIONS, figure_order, figures_of
 from attention_audit.grid import grid
 from attention_audit.data.own_files import own_files, with_paths
-from attention_audit.models.encoder_kinds import ENCODERS, has_heads, has_offsets
+from attention_audit.models.encoder_kinds import (
+    ENCODERS,
+    has_heads,
+    has_offsets,
+    inner_normalizers,
+)
 from attention_audit.methods import (
     EFFECTS,
     WITHOUT_CONTEXT,
@@ -274,11 +279,11 @@ def normalizer_kinds(*kinds):
 
 
 def normalizers_of(wildcards):
-    """The kinds in a run's model: of its pooling, and of its self-attention."""
+    """The kinds in a run's model: of its pooling, and of attention within encoders."""
     pooling = config["normalizers"][wildcards.normalizer]["kind"]
-    # "run" for that of the pooling; encoders without self-attention have no such key
-    inner = config["encoders"][wildcards.encoder].get("self_attention", "run")
-    return normalizer_kinds(pooling, pooling if inner == "run" else inner["kind"])
+    inner = inner_normalizers(config["encoders"][wildcards.encoder])
+    kinds = [pooling if of == "run" else of["kind"] for of in inner]
+    return normalizer_kinds(pooling, *kinds)
 
 
 def encoder_of(wildcards):

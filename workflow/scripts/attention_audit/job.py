@@ -19,20 +19,23 @@ from attention_audit.records.provenance import record
 from attention_audit.records.tables import read_json
 
 
-def declared_model(snakemake: Any) -> tuple[ModelSettings, Tensor | None, list[str]]:
+def declared_model(
+    snakemake: Any,
+) -> tuple[ModelSettings, Tensor | None, list[str] | None]:
     """What a rule's model is: its settings, pretrained vectors and names of classes.
 
     ``snakemake`` is what Snakemake gives the rule's script: inputs ``reading`` and
     ``card``, params ``modality``, ``encoder``, ``scorer`` and ``normalizer``.
     """
     params, inputs = snakemake.params, snakemake.input
-    label_names = read_json(inputs.card)["label_names"]
+    # classes have names; words have their vocabulary
+    label_names = read_json(inputs.card).get("label_names")
     settings, vectors = of_models(params.modality, "declare")(
         params.encoder,
         params.scorer,
         params.normalizer,
         inputs.reading,
-        len(label_names),
+        None if label_names is None else len(label_names),
     )
     return settings, vectors, label_names
 

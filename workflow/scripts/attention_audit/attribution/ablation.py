@@ -4,20 +4,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.decisions import Batch, DecisionModel, grouped
 from attention_audit.models.outputs import RESOLUTION, Readout, probabilities_anew
 
 
-def _of_inputs(model: DecisionModel, one: Batch, removal: str) -> Tensor:
-    each = torch.eye(int(one.lengths[0]), dtype=torch.bool, device=one.mask.device)
-    own, without = probabilities_anew(model, one, one.without(each, removal))
-    return (without - own).abs().mean(-1)
+def _change(own: Tensor, without: Tensor, output: str, label: int | None) -> Tensor:
+    """How much outputs (R, K) differ from (1, K), a value a row."""
+    if output == "all":
+        return (without - own).abs().mean(-1)
+    k = own.argmax() if output == "predicted" else label
+    # A log-probability is finite: what underflows is as little as there is.
+    smallest = torch.finfo(own.dtype).tiny
+    own, without = own[:, k].clamp(min=smallest), without[:, k].clamp(min=smallest)
+    return (without.log() - own.log()).abs()
 
 
-def _of_hidden_states(readout: Readout, hidden: Tensor) -> Tensor:
+def _of_inputs(
+    model: DecisionModel, group: Batch, removal: str, output: str
+) -> list[Tensor]:
+    """Of each of the decisions of a batch, which have their inputs in common."""
+    each = torch.eye(int(group.lengths[0]), dtype=torch.bool, device=group.mask.device)
+    labels = _labels(group)
+    changes = probabilities_anew(model, group, group.without(each, removal))
+    return [
+        _change(own, without, output, label)
+        for (own, without), label in zip(changes, labels, strict=True)
+    ]
+
+
+def _labels(batch: Batch) -> list[int | None]:
+    if batch.labels is None:
+        return [None] * len(batch.lengths)
+    return batch.labels.tolist()
+
+
+def _of_hidden_states(
+    readout: Readout,
+    hidden: Tensor,
+    query: Tensor | None,
+    output: str,
+    label: int | None,
+) -> Tensor:
     n = len(hidden)
-    hidden = hidden.cpu().double()
-    scores = readout.pooling.scorer(hidden.unsqueeze(0))
+    asked = None if query is None else query.unsqueeze(0)
+    scores = readout.pooling.scores(hidden.unsqueeze(0), asked)
     normalizer = readout.pooling.normalizer
     (weights,) = normalizer(scores, torch.ones(1, n, dtype=torch.bool))
     # Row t: the same scores with position t masked, normalized anew. (n, n)
@@ -29,29 +59,35 @@ def _of_hidden_states(readout: Readout, hidden: Tensor) -> Tensor:
     limit = RESOLUTION * torch.finfo(torch.float32).eps * weights.max()
     same = (weights == 0) & ((without - weights).abs() <= limit).all(-1)
     without = torch.where(same.unsqueeze(1), weights, without)
-    own, changed = readout.probabilities(hidden, weights, without)
-    return (changed - own).abs().mean(-1)
+    own, changed = readout.probabilities(hidden, weights, without, query)
+    return _change(own, changed, output, label)
 
 
 @torch.no_grad()
 def leave_one_out(
-    model: DecisionModel, batch: Batch, of: str, removal: str | None = None
+    model: DecisionModel,
+    batch: Batch,
+    of: str,
+    removal: str | None = None,
+    output: str | None = None,
 ) -> Tensor:
     """mean_k |y_k(without t) - y_k| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
 
-    y are the class probabilities. Of inputs: input t is removed, in one of the ways of the
-    modality, its usual one where ``removal`` is None, and what is left read again. Of
-    hidden states: state t is masked, and the scores of the others, which do not depend on
-    it, are normalized anew. What remains of a decision with one input is an empty context.
-    Where the output changes by less than it is accurate, the importance is exactly 0; see
-    `outputs`.
+    y are the class probabilities. With ``output = "label"`` or ``"predicted"`` it is
+    |log y_k(without t) - log y_k| of that class alone; None is what the model's modality
+    has. Of inputs: input t is removed, in one of the ways of the modality, its usual one
+    where ``removal`` is None, and what is left read again. Of hidden states: state t is
+    masked, and the scores of the others, which do not depend on it, are normalized anew.
+    What remains of a decision with one input is an empty context. Where the output changes
+    by less than it is accurate, the importance is exactly 0; see `outputs`.
 
-    Decisions are read one by one, so that none depends on its neighbours.
+    Decisions are read one by one, so that none depends on its neighbours; those that have
+    their inputs in common are read together.
 
     Returns (B, n), of hidden states (B, m), in double precision on the CPU, exactly 0 at
     padding, not normalized.
     """
-    removal = removal or batch.removal
+    removal, output = removal or batch.removal, output or model.importance_of
     lengths, shape = batch.lengths, batch.mask.shape
     if of == "hidden_states" and model.cell is not None:
         lengths = model.states(lengths)
@@ -60,12 +96,14 @@ def leave_one_out(
     # Without context, deleting an input leaves the other hidden states as they are.
     contextual = getattr(model.encoder, "contextual", True)
     reads = of == "inputs" and (contextual or removal != "delete")
-    readout = Readout(model)
+    if reads:
+        for rows in grouped(batch):
+            values = _of_inputs(model, batch.take(rows), removal, output)
+            for b, of_one in zip(rows, values, strict=True):
+                importance[b, : len(of_one)] = of_one
+        return importance
+    readout, labels = Readout(model), _labels(batch)
     for b, n in enumerate(lengths.tolist()):
-        one = batch.take(np.array([b]))
-        if reads:
-            importance[b, :n] = _of_inputs(model, one, removal)
-        else:
-            hidden, _ = model.encode(model.embed(one), one.mask)
-            importance[b, :n] = _of_hidden_states(readout, hidden[0])
+        hidden, _, query = model(batch.take(np.array([b]))).decision(0, n)
+        importance[b, :n] = _of_hidden_states(readout, hidden, query, output, labels[b])
     return importance

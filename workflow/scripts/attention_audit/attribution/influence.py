@@ -12,7 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attention_audit.models.decisions import Batch, DecisionModel, cell_array
+from attention_audit.models.decisions import (
+    Batch,
+    DecisionModel,
+    cell_array,
+    grouped,
+)
 from attention_audit.models.encoders import BiLSTMEncoder, TransformerEncoder
 from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.tables import TableWriter
@@ -401,11 +406,14 @@ def write_influence(
     run: Mapping[str, Any],
     matrices: int,
 ) -> None:
-    """Influence of inputs on hidden states; whole matrices for the first few texts."""
+    """Influence of inputs on hidden states; whole matrices for the first few texts.
+
+    Of decisions that have their inputs in common it is the same: a row for the first.
+    """
     cell = cell_array(model)
     kept = 0
     for batch in batches:
-        for row, instance in enumerate(batch.instance_ids):
+        for row, *_ in grouped(batch):
             n = int(batch.lengths[row])
             (embeddings,) = model.embed(batch.take(np.array([row])))
             norms = jacobian_norms(model.encoder, embeddings).cpu().numpy()
@@ -413,7 +421,7 @@ def write_influence(
             table.write(
                 {
                     **run,
-                    "instance_id": [instance],
+                    "instance_id": [batch.instance_ids[row]],
                     "length": [n],
                     "dispersion": [summary.dispersion],
                     "coindexed_share": [summary.coindexed_share],

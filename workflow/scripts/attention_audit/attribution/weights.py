@@ -37,7 +37,7 @@ def write_attention(
         with lawful(model):
             output = model(batch)
         states = model.states(batch.lengths)
-        scores = model.pooling.scorer(output.hidden)
+        scores = model.pooling.scores(output.hidden, output.query)
         probabilities = class_probabilities(output.logits).numpy()
         weights, mask = output.attention.cpu().numpy(), output.mask.cpu().numpy()
         table.write(

@@ -9,6 +9,8 @@ from attention_audit.records import tables
 
 # Ids of padding and of words that the vocabulary lacks.
 PAD, UNK = 0, 1
+# Ids of what stands around a sentence, in vocabularies that have it.
+BOS, EOS = 2, 3
 
 
 def read_vocabulary(path: str | Path) -> tuple[list[str], np.ndarray | None]:

@@ -48,7 +48,6 @@ SIDES = ("source", "target")
 
 # Tokens that a vocabulary starts with; the last two stand around a sentence.
 PAIR_SPECIALS = (*SPECIALS, "<s>", "</s>")
-BOS, EOS = 2, 3
 
 # ---------------------------------------------------------------- copies that are not exact
 

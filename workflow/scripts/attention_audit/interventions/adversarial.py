@@ -89,6 +89,7 @@ def search(
     noise: Tensor,
     settings: SearchSettings,
     support: Tensor | None = None,
+    query: Tensor | None = None,
 ) -> Found:
     """Search weights far from the model's at an equal output, for a batch of instances.
 
@@ -103,6 +104,7 @@ def search(
         hidden, mask, weights: (B, n, H), (B, n) and (B, n) from the model.
         noise: (B, C, n) standard normal, where the search starts.
         support: (B,) how many positions may get weight, or None for all.
+        query: (B, Q) what asked for the attention, or None.
 
     Weights that do not sum to one keep their sum; the divergence is that of weights
     scaled to one. An instance without any weight stays as it is.
@@ -113,8 +115,9 @@ def search(
     # A copy for every candidate: the only large tensor, made once and never
     # differentiated.
     repeated = hidden.detach().repeat_interleave(C, 0)
+    asked = None if query is None else query.repeat_interleave(C, 0)
     with torch.no_grad():
-        target = model.decide(hidden, weights).softmax(-1).unsqueeze(1)
+        target = model.decide(hidden, weights, query).softmax(-1).unsqueeze(1)
     own_entropy = _entropy(scaled).unsqueeze(-1)
     # A divergence is a difference of entropies of up to ln n: below this, of their
     # rounding.
@@ -132,7 +135,7 @@ def search(
     for step in range(settings.steps + 1):
         p = candidate_distributions(logits, mask, support)
         pooled = (p * mass.view(-1, 1, 1)).view(B * C, n)
-        y = model.decide(repeated, pooled).softmax(-1).view(B, C, -1)
+        y = model.decide(repeated, pooled, asked).softmax(-1).view(B, C, -1)
         difference = (y - target).abs().sum(-1)  # (B, C)
         entropy = _entropy(p)
         divergence = (
@@ -169,17 +172,19 @@ def search(
 OfPairs = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def _between(readout: Readout, hidden: Tensor, mass: Tensor) -> OfPairs:
+def _between(
+    readout: Readout, hidden: Tensor, mass: Tensor, query: Tensor | None
+) -> OfPairs:
     """Class probabilities by weights on two positions, as a function of (i, j, share)."""
     normalizer = readout.pooling.normalizer
-    if type(normalizer).context is Normalizer.context:
+    values = mass * readout.pooling.values(hidden)
+    if query is None and type(normalizer).context is Normalizer.context:
         # Logits are linear in the weights: few numbers to mix in place of H.
-        values, read = readout.output(mass * hidden), lambda mixed: mixed
+        values, read = readout.output(values), lambda mixed: mixed
     else:
-        values = mass * hidden
 
         def read(mixed: Tensor) -> Tensor:
-            return readout.output(normalizer.context(mixed))
+            return readout.outputs(normalizer.context(mixed), query)
 
     def outputs(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
         share = share.unsqueeze(-1)
@@ -237,12 +242,17 @@ def _borders(
 
 @torch.no_grad()
 def enumerate_small(
-    readout: Readout, hidden: Tensor, weights: Tensor, size: int, tolerance: float
+    readout: Readout,
+    hidden: Tensor,
+    weights: Tensor,
+    size: int,
+    tolerance: float,
+    query: Tensor | None = None,
 ) -> Found:
     """The farthest weights on one position, or on two, that hold the tolerance.
 
-    ``hidden`` (n, H) and ``weights`` (n,) are those of one text, in double precision on
-    the CPU; ``size`` is 1 or more, and more than 2 counts as 2. Divergence is convex in
+    ``hidden`` (n, H), ``weights`` (n,) and ``query`` (Q,), where one asked, are those of one
+    decision, in double precision on the CPU; ``size`` is 1 or more, and more than 2 counts as 2. Divergence is convex in
     the weights, so that between two positions it is largest at an end of where the
     output is the same. With two classes, and a context that is the weighted sum, that is
     all there is: weights at the same output are a simplex cut by two planes, whose
@@ -250,8 +260,8 @@ def enumerate_small(
     """
     n, mass = len(weights), weights.sum()
     p = weights / mass
-    own = readout.logits(hidden, weights.unsqueeze(0)).softmax(-1)
-    outputs = _between(readout, hidden, mass)
+    own = readout.logits(hidden, weights.unsqueeze(0), query).softmax(-1)
+    outputs = _between(readout, hidden, mass, query)
 
     def difference(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
         return (outputs(i, j, share) - own).abs().sum(-1)
@@ -338,7 +348,8 @@ def _search_batch(
         )
         for constraint in CONSTRAINTS
     }
-    free = search(model, hidden, mask, weights, noise["none"], settings)
+    query = output.query
+    free = search(model, hidden, mask, weights, noise["none"], settings, query=query)
     # Where no weight is zero the second constraint is none, and where all are there
     # is nothing to search.
     kept = (free.weights > 0).sum(-1) <= support
@@ -357,6 +368,7 @@ def _search_batch(
             noise["support"][rows],
             settings,
             support[rows],
+            None if query is None else query[rows],
         )
         placed = Found(
             *(
@@ -369,12 +381,9 @@ def _search_batch(
     small = (support > 0) & (support <= SMALL_SUPPORT)
     for b in small.nonzero().squeeze(-1).tolist():
         n = int(mask[b].sum())
+        states, own, asked = output.decision(b, n)
         found = enumerate_small(
-            readout,
-            hidden[b, :n].cpu().double(),
-            weights[b, :n].cpu().double(),
-            int(support[b]),
-            settings.tolerance,
+            readout, states, own, int(support[b]), settings.tolerance, asked
         )
         if found.divergence > held.divergence[b]:
             held.weights[b, :n] = found.weights.to(weights)

@@ -46,7 +46,7 @@ def _falls(model: DecisionModel, one: Batch, keep: Tensor) -> Tensor:
     """
     # Many shares of few inputs come to the same ones; each is read once.
     distinct, inverse = keep.unique(dim=0, return_inverse=True)
-    own, left = probabilities_anew(model, one, one.without(~distinct))
+    ((own, left),) = probabilities_anew(model, one, one.without(~distinct))
     predicted = own.argmax()
     return (own[0, predicted] - left[:, predicted])[inverse.cpu()]
 

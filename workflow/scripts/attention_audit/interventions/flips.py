@@ -31,27 +31,31 @@ def without_leading(weights: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def removals_to_flip(
-    readout: Readout, hidden: Tensor, weights: Tensor, orders: list[np.ndarray]
+    readout: Readout,
+    hidden: Tensor,
+    weights: Tensor,
+    orders: list[np.ndarray],
+    query: Tensor | None = None,
 ) -> list[int | None]:
     """For each order, how many weights are removed when the decision first flips.
 
-    ``hidden`` (n, H) and ``weights`` (n,) are those of one text, in double precision on
-    the CPU; an order lists the positions of the support, at least two. None where the
+    ``hidden`` (n, H), ``weights`` (n,) and ``query`` (Q,), where one asked, are those of one
+    decision, in double precision on the CPU; an order lists the positions of the support, at least two. None where the
     decision stands as long as any weight is left.
     """
     numbers = weights.numpy()
     rows = np.concatenate([without_leading(numbers, order) for order in orders])
-    own, tried = readout.probabilities(hidden, weights, torch.from_numpy(rows))
+    own, tried = readout.probabilities(hidden, weights, torch.from_numpy(rows), query)
     flips = (tried.argmax(-1) != own.argmax(-1)).numpy().reshape(len(orders), -1)
     return [1 + int(row.argmax()) if row.any() else None for row in flips]
 
 
 def attention_gradients(
-    model: DecisionModel, hidden: Tensor, weights: Tensor
+    model: DecisionModel, hidden: Tensor, weights: Tensor, query: Tensor | None = None
 ) -> Tensor:
     """w_i dy/dw_i (B, n) for the probability y of the predicted class."""
     leaf = weights.detach().requires_grad_()
-    outputs = class_probabilities(model.decide(hidden.detach(), leaf))
+    outputs = class_probabilities(model.decide(hidden.detach(), leaf, query))
     # One less those of the other classes: of a prediction that is nearly certain these
     # keep a slope that its own loses in rounding.
     others = outputs.sort(-1).values[:, :-1]
@@ -84,13 +88,12 @@ def write_flips(
     for batch in batches:
         with torch.no_grad():
             output = model(batch)
-        gradients = attention_gradients(model, output.hidden, output.attention)
+        gradients = attention_gradients(
+            model, output.hidden, output.attention, output.query
+        )
         states = model.states(batch.lengths).tolist()
         for b, (instance, n) in enumerate(zip(batch.instance_ids, states, strict=True)):
-            hidden, weights = (
-                of_batch[b, :n].cpu().double()
-                for of_batch in (output.hidden, output.attention)
-            )
+            hidden, weights, query = output.decision(b, n)
             numbers, slopes = weights.numpy(), gradients[b, :n].cpu().numpy()
             support = np.flatnonzero(numbers > 0)
             removed: list[int | None] = [None] * len(names)
@@ -99,7 +102,7 @@ def write_flips(
                 rng = generator(("flips", instance), seed)
                 orders = [_descending(numbers, support), _descending(slopes, support)]
                 orders += [rng.permutation(support) for _ in range(random_orders)]
-                removed = removals_to_flip(readout, hidden, weights, orders)
+                removed = removals_to_flip(readout, hidden, weights, orders, query)
                 never = [count is None for count in removed]
             table.write(
                 {

@@ -92,9 +92,9 @@ def matched(
     return within, across
 
 
-def _median(changes: Tensor) -> float:
-    """Median over draws of the mean over outputs (D, K)."""
-    return float(np.median(changes.abs().mean(-1).numpy()))
+def _median(readout: Readout, changes: Tensor) -> float:
+    """Median over draws of how much the outputs change (D, K)."""
+    return float(np.median(readout.distance(changes).numpy()))
 
 
 @torch.no_grad()
@@ -104,11 +104,15 @@ def permutation_differences(
     weights: Tensor,
     draws: int,
     rngs: Mapping[str, np.random.Generator],
+    query: Tensor | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Median over draws of mean_k |y_k(moved) - y_k| and the mean mass moved, by kind.
 
+    Of a vocabulary it is half the sum, see `Readout.distance`.
+
     ``hidden`` (n, H) and ``weights`` (n,) are those of one text without padding, in
-    double precision on the CPU; y are the class probabilities. ``rngs`` holds a
+    double precision on the CPU, and so is the ``query`` (Q,) that asked, where one did; y
+    are the class probabilities. ``rngs`` holds a
     generator for "all" and one for "matched". For a null kind weights and moved weights
     are placed anew at random, together, and y is the output of the former; the mean over
     `PLACEMENTS`. NaN where nothing can move.
@@ -117,8 +121,10 @@ def permutation_differences(
     numbers = weights.numpy()
 
     def change(moved: np.ndarray) -> float:
-        own, outputs = readout.probabilities(hidden, weights, torch.from_numpy(moved))
-        return _median(outputs - own)
+        own, outputs = readout.probabilities(
+            hidden, weights, torch.from_numpy(moved), query
+        )
+        return _median(readout, outputs - own)
 
     everywhere = shuffled(numbers, draws, rngs["all"])
     if everywhere is not None:
@@ -130,13 +136,13 @@ def permutation_differences(
     places = [rngs["matched"].permutation(len(numbers)) for _ in range(PLACEMENTS)]
 
     def outputs(rows: np.ndarray) -> Tensor:
-        return readout.logits(hidden, torch.from_numpy(rows)).softmax(-1)
+        return readout.logits(hidden, torch.from_numpy(rows), query).softmax(-1)
 
     for kind, moved in zip(("support", "border"), pair, strict=True):
         mass = float(moved_mass(numbers, moved).mean())
         found[kind] = change(moved), mass
         anew = [
-            _median(outputs(moved[:, place]) - outputs(numbers[None, place]))
+            _median(readout, outputs(moved[:, place]) - outputs(numbers[None, place]))
             for place in places
         ]
         found[f"null_{kind}"] = float(np.mean(anew)), mass
@@ -158,15 +164,14 @@ def write_permutation(
         output = model(batch)
         states = model.states(batch.lengths).tolist()
         for b, (instance, n) in enumerate(zip(batch.instance_ids, states, strict=True)):
-            hidden, weights = (
-                of_batch[b, :n].cpu().double()
-                for of_batch in (output.hidden, output.attention)
-            )
+            hidden, weights, query = output.decision(b, n)
             rngs = {
                 kind: generator(("permutation", kind, instance), seed)
                 for kind in ("all", "matched")
             }
-            found = permutation_differences(readout, hidden, weights, draws, rngs)
+            found = permutation_differences(
+                readout, hidden, weights, draws, rngs, query
+            )
             differences, masses = zip(*found.values(), strict=True)
             table.write(
                 {

@@ -16,30 +16,56 @@ from attention_audit.records.errors import AuditError, suggestion
 
 
 class AdditiveScorer(nn.Module):
-    """w . tanh(W h), W: H -> H/2 unless told (Bahdanau et al. 2015; Jain & Wallace 2019)."""
+    """w . tanh(W h), W: H -> H/2 unless told (Jain & Wallace 2019).
 
-    def __init__(self, input_size: int, hidden_size: int | None = None):
+    Where a query q asks, w . tanh(W h + U q) (Bahdanau et al. 2015).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | None = None,
+        query_size: int | None = None,
+    ):
         super().__init__()
         hidden_size = hidden_size or max(1, input_size // 2)
         self.project = nn.Linear(input_size, hidden_size)
         self.score = nn.Linear(hidden_size, 1, bias=False)
+        if query_size is not None:
+            self.ask = nn.Linear(query_size, hidden_size, bias=False)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, n, H) -> (B, n)"""
-        return self.score(torch.tanh(self.project(hidden))).squeeze(-1)
+    def forward(self, hidden: Tensor, query: Tensor | None = None) -> Tensor:
+        """(B, n, H) and none, (B, Q) or (B, T, Q) -> (B, n) or (B, T, n)"""
+        inner = self.project(hidden)
+        if query is not None:
+            asked = self.ask(query).unsqueeze(-2)
+            inner = (inner if query.dim() == 2 else inner.unsqueeze(1)) + asked
+        return self.score(torch.tanh(inner)).squeeze(-1)
 
 
 class ScaledDotProductScorer(nn.Module):
-    """w . h / sqrt(H) with a learned query w (Jain & Wallace 2019)."""
+    """w . h / sqrt(H) with a learned query w (Jain & Wallace 2019).
 
-    def __init__(self, input_size: int):
+    Where a query q asks, W q . h / sqrt(H): "general" of Luong et al. (2015), and what
+    keys and queries of one head come to (Vaswani et al. 2017).
+    """
+
+    def __init__(self, input_size: int, query_size: int | None = None):
         super().__init__()
-        self.score = nn.Linear(input_size, 1, bias=False)
+        if query_size is None:
+            self.score = nn.Linear(input_size, 1, bias=False)
+        else:
+            self.ask = nn.Linear(query_size, input_size, bias=False)
         self.scale = 1 / math.sqrt(input_size)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, n, H) -> (B, n)"""
-        return self.score(hidden).squeeze(-1) * self.scale
+    def forward(self, hidden: Tensor, query: Tensor | None = None) -> Tensor:
+        """(B, n, H) and none, (B, Q) or (B, T, Q) -> (B, n) or (B, T, n)"""
+        if query is None:
+            return self.score(hidden).squeeze(-1) * self.scale
+        asked = self.ask(query)
+        if query.dim() == 2:
+            return (hidden @ asked.unsqueeze(-1)).squeeze(-1) * self.scale
+        return asked @ hidden.mT * self.scale
 
 
 SCORERS: dict[str, type[nn.Module]] = {
@@ -48,38 +74,123 @@ SCORERS: dict[str, type[nn.Module]] = {
 }
 
 
-def build_scorer(settings: Mapping[str, Any], input_size: int) -> nn.Module:
-    """The scorer of a declared instance, for hidden states of ``input_size``."""
+def build_scorer(
+    settings: Mapping[str, Any], input_size: int, query_size: int | None = None
+) -> nn.Module:
+    """The scorer of a declared instance, for hidden states of ``input_size``.
+
+    ``query_size`` is None where no query asks.
+    """
     parameters = dict(settings)
     kind = parameters.pop("kind")
     if kind not in SCORERS:
         raise AuditError(f"unknown scorer kind '{kind}'.{suggestion(kind, SCORERS)}")
+    if query_size is not None:
+        parameters["query_size"] = query_size
     return SCORERS[kind](input_size, **parameters)
 
 
 class AttentionPooling(nn.Module):
-    """Weights over the hidden states, and from their weighted sum the context vector."""
+    """Weights over the hidden states, and from their weighted sum the context vector.
+
+    A decoder asks with a query of ``query_size`` for each of its decisions: one an instance,
+    (B, Q), or T of them, (B, T, Q), and there are as many rows of weights, (B, n) or
+    (B, T, n), and contexts. ``ask`` is what becomes of a query before it is scored, and
+    ``values`` of the hidden states before they are summed.
+    """
 
     def __init__(
-        self, input_size: int, scorer: Mapping[str, Any], normalizer: Mapping[str, Any]
+        self,
+        input_size: int,
+        scorer: Mapping[str, Any],
+        normalizer: Mapping[str, Any],
+        query_size: int | None = None,
+        ask: nn.Module | None = None,
+        values: nn.Module | None = None,
     ):
         super().__init__()
-        self.scorer = build_scorer(scorer, input_size)
+        self.scorer = build_scorer(scorer, input_size, query_size)
         self.normalizer = build_normalizer(normalizer, input_size)
+        self.ask = ask or nn.Identity()
+        self.values = values or nn.Identity()
 
-    def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(B, n, H), (B, n) -> (B, n); exactly 0 where masked."""
-        return self.normalizer(self.scorer(hidden), mask)
+    def scores(self, hidden: Tensor, query: Tensor | None = None) -> Tensor:
+        """(B, n, H) -> (B, n); with queries (B, T, Q), (B, T, n)."""
+        if query is None:
+            return self.scorer(hidden)
+        return self.scorer(hidden, self.ask(query))
+
+    def weights(
+        self, hidden: Tensor, mask: Tensor, query: Tensor | None = None
+    ) -> Tensor:
+        """(B, n, H), (B, n) -> (B, n); exactly 0 where masked. See `scores`."""
+        scores = self.scores(hidden, query)
+        return self.normalizer(scores, mask if scores.dim() == 2 else mask.unsqueeze(1))
 
     def context(self, hidden: Tensor, weights: Tensor) -> Tensor:
-        """(B, n, H), (B, n) -> (B, H), through what the normalizer does to it."""
-        return self.normalizer.context(torch.einsum("bn,bnh->bh", weights, hidden))
+        """(B, n, H), (B, n) -> (B, H), through what the normalizer does to it.
+
+        And for weights (B, T, n), (B, T, H).
+        """
+        values = self.values(hidden)
+        if weights.dim() == 3:
+            return self.normalizer.context(weights @ values)
+        return self.normalizer.context(torch.einsum("bn,bnh->bh", weights, values))
 
 
-class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017, sec. 3.2) with any normalizer.
+class MultiHeadAttention(nn.Module):
+    """What self-attention and cross-attention share (Vaswani et al. 2017, sec. 3.2).
+
+    ``projections`` are linear maps by name, each with its sizes in and out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        hidden_size: int,
+        heads: int,
+        normalizer: Mapping[str, Any],
+        projections: Mapping[str, tuple[int, int]],
+    ):
+        super().__init__()
+        if hidden_size % heads:
+            raise AuditError(
+                f"{name}: hidden_size {hidden_size} is not divisible by heads {heads}"
+            )
+        self.heads = heads
+        head_size = hidden_size // heads
+        self.scale = 1 / math.sqrt(head_size)
+        for projection, sizes in projections.items():
+            self.add_module(projection, nn.Linear(*sizes))
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.normalizer = build_normalizer(normalizer, head_size, heads)
+
+    def split(self, projected: Tensor, parts: int) -> Tensor:
+        """(B, n, parts H) -> parts x (B, nh, n, hs)"""
+        return projected.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def attend(self, scores: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (B, nh, T, n), values (B, nh, n, hs) -> (B, T, H), (B, nh, T, n).
+
+        ``mask`` says which keys may be attended, of the shape of the scores or one that
+        is spread over it.
+        """
+        weights = self.normalizer(scores, mask)
+        # (B, nh, T, hs) -> (B, T, H)
+        contexts = (weights @ v).transpose(1, 2).flatten(2)
+        return self.output(self.through_context(contexts)), weights
+
+    def through_context(self, contexts: Tensor) -> Tensor:
+        """What the normalizer makes of the contexts of all heads, (B, n, H)."""
+        each = contexts.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return self.normalizer.context(each).transpose(1, 2).flatten(2)
+
+
+class SelfAttention(MultiHeadAttention):
+    """Multi-head self-attention with any normalizer.
 
     ``bias()``, where there is one, gives scores (nh, n, n) to add to those of the states.
+    With ``causal`` a query attends to no key behind it.
     """
 
     def __init__(
@@ -88,39 +199,44 @@ class SelfAttention(nn.Module):
         heads: int,
         normalizer: Mapping[str, Any],
         bias: nn.Module | None = None,
+        causal: bool = False,
     ):
-        super().__init__()
-        if hidden_size % heads:
-            raise AuditError(
-                f"self-attention: hidden_size {hidden_size} is not divisible by "
-                f"heads {heads}"
-            )
-        self.heads = heads
-        head_size = hidden_size // heads
-        self.scale = 1 / math.sqrt(head_size)
-        self.project = nn.Linear(hidden_size, 3 * hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
-        self.normalizer = build_normalizer(normalizer, head_size, heads)
+        projections = {"project": (hidden_size, 3 * hidden_size)}
+        super().__init__("self-attention", hidden_size, heads, normalizer, projections)
         self.bias = bias
+        self.causal = causal
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, H), (B, n) -> (B, n, H) and weights (B, nh, n, n), queries by keys."""
-        B, n, H = x.shape
-        # (B, n, 3H) -> 3 x (B, nh, n, hs)
-        q, k, v = (
-            self.project(x)
-            .view(B, n, 3, self.heads, H // self.heads)
-            .permute(2, 0, 3, 1, 4)
-        )
+        q, k, v = self.split(self.project(x), 3)
         scores = (q @ k.transpose(-2, -1)) * self.scale
         if self.bias is not None:
             scores = scores + self.bias()
-        weights = self.normalizer(scores, mask[:, None, None, :])
-        # (B, nh, n, hs) -> (B, n, H)
-        contexts = (weights @ v).transpose(1, 2).reshape(B, n, H)
-        return self.output(self.through_context(contexts)), weights
+        may = mask[:, None, None, :]
+        if self.causal:
+            may = may & mask.new_ones(scores.shape[-2:]).tril()
+        return self.attend(scores, v, may)
 
-    def through_context(self, contexts: Tensor) -> Tensor:
-        """What the normalizer makes of the contexts of all heads, (B, n, H)."""
-        each = contexts.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return self.normalizer.context(each).transpose(1, 2).flatten(2)
+
+class CrossAttention(MultiHeadAttention):
+    """Attention of a decoder's states to hidden states, with any normalizer."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        memory_size: int,
+        heads: int,
+        normalizer: Mapping[str, Any],
+    ):
+        projections = {
+            "ask": (hidden_size, hidden_size),
+            "project": (memory_size, 2 * hidden_size),
+        }
+        super().__init__("cross-attention", hidden_size, heads, normalizer, projections)
+
+    def forward(self, x: Tensor, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, H), (B, m, M), (B, m) -> (B, T, H) and weights (B, nh, T, m)."""
+        (q,) = self.split(self.ask(x), 1)
+        k, v = self.split(self.project(hidden), 2)
+        scores = (q @ k.transpose(-2, -1)) * self.scale
+        return self.attend(scores, v, mask[:, None, None, :])

@@ -5,7 +5,8 @@ such as words, of which the model makes **hidden states**, and over these it has
 **attention**. A modality is a `Batch` and a `DecisionModel`; whatever is in neither is
 shared: training, attribution, interventions, statistics.
 
-Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size, K outputs.
+Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size, Q size of
+a query, K outputs.
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ class Batch(Protocol):
     # The row and column where each input lies, (n, 2), the same for all; None where inputs
     # lie on no grid.
     places: np.ndarray | None
+    # Which decisions have all their inputs in common, (B,) numbers from 0, each group in a
+    # row; None where each has its own.
+    groups: np.ndarray | None
 
     def take(self, rows: np.ndarray) -> Self:
         """The decisions of some rows, padded to the longest of them."""
@@ -48,7 +52,8 @@ class Batch(Protocol):
 
         Row r lacks the inputs where ``removed`` (R, n) is True. How an input is removed,
         and by default, is up to the modality: a word is deleted, a patch blanked. A row
-        may have fewer inputs than the decision has, or none.
+        may have fewer inputs than the decision has, or none. Of G decisions that have
+        their inputs in common, all are left, row by row: R times G.
         """
 
 
@@ -75,6 +80,19 @@ class Output(NamedTuple):
     attention: Tensor  # (B, m), exactly 0 at padding
     hidden: Tensor  # (B, m, H)
     mask: Tensor  # (B, m) bool, of the hidden states
+    query: Tensor | None = None  # (B, Q); None where no query asks
+
+    def decision(self, row: int, states: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Hidden states (m, H), weights (m,) and query (Q,) of one, as `Readout` takes them.
+
+        In double precision on the CPU; ``states`` is m, its number of hidden states.
+        """
+        query = None if self.query is None else self.query[row].cpu().double()
+        return (
+            self.hidden[row, :states].cpu().double(),
+            self.attention[row, :states].cpu().double(),
+            query,
+        )
 
 
 class ModelSettings(Protocol):
@@ -95,11 +113,15 @@ class ModelSettings(Protocol):
 
 
 class DecisionModel(nn.Module):
-    """What every model offers: four verbs, and a pass that uses them in turn.
+    """What every model offers: five verbs, and a pass that uses them in turn.
 
     A modality adds ``embed``, and `build` the rest: an encoder, the pooling of its hidden
-    states by attention, and a linear output.
+    states by attention, and a linear output. A decoder adds ``query`` and ``finish``.
     """
+
+    # Which outputs an importance is of unless told: "all" of few classes, or of a
+    # vocabulary the "label".
+    importance_of: ClassVar[str] = "all"
 
     settings: ModelSettings
     encoder: nn.Module
@@ -154,18 +176,44 @@ class DecisionModel(nn.Module):
             mask = mask.new_ones(hidden.shape[:2])
         return hidden, mask
 
-    def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(B, m, H), (B, m) -> attention (B, m), exactly 0 where masked."""
-        return self.pooling.weights(hidden, mask)
+    def query(self, hidden: Tensor, mask: Tensor, batch: Batch) -> Tensor | None:
+        """Of hidden states (B, m, H), (B, m), what asks for attention to them: (B, Q).
 
-    def decide(self, hidden: Tensor, weights: Tensor) -> Tensor:
+        Of decisions that have their inputs in common, ``hidden`` and ``mask`` may be those
+        of their groups instead, (G, m, H) and (G, m). None where nothing asks.
+        """
+        return None
+
+    def weights(
+        self, hidden: Tensor, mask: Tensor, query: Tensor | None = None
+    ) -> Tensor:
+        """(B, m, H), (B, m), (B, Q) -> attention (B, m), exactly 0 where masked."""
+        return self.pooling.weights(hidden, mask, query)
+
+    def finish(self, context: Tensor, query: Tensor | None) -> Tensor:
+        """What the output layer reads of a context (B, H) that a query (B, Q) asked for."""
+        return context
+
+    def decide(
+        self, hidden: Tensor, weights: Tensor, query: Tensor | None = None
+    ) -> Tensor:
         """Logits (B, K) of hidden states (B, m, H) pooled with given weights (B, m)."""
-        return self.output(self.pooling.context(hidden, weights))
+        return self.output(self.finish(self.pooling.context(hidden, weights), query))
+
+    def decide_without(self, batch: Batch) -> Tensor:
+        """Logits (B, K) of decisions that have no inputs: of an empty context."""
+        return self.output.bias.detach().repeat(len(batch.lengths), 1)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits (B, K), as training asks for them."""
+        return self(batch).logits
 
     def forward(self, batch: Batch) -> Output:
         hidden, mask = self.encode(self.embed(batch), batch.mask)
-        weights = self.weights(hidden, mask)
-        return Output(self.decide(hidden, weights), weights, hidden, mask)
+        query = self.query(hidden, mask, batch)
+        weights = self.weights(hidden, mask, query)
+        logits = self.decide(hidden, weights, query)
+        return Output(logits, weights, hidden, mask, query)
 
 
 def _without_first(gradient: Tensor) -> Tensor:
@@ -177,6 +225,14 @@ def _without_first(gradient: Tensor) -> Tensor:
 def cell_array(model: DecisionModel) -> np.ndarray | None:
     """`DecisionModel.cell` as an array, for what reads tables."""
     return None if model.cell is None else model.cell.cpu().numpy()
+
+
+def grouped(batch: Batch) -> list[np.ndarray]:
+    """The rows of each group of decisions that have their inputs in common."""
+    if batch.groups is None:
+        return list(np.arange(len(batch.lengths)).reshape(-1, 1))
+    starts = np.flatnonzero(np.diff(batch.groups, prepend=-1))
+    return np.split(np.arange(len(batch.groups)), starts[1:])
 
 
 def ragged(values: Tensor, lengths: np.ndarray) -> list[np.ndarray]:

@@ -25,6 +25,18 @@ def has_heads(settings: Mapping[str, Any]) -> bool:
     )
 
 
+def translates(settings: Mapping[str, Any]) -> bool:
+    """Whether an encoder has a decoder behind it, and so reads sentence pairs."""
+    return "decoder" in settings
+
+
+def inner_normalizers(settings: Mapping[str, Any]) -> list[Mapping[str, Any] | str]:
+    """The normalizers within an encoder and its decoder; ``run`` for that of the run."""
+    parts = [settings, settings.get("decoder", {})]
+    keys = ("self_attention", "cross_attention")
+    return [part[key] for part in parts for key in keys if key in part]
+
+
 def has_offsets(settings: Mapping[str, Any]) -> bool:
     """Whether an encoder merges tokens where learned offsets point, once at least."""
     return settings.get("merging") == "deformable" and len(settings["stages"]) > 1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.models.encoder_kinds import ENCODERS
-from attention_audit.models.layers import TransformerLayer
+from attention_audit.models.layers import TransformerLayer, read_lstm
 from attention_audit.models.positions import sinusoidal_grid, sinusoidal_positions
 from attention_audit.records.errors import AuditError, suggestion
 
@@ -85,25 +85,9 @@ class BiLSTMEncoder(nn.Module):
         order = _reversal(mask)
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
             x = self.dropout(x)
-            turned = self._read(backwards, _permuted(x, order))
-            x = torch.cat([self._read(forwards, x), _permuted(turned, order)], dim=-1)
+            turned = read_lstm(backwards, _permuted(x, order))
+            x = torch.cat([read_lstm(forwards, x), _permuted(turned, order)], dim=-1)
         return x * mask.unsqueeze(-1)
-
-    def _read(self, lstm: nn.LSTM, x: Tensor) -> Tensor:
-        """Hidden states (B, n, H), differentiable in evaluation mode too.
-
-        There cuDNN has no backward pass for an LSTM, and torch's own kernel takes its
-        place.
-        """
-        if self.training or not torch.is_grad_enabled():
-            return lstm(x)[0]
-        with torch.backends.cudnn.flags(
-            enabled=False,
-            deterministic=torch.backends.cudnn.deterministic,
-            benchmark=torch.backends.cudnn.benchmark,
-            allow_tf32=torch.backends.cudnn.allow_tf32,
-        ):
-            return lstm(x)[0]
 
 
 def _reversal(mask: Tensor) -> Tensor:

@@ -6,9 +6,28 @@ Shapes: B instances, n positions, H hidden size, nh heads.
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from attention_audit.models.attention import SelfAttention
+
+
+def read_lstm(
+    lstm: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Hidden states (B, n, H), differentiable in evaluation mode too.
+
+    There cuDNN has no backward pass for an LSTM, and torch's own kernel takes its place.
+    """
+    if lstm.training or not torch.is_grad_enabled():
+        return lstm(x, state)[0]
+    with torch.backends.cudnn.flags(
+        enabled=False,
+        deterministic=torch.backends.cudnn.deterministic,
+        benchmark=torch.backends.cudnn.benchmark,
+        allow_tf32=torch.backends.cudnn.allow_tf32,
+    ):
+        return lstm(x, state)[0]
 
 
 class FeedForwardLayer(nn.Module):

@@ -47,7 +47,11 @@ def save_model(
     model: DecisionModel, path: str | Path, provenance: Mapping[str, Any]
 ) -> None:
     """Write a model's weights as safetensors, atomically, with their provenance."""
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    # Copies: the format refuses tensors that share memory, as tied weights do.
+    state = {
+        name: values.detach().cpu().contiguous().clone()
+        for name, values in model.state_dict().items()
+    }
     # One metadata key only: the format does not keep the order of several, and the
     # same model must give the same bytes. The format has no checksum of its own.
     made = {**provenance, TENSORS: _digest(state)}

@@ -4,9 +4,11 @@ An importance compares outputs that may differ by less than they are accurate. R
 difference of 1e-8 counts as much as one of 0.1, so that what is not there has to be
 told from what is small.
 
-Shapes: R changes of one decision, m hidden states, H hidden size, K classes.
+Shapes: R changes of one decision, m hidden states, H hidden size, Q size of a query, K
+classes.
 """
 
+from collections.abc import Iterator
 from copy import deepcopy
 
 import numpy as np
@@ -35,12 +37,12 @@ def class_probabilities(logits: Tensor) -> Tensor:
     return logits.cpu().double().softmax(-1)
 
 
-def logit_size(output: nn.Linear, context: Tensor) -> float:
-    """Sum of the sizes of a logit's terms for a context (H,), the largest over classes.
+def logit_size(output: nn.Linear, features: Tensor) -> float:
+    """Sum of the sizes of a logit's terms for features (F,), the largest over classes.
 
     Rounding goes by these and not by the logit, in which they may cancel.
     """
-    return (output.weight.abs() @ context.abs() + output.bias.abs()).max().item()
+    return (output.weight.abs() @ features.abs() + output.bias.abs()).max().item()
 
 
 def changed_probabilities(
@@ -67,7 +69,12 @@ def read_anew(model: DecisionModel, batch: Batch) -> Tensor:
 
     A decision without any input has an empty context.
     """
-    logits = model.output.bias.detach().repeat(len(batch.lengths), 1)
+    empty = np.flatnonzero(batch.lengths == 0)
+    logits = model.output.weight.new_empty(
+        len(batch.lengths), model.output.out_features
+    )
+    if len(empty):
+        logits[empty] = model.decide_without(batch.take(empty))
     # Longest first, so that a pass has little padding.
     order = np.argsort(-batch.lengths, kind="stable")
     order = order[: np.count_nonzero(batch.lengths)]
@@ -81,44 +88,69 @@ def read_anew(model: DecisionModel, batch: Batch) -> Tensor:
 
 
 def probabilities_anew(
-    model: DecisionModel, one: Batch, changed: Batch
-) -> tuple[Tensor, Tensor]:
-    """`changed_probabilities` of one decision and of R others made of it."""
-    own = model(one)
-    (context,) = model.pooling.context(own.hidden, own.attention)
-    return changed_probabilities(
-        own.logits, read_anew(model, changed), logit_size(model.output, context)
-    )
+    model: DecisionModel, batch: Batch, changed: Batch
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`changed_probabilities` of each decision of a batch and of R others made of it.
+
+    ``changed`` holds what became of all decisions, R times; see `Batch.without`.
+    """
+    own = model(batch)
+    context = model.pooling.context(own.hidden, own.attention)
+    features = model.finish(context, own.query)
+    read = read_anew(model, changed).unflatten(0, (-1, len(features)))  # (R, G, K)
+    for g, own_features in enumerate(features):
+        size = logit_size(model.output, own_features)
+        yield changed_probabilities(own.logits[g : g + 1], read[:, g], size)
 
 
 class Readout:
-    """Pooling and output layer of a model, in double precision on the CPU.
+    """What a model makes of hidden states and weights, in double precision on the CPU.
 
     Hidden states have the precision of the device. What follows them is cheap enough to
     add no rounding of its own.
     """
 
     def __init__(self, model: DecisionModel):
-        copies = deepcopy(model.pooling), deepcopy(model.output)
-        self.pooling, self.output = (
-            copy.cpu().double().requires_grad_(False) for copy in copies
-        )
+        self.model = deepcopy(model).cpu().double().requires_grad_(False)
+        self.pooling, self.output = self.model.pooling, self.model.output
 
-    def logits(self, hidden: Tensor, weights: Tensor) -> Tensor:
+    def distance(self, changes: Tensor) -> Tensor:
+        """How much class probabilities change, (R, K) -> (R,).
+
+        The mean over classes of the size of their changes (Jain & Wallace 2019); of a
+        vocabulary, where that is next to nothing, half their sum, the total variation. Of
+        two classes both are the same.
+        """
+        sizes = changes.abs()
+        if self.model.importance_of == "all":
+            return sizes.mean(-1)
+        return sizes.sum(-1) / 2
+
+    def outputs(self, context: Tensor, query: Tensor | None = None) -> Tensor:
+        """Logits (R, K) of contexts (R, H), all asked for by one query (Q,)."""
+        if query is not None:
+            query = query.expand(*context.shape[:-1], -1)
+        return self.output(self.model.finish(context, query))
+
+    def logits(
+        self, hidden: Tensor, weights: Tensor, query: Tensor | None = None
+    ) -> Tensor:
         """Logits (R, K) of hidden states (m, H) pooled with each of weights (R, m)."""
-        context = self.pooling.normalizer.context(weights @ hidden)
-        return self.output(context)
+        pooled = weights @ self.pooling.values(hidden)
+        return self.outputs(self.pooling.normalizer.context(pooled), query)
 
     def probabilities(
-        self, hidden: Tensor, own: Tensor, changed: Tensor
+        self, hidden: Tensor, own: Tensor, changed: Tensor, query: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """`changed_probabilities` of hidden states (m, H) by their weights.
 
-        ``own`` (m,) are those of the model, ``changed`` (R, m) others. All double.
+        ``own`` (m,) are those of the model, ``changed`` (R, m) others, and ``query`` (Q,)
+        what asks, where something does. All double.
         """
-        context = self.pooling.normalizer.context(own @ hidden)
+        pooled = own @ self.pooling.values(hidden)
+        features = self.model.finish(self.pooling.normalizer.context(pooled), query)
         return changed_probabilities(
-            self.logits(hidden, own.unsqueeze(0)),
-            self.logits(hidden, changed),
-            logit_size(self.output, context),
+            self.logits(hidden, own.unsqueeze(0), query),
+            self.logits(hidden, changed, query),
+            logit_size(self.output, features),
         )

@@ -44,12 +44,12 @@ class Trained:
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
     """F1 averaged over the classes that are present or predicted, as scikit-learn has it."""
-    confusion = np.bincount(
-        labels * n_classes + predicted, minlength=n_classes**2
-    ).reshape(n_classes, n_classes)
-    hits = np.diag(confusion)
-    # 2 TP / (2 TP + FP + FN): the denominator is row sum plus column sum
-    total = confusion.sum(0) + confusion.sum(1)
+    hits, labelled, guessed = (
+        np.bincount(ids, minlength=n_classes)
+        for ids in (labels[labels == predicted], labels, predicted)
+    )
+    # 2 TP / (2 TP + FP + FN)
+    total = labelled + guessed
     met = total > 0
     return float(np.mean(2 * hits[met] / total[met]))
 
@@ -63,29 +63,29 @@ def classes_absent(labels: np.ndarray, n_classes: int) -> int:
 def evaluate(
     model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> dict[str, float]:
-    """Mean cross-entropy (nats), accuracy, macro F1 and n of a split.
+    """Mean cross-entropy (nats), accuracy, macro F1 and n of the decisions of a split.
 
     ``classes_absent`` counts the classes without any text in it. Raises `AuditError`
     where a normalizer breaks a law.
     """
     model.eval()
-    loss, predicted = 0.0, np.empty(len(examples), dtype=np.int64)
+    loss, read = 0.0, []
     with lawful(model):
         for rows in in_order_of_length(examples.lengths, batch_size):
             batch = examples.batch(rows, device)
-            logits = model(batch).logits
+            logits = model.logits(batch)
             loss += nn.functional.cross_entropy(
                 logits, batch.labels, reduction="sum"
             ).item()
-            predicted[rows] = logits.argmax(-1).cpu().numpy()
-    labels = examples.labels.astype(np.int64)
+            read.append(torch.stack([batch.labels, logits.argmax(-1)]).cpu())
+    labels, predicted = torch.cat(read, dim=1).numpy()
     n_classes = model.output.out_features
     return {
-        "loss": loss / len(examples),
+        "loss": loss / len(labels),
         "accuracy": float(np.mean(predicted == labels)),
         "macro_f1": macro_f1(labels, predicted, n_classes),
         "classes_absent": classes_absent(labels, n_classes),
-        "n": len(examples),
+        "n": len(labels),
     }
 
 
@@ -111,6 +111,7 @@ def build_optimizer(model: DecisionModel, settings: Mapping[str, Any]) -> AMSGra
             for (pools, factor), parameters in groups.items()
         ],
         settings["learning_rate"],
+        settings["warmup_steps"],
     )
 
 
@@ -340,9 +341,13 @@ def train(
     """
     model = new_model(model_settings, seed, device, vectors)
 
+    smoothing = settings["label_smoothing"]
+
     def loss(rows: np.ndarray) -> Tensor:
         batch = examples.batch(rows, device)
-        return nn.functional.cross_entropy(model(batch).logits, batch.labels)
+        return nn.functional.cross_entropy(
+            model.logits(batch), batch.labels, label_smoothing=smoothing
+        )
 
     def score() -> dict[str, Any]:
         found = evaluate(model, dev, settings["batch_size"], device)
