@@ -178,9 +178,16 @@ def test_a_token_that_is_barred_is_never_written():
 
 def test_the_largest_are_in_order_and_of_equals_the_first_first():
     values = torch.tensor([[1.0, 3.0, 3.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
-    found_, places = largest(values, 4)
-    assert found_.tolist() == [[3, 3, 3, 2], [0, 0, 0, 0]]
-    assert places.tolist() == [[1, 2, 4, 3], [0, 1, 2, 3]]
+    for count in (1, 2, 4):
+        top, places = largest(values, count)
+        assert top.tolist() == [[3, 3, 3, 2][:count], [0, 0, 0, 0][:count]]
+        assert places.tolist() == [[1, 2, 4, 3][:count], [0, 1, 2, 3][:count]]
+    # without equals
+    values = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
+    top, places = largest(values, 7)
+    order = values.argsort(descending=True, stable=True)[:, :7]
+    assert places.tolist() == order.tolist()
+    assert top.tolist() == values.gather(1, order).tolist()
 
 
 def test_the_penalty_is_that_of_the_paper():

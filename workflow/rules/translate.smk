@@ -26,7 +26,7 @@ rule translate:
             mb=lambda w: 700 + 2 * length(w),
             # a step of a sentence and hypothesis at a time
             seconds=lambda w: (
-                TORCH + 5e-5 * sum(BEAMS) * rows(w, "test") * size(w).tokens
+                TORCH + 1e-4 * sum(BEAMS) * rows(w, "test") * size(w).tokens
             ),
             disk_mb=lambda w: 3e-4 * len(BEAMS) * rows(w, "test"),
         ),

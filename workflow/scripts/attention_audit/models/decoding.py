@@ -58,14 +58,15 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Of equal ones the first comes first, which `torch.topk` does not promise.
     """
-    left = values.clone()
-    found, places = [], []
-    for _ in range(count):
-        top, place = left.max(-1, keepdim=True)
-        left.scatter_(1, place, -torch.inf)
-        found.append(top)
-        places.append(place)
-    return torch.cat(found, 1), torch.cat(places, 1)
+    top, places = values.topk(count)
+    as_large = (values >= top[:, -1:]).sum(1)
+    clear = (top[:, 1:] < top[:, :-1]).all(1) & (as_large == count)
+    (rows,) = (~clear).nonzero(as_tuple=True)
+    left = values[rows]
+    for i in range(count if len(rows) else 0):
+        top[rows, i], places[rows, i] = left.max(-1)
+        left.scatter_(1, places[rows, i : i + 1], -torch.inf)
+    return top, places
 
 
 @torch.no_grad()
@@ -113,9 +114,10 @@ def search(
         totals = logits.log_softmax(-1).unflatten(0, (len(open_), beam))
         totals = totals + live.unsqueeze(-1)
         totals[..., list(barred)] = -torch.inf
-        full = torch.from_numpy(limits[open_] <= length).to(totals.device)
-        others = torch.arange(totals.shape[-1], device=totals.device) != end
-        totals.masked_fill_(full[:, None, None] & others, -torch.inf)
+        if (full := limits[open_] <= length).any():
+            others = torch.arange(totals.shape[-1], device=totals.device) != end
+            full = torch.from_numpy(full).to(totals.device)
+            totals.masked_fill_(full[:, None, None] & others, -torch.inf)
 
         # Enough to go on with as many as before, for each can end in one way only.
         scores, places = largest(totals.flatten(1), 2 * beam)
