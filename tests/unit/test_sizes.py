@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attention_audit.data.sizes import UNKNOWN, expected_size, size_of
+from attention_audit.data.sizes import UNKNOWN, WORDS, expected_size, size_of
 
 SOURCE = {"kind": "archive", "archive": "a", "files": {"all": "a.csv"}}
 
@@ -71,6 +71,17 @@ def test_a_small_file_holds_few_texts(tmp_path):
     path.rename(tmp_path / "own.csv.gz")
     packed = expected_size(dataset(local(tmp_path / "own.csv.gz")))
     assert packed.of("train") == 2101
+
+
+def test_pairs_of_files_are_as_many_as_the_lines_of_one(tmp_path):
+    for name, size in (("a", 8_000), ("b", 30_000)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    files = {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}
+    source = {"kind": "aligned_files", "files": {"train": files, "test": files}}
+    size = expected_size(dataset(source, max_length=None))
+    assert size.of("train") == 2 * 201
+    # nobody said how long a sentence is
+    assert (size.tokens, size.longest) == (WORDS, WORDS)
 
 
 def test_what_is_not_there_is_large():

@@ -184,6 +184,21 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         "encoders.bilstm is of kind 'bilstm', and datasets.digits is of images, which "
         "encoders of the kinds average, lit, vit read. Name another."
     )
+    found = fault("results/measures/bible_greek/bilstm/additive/softmax/seed0.parquet")
+    assert found == (
+        "encoders.bilstm is of kind 'bilstm' without a decoder, and datasets.bible_greek "
+        "is of translation, which encoders of the kinds bilstm, transformer with a decoder "
+        "read. Name another."
+    )
+    decoder = {"kind": "bilstm", "decoder": {"kind": "lstm"}}
+    both = OFF | {"encoders": OFF["encoders"] | {"both": decoder}}
+    check_target("results/models/bible_greek/both/dot/softmax/seed0/metrics.json", both)
+    found = fault("results/models/imdb/both/dot/softmax/seed0/metrics.json", both)
+    assert found == (
+        "encoders.both is of kind 'bilstm' with a decoder, and datasets.imdb is of text, "
+        "which encoders of the kinds average, bilstm, transformer without a decoder read. "
+        "Name another."
+    )
 
 
 @pytest.mark.parametrize(

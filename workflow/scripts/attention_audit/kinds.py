@@ -21,9 +21,11 @@ CODE = "workflow/scripts/attention_audit"
 # definition of the schema -> module and dictionary with its kinds. Those of normalizers
 # are the modules of a package.
 REGISTRIES: dict[str, tuple[str, str]] = {
+    "decoder": ("models/decoders", "DECODERS"),
     "encoder": ("models/encoder_kinds", "ENCODERS"),
     "image_source": ("data/image_sources", "READERS"),
     "method": ("methods", "METHODS"),
+    "pair_source": ("data/pair_sources", "READERS"),
     "scorer": ("models/attention", "SCORERS"),
     "source": ("data/sources", "READERS"),
     "vectors": ("data/vectors", "VECTORS"),
@@ -60,6 +62,14 @@ def encoders_of(modality: str) -> tuple[str, ...]:
     return ast.literal_eval(module["ENCODERS"].value)
 
 
+def branches(definition: Mapping[str, Any], key: str) -> dict[str, str]:
+    """By the values of a key, the names of the definitions that a schema's one leads to."""
+    return {
+        line["if"]["properties"][key]["const"]: line["then"]["$ref"].split("/")[-1]
+        for line in definition["allOf"]
+    }
+
+
 def normalizer_kinds() -> list[str]:
     """The kinds of normalizers that have a module, sorted."""
     return sorted(path.stem for path in (FOLDER / NORMALIZERS).glob("[!_]*.py"))
@@ -79,16 +89,13 @@ def check_kinds(schema: Mapping[str, Any]) -> None:
 def _faults(name: str, definitions: Mapping[str, Any]) -> Iterator[str]:
     key = PACKAGES[name].key if name in PACKAGES else "kind"
     listed = definitions[name]["properties"][key]["enum"]
-    branches = {
-        line["if"]["properties"][key]["const"]: line["then"]["$ref"].split("/")[-1]
-        for line in definitions[name]["allOf"]
-    }
+    led_to = branches(definitions[name], key)
     made = _modules(PACKAGES[name]) if name in PACKAGES else _registered(name)
-    for kind in dict.fromkeys([*listed, *branches, *made]):
-        branch = branches.get(kind, f"{name}_{kind}")
+    for kind in dict.fromkeys([*listed, *led_to, *made]):
+        branch = led_to.get(kind, f"{name}_{kind}")
         places = {
             f"its name in $defs.{name}.properties.{key}.enum": kind in listed,
-            f"its if/then line in $defs.{name}.allOf": kind in branches,
+            f"its if/then line in $defs.{name}.allOf": kind in led_to,
             f"$defs.{branch}": branch in definitions,
             **made.get(kind, dict.fromkeys(_places(name, kind), False)),
         }

@@ -192,12 +192,18 @@ def load_run(
     they were then, and `DEFAULT_METHODS` for a run that was not measured. The data set's
     card and vocabulary are found by what the model's record says of them, and must be
     those that it was trained with. Raises `AuditError` where a part is missing, damaged
-    or another's.
+    or another's, and where the run reads anything but texts.
     """
     folder = Path(folder)
     _check_folder(folder)
     weights, description = folder / "model.safetensors", folder / "settings.json"
     settings = read_json(description)
+    if settings.get("modality", "text") != "text":
+        raise AuditError(
+            f"{folder}: the run reads a data set of modality {settings['modality']}, and "
+            "texts alone can be explained one by one. Name a run on a data set of "
+            "modality text."
+        )
     model = load_model(weights, description, resolve_device(device))
     inputs = settings.get("provenance", {}).get("inputs", {})
     card, vocabulary = (

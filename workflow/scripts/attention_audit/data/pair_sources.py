@@ -153,18 +153,15 @@ def _as_pair(
         lengths = len(sides[0]), len(sides[1])
         sure, possible = read_links(line, source["first_word"], lengths, place)
     group = texts.get("group")
-    return Pair(
-        split,
-        *sides,
-        sure,
-        possible,
-        None if group is None else str(group),
-        None,
-        places["source"],
-    )
+    # where the pair is empty, if a side of it is
+    origin = places["target" if sides[0] and not sides[1] else "source"]
+    group = None if group is None else str(group)
+    return Pair(split, *sides, sure, possible, group, None, origin)
 
 
-def _local(source: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[Pair]:
+def _local(
+    source: Mapping[str, Any], files: Mapping[str, Any], notes: Counter
+) -> Iterator[Pair]:
     columns = _columns(source)
     for split, place, values in local_records(source, files, list(columns)):
         texts = dict(zip(columns, values, strict=True))
@@ -189,7 +186,9 @@ def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _aligned_files(
-    source: Mapping[str, Any], files: Mapping[str, Mapping[str, str | Path]]
+    source: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, str | Path]],
+    notes: Counter,
 ) -> Iterator[Pair]:
     for split, named in files.items():
         keys = ("source", "target", *(k for k in ("alignment",) if k in named))
@@ -275,7 +274,9 @@ def fetch_pairs(
                 table.write({"split": split, **found})
 
 
-def _hub(source: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[Pair]:
+def _hub(
+    source: Mapping[str, Any], files: Mapping[str, Any], notes: Counter
+) -> Iterator[Pair]:
     numbers: Counter = Counter()
     keys = list(_columns(source))
     for table in tables.iterate_table(files["documents"], "parallel_texts", _BATCH):
@@ -456,8 +457,11 @@ def _bible(
 
 # ---------------------------------------------------------------- all of them
 
-READERS: dict[str, Callable[..., Iterator[Pair]]] = {
+READERS: dict[
+    str, Callable[[Mapping[str, Any], Mapping[str, Any], Counter], Iterator[Pair]]
+] = {
     "aligned_files": _aligned_files,
+    "bible": _bible,
     "hub": _hub,
     "local": _local,
 }
@@ -487,9 +491,6 @@ def read_pairs(
     passed on. Raises `AuditError` for a missing, empty or damaged file, files of unequal
     length, what is no link (`read_links`), and alignments of words that are tokenized.
     """
-    if source["kind"] == "bible":
-        yield from _bible(source, files, notes)
-        return
     aligned = source.get("alignment") is not None or any(
         isinstance(named, Mapping) and "alignment" in named for named in files.values()
     )
@@ -498,4 +499,4 @@ def read_pairs(
             "source.words: alignments name words by their numbers, which 'tokenized' "
             "changes. Set it to spaces, or leave the alignments out."
         )
-    yield from READERS[source["kind"]](source, files)
+    yield from READERS[source["kind"]](source, files, notes)

@@ -19,15 +19,16 @@ UNKNOWN, TYPICAL = 25_000, 4_000
 # for many texts: too much memory costs less than a job that is done twice.
 BYTES_A_TEXT = 40
 PACKED = {".gz": 4, ".parquet": 4}
-# Height and width of pictures of a size that nobody said.
+# Height and width of pictures of a size that nobody said, and words of a sentence.
 SIDES = (32, 32)
+WORDS = 100
 
 
 @dataclass(frozen=True)
 class Size:
     """Examples of a data set by split, and inputs of one: tokens of a text after the cut.
 
-    ``tokens`` is the mean, ``longest`` the most.
+    Of a sentence pair these are the source's. ``tokens`` is the mean, ``longest`` the most.
     """
 
     examples: Mapping[str, int]
@@ -73,11 +74,17 @@ def expected_size(dataset: Mapping[str, Any], unknown: int = UNKNOWN) -> Size:
     """
     source = dataset["source"]
     found = unknown
-    if source["kind"] == "local":
-        files = map(Path, source["files"].values())
-        found = sum(_texts_in(file, unknown) for file in files)
+    if source["kind"] in ("local", "aligned_files"):
+        # of files that belong together line by line, those of one side
+        files = [
+            named if isinstance(named, str) else named["source"]
+            for named in source["files"].values()
+        ]
+        found = sum(_texts_in(Path(file), unknown) for file in files)
     limits = dataset["max_examples"] or {}
-    inputs = dataset.get("max_length") or _patches(dataset)
+    inputs = dataset.get("max_length") or (
+        _patches(dataset) if "patch" in dataset else WORDS
+    )
     examples = {split: min(found, limits.get(split) or found) for split in SPLITS}
     return Size(examples, inputs, inputs)
 

@@ -130,7 +130,8 @@ class Collected:
     ) -> None:
         """Take in the data sets that have runs: sizes, classes, and what is ``told``.
 
-        That is made of the settings of a data set and its card.
+        That is made of the settings of a data set and its card. The number of classes is
+        null where a decision is a word.
         """
         names = one.datasets()
         rows = []
@@ -140,9 +141,10 @@ class Collected:
                 f"n_{split}": sum(card["counts"][split].values())
                 for split in ("train", "dev", "test")
             }
+            labels = card.get("label_names")
+            sizes["n_classes"] = None if labels is None else len(labels)
             rows.append(
-                {"dataset": name, **sizes, "n_classes": len(card["label_names"])}
-                | told(one.config["datasets"][name], card)
+                {"dataset": name, **sizes} | told(one.config["datasets"][name], card)
             )
         cards = [(one, _CARD.format(name)) for name in names]
         self.add("data", pd.DataFrame(rows), *cards)

@@ -415,7 +415,8 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
         [
             card["name"],
             *(str(sum(card["counts"][s].values())) for s in ("train", "dev", "test")),
-            ", ".join(card["label_names"]),
+            # where a decision is a word, there are as many as words
+            ", ".join(card.get("label_names", [])) or "words",
             ", ".join(f"{k} {v}" for k, v in card["dropped"].items()) or "nothing",
         ]
         for card in cards
@@ -424,7 +425,7 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
         "title": "Data",
         "text": " ".join(
             [
-                "Texts a split, classes, and texts left out by reason.",
+                "Instances a split, classes, and instances left out by reason.",
                 *(
                     f"{card['name']}: {card['note']}"
                     for card in cards

@@ -1,15 +1,27 @@
-"""Ids of decisions that have their inputs in common, such as the next words of a sentence.
+"""Ids of decisions where an instance has several, as a sentence pair has one a next word."""
 
-An id is that of what they share and a number: ``0123456789abcdef.007``.
-"""
+from attention_audit.records.errors import AuditError
+
+# Digits of a step's number, so that ids of a pair sort as its steps do.
+_DIGITS = 3
 
 
-def decision_id(shared: str, step: int) -> str:
-    """The id of a decision; ids of one ``shared`` sort by their ``step``."""
-    return f"{shared}.{step:03d}"
+def decision_id(pair: str, step: int) -> str:
+    """The id of a sentence pair's decision at a step, from 0."""
+    return f"{pair}.{step:0{_DIGITS}d}"
 
 
 def parts(instance_id: str) -> tuple[str, int]:
-    """What `decision_id` made an id of."""
-    shared, _, step = instance_id.rpartition(".")
-    return shared, int(step)
+    """The sentence pair and the step of a decision's id.
+
+    Raises `AuditError` for what is no such id.
+    """
+    pair, _, step = instance_id.rpartition(".")
+    # what `int` reads besides, such as signs, is no step
+    if not pair or not (step.isascii() and step.isdigit()):
+        raise AuditError(
+            f"'{instance_id}' is no decision of a sentence pair: expected the pair's id, a "
+            f"dot and a step, such as '{decision_id('0f3a', 7)}'. Delete the table that "
+            "has it and run snakemake again to rebuild it."
+        )
+    return pair, int(step)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from attention_audit.records import tables
+from attention_audit.records.decision_ids import decision_id
 from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS
 from attention_audit.statistics.in_step import check_run
@@ -145,16 +146,26 @@ SHARED = pa.schema(
 )
 
 
+# The words of a translation, of which each is a decision, and so is that there is no more.
+_WORDS = "target_length"
+
+
 def cluster_ids(path: str | Path) -> dict[str, str]:
-    """The cluster of every instance of a split."""
-    columns = SHARED.names
-    return {
-        instance: cluster
-        for batch in tables.iterate_table(path, SHARED, BATCH_ROWS, columns, more=True)
-        for instance, cluster in zip(
-            *(batch[column].to_pylist() for column in columns), strict=True
-        )
-    }
+    """The cluster of every instance of a split; of sentence pairs, of all their decisions."""
+    found = {}
+    # a column that a table lacks is passed over
+    columns = [*SHARED.names, _WORDS]
+    for batch in tables.iterate_table(path, SHARED, BATCH_ROWS, columns, more=True):
+        ids, clusters = (batch[column].to_pylist() for column in SHARED.names)
+        if _WORDS in batch.column_names:
+            for pair, cluster, words in zip(
+                ids, clusters, batch[_WORDS].to_pylist(), strict=True
+            ):
+                for step in range(words + 1):
+                    found[decision_id(pair, step)] = cluster
+        else:
+            found |= zip(ids, clusters, strict=True)
+    return found
 
 
 def cluster_places(
