@@ -1,6 +1,7 @@
 """Translators word by word against the pass of all words; the table of translations."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,60 +11,33 @@ from attention_audit.data.batches import BOS, EOS, PAD
 from attention_audit.data.pair_batches import PairBatch
 from attention_audit.data.pairs import cutter, joined, train_pieces
 from attention_audit.models.translating import encoded, translations, write_translations
-from attention_audit.models.translation import TranslatorSettings
 from attention_audit.records import tables
+from tests.unit.translators import WORDS, translator_settings
 
-SOFTMAX = {"kind": "softmax"}
-TRANSFORMER = {
-    "kind": "transformer",
-    "hidden_size": 8,
-    "heads": 2,
-    "layers": 2,
-    "feedforward_size": 12,
-}
-ENCODERS = {
-    "bilstm": {"kind": "bilstm", "hidden_size": 3},
-    "transformer": {**TRANSFORMER, "self_attention": SOFTMAX},
-}
-DECODERS = {
-    "lstm": {"kind": "lstm", "hidden_size": 7},
-    "lstm of two layers": {"kind": "lstm", "hidden_size": 7, "layers": 2},
-    "transformer": {**TRANSFORMER, "self_attention": SOFTMAX},
-    "transformer of one layer": {
-        **TRANSFORMER,
-        "layers": 1,
-        "self_attention": SOFTMAX,
-    },
-}
 NORMALIZERS = (
-    SOFTMAX,
+    {"kind": "softmax"},
     {"kind": "sparsemax"},
     {"kind": "top_k", "k": 2},
     {"kind": "rela"},
     {"kind": "rela", "gated": True},
 )
-WORDS = 11
+decoders = pytest.mark.parametrize(
+    ("kind", "layers"),
+    [("lstm", 1), ("lstm", 2), ("transformer", 1), ("transformer", 2)],
+)
 RUN = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
 SEARCH = {"length_penalty": 0.6, "max_ratio": 1.5, "max_more": 3}
 
 
-def translator(decoder, normalizer=SOFTMAX, scorer="additive", encoder="bilstm"):
-    """A model with random weights, in evaluation mode."""
+def translator(kind, layers, normalizer=NORMALIZERS[0], tied=False):
+    """A model with random weights and one normalizer in all of its attention."""
     torch.manual_seed(0)
-    inner = dict(DECODERS[decoder])
-    if inner["kind"] == "transformer":
-        inner |= {"self_attention": normalizer, "cross_attention": normalizer}
-    settings = TranslatorSettings(
-        source_vocabulary=WORDS,
-        n_classes=WORDS,
-        embedding_size=5,
-        encoder=ENCODERS[encoder],
-        decoder=inner,
-        scorer={"kind": scorer},
-        normalizer=normalizer,
-    )
-    model = settings.new_model().double().eval()
-    # Not all alike, as they are at first.
+    scorer = "additive" if layers == 1 else "scaled_dot_product"
+    settings = translator_settings(kind, normalizer, scorer, layers, tied)
+    within = [key for key in settings.decoder if key.endswith("_attention")]
+    decoder = settings.decoder | dict.fromkeys(within, normalizer)
+    model = replace(settings, decoder=decoder).new_model().double().eval()
+    # Not all alike, as the gains of norms are at first.
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -75,12 +49,11 @@ def sentences(*lengths, seed=0):
     return [rng.integers(EOS + 1, WORDS, n) for n in lengths]
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
+@decoders
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=str)
 @torch.no_grad()
-def test_word_by_word_is_as_all_words_at_once(decoder, normalizer):
-    scorer = "scaled_dot_product" if "two" in decoder else "additive"
-    model = translator(decoder, normalizer, scorer, "transformer")
+def test_word_by_word_is_as_all_words_at_once(kind, layers, normalizer):
+    model = translator(kind, layers, normalizer, tied=layers == 2)
     sources, targets = sentences(4, 1, 6), sentences(5, 3, 2, seed=1)
     cpu = torch.device("cpu")
     batch = PairBatch.of(list("abc"), sources, targets, cpu)
@@ -100,10 +73,10 @@ def test_word_by_word_is_as_all_words_at_once(decoder, normalizer):
                 torch.testing.assert_close(logits[row], of_all, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
+@decoders
 @pytest.mark.parametrize("beam", [1, 3])
-def test_a_translation_is_as_probable_as_the_pass_over_it_says(decoder, beam):
-    model, sources = translator(decoder), sentences(4, 1, 6, 9)
+def test_a_translation_is_as_probable_as_the_pass_over_it_says(kind, layers, beam):
+    model, sources = translator(kind, layers), sentences(4, 1, 6, 9)
     found = translations(model, sources, beam=beam, **SEARCH)
     targets = [np.array(h.tokens, dtype=np.int64) for h in found]
     batch = PairBatch.of(list("abcd"), sources, targets, torch.device("cpu"))
@@ -171,16 +144,9 @@ def prepared(folder, pieces):
 def test_the_table_holds_words_in_the_order_of_the_split(tmp_path, pieces):
     said, vocabulary = prepared(tmp_path, pieces)
     torch.manual_seed(0)
-    settings = TranslatorSettings(
-        source_vocabulary=len(vocabulary),
-        n_classes=len(vocabulary),
-        embedding_size=5,
-        encoder=ENCODERS["bilstm"],
-        decoder=DECODERS["lstm"],
-        scorer={"kind": "additive"},
-        normalizer=SOFTMAX,
-    )
-    model = settings.new_model().eval()
+    size = len(vocabulary)
+    model = replace(translator_settings(), source_vocabulary=size, n_classes=size)
+    model = model.new_model().eval()
     path = tmp_path / "translations.parquet"
     with tables.open_table(path, "translations", {}) as table:
         write_translations(
@@ -197,17 +163,9 @@ def test_the_table_holds_words_in_the_order_of_the_split(tmp_path, pieces):
     assert [row["source"] for row in rows] == [" ".join(words) for words in said] * 2
     first = said[0] if pieces else said[0][::-1]
     assert rows[0]["reference"] == " ".join(first) and rows[0]["origin"] == "line 1"
-    greedy = translations(
-        model,
-        [
-            np.array(ids)
-            for ids in tables.read_table(tmp_path / "test.parquet", "sentence_pairs")[
-                "source_ids"
-            ].to_pylist()
-        ],
-        beam=1,
-        **SEARCH,
-    )
+    pairs = tables.read_table(tmp_path / "test.parquet", "sentence_pairs")
+    sources = list(map(np.array, pairs["source_ids"].to_pylist()))
+    greedy = translations(model, sources, beam=1, **SEARCH)
     for row, hypothesis in zip(rows, greedy, strict=False):
         written = [vocabulary[i] for i in hypothesis.tokens]
         assert row["hypothesis"] == joined(written, pieces)
