@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from attention_audit.data.pair_batches import PairBatch
 from attention_audit.models.size import multiply_adds, n_parameters, sizes
 from attention_audit.models.speed import seconds, speeds
 from tests.unit.models import VOCABULARY, text_batch, tiny_batch, tiny_model
+from tests.unit.translators import translator_settings
 
 
 def texts(*lengths):
@@ -53,6 +55,27 @@ def test_multiply_adds_are_the_mean_over_decisions_without_padding(expected):
     assert found["multiply_adds"] == np.mean([expected(n) for n in lengths])
     # longer texts take more
     assert expected(4) < sizes(model, [texts(5)])["multiply_adds"] < expected(7)
+
+
+def test_next_words_of_a_sentence_pair_share_what_reading_it_takes():
+    settings = translator_settings("lstm", scorer="scaled_dot_product")
+    words = ([4, 5, 6], [7, 8]), ([9], [4, 4, 4, 4]), ([4, 5, 6], [9, 9])
+    sources, targets = (list(map(np.array, side)) for side in zip(*words, strict=True))
+    batch = PairBatch.of(list("abc"), sources, targets, torch.device("cpu"))
+    found = sizes(settings.new_model().eval(), [batch])
+    E = Q = H = 32
+    V = settings.n_classes
+
+    def of_pair(n, steps):
+        encoder = n * 2 * 4 * (H // 2) * (E + H // 2)
+        start, decoder = H * Q, steps * 4 * Q * (E + Q)
+        attention = steps * (Q * H + 2 * n * H)
+        return encoder + start + decoder + attention + steps * Q * (H + Q + V)
+
+    steps = [len(target) + 1 for target in targets]
+    expected = sum(map(of_pair, map(len, sources), steps)) / sum(steps)
+    assert found["multiply_adds"] == expected
+    assert found["n_instances"] == sum(steps)
 
 
 def test_parameters_are_told_from_those_that_training_may_change():

@@ -391,7 +391,8 @@ COLUMNS: dict[str, str] = {
     "parameters": "numbers that the model has, frozen word vectors among them",
     "trainable_parameters": "of these, that training may change",
     "multiply_adds": "of a decision in matrix products and convolutions: the mean over the "
-    "audited instances, each read by itself, without padding",
+    "audited instances, each read by itself, next words of a translation with the others of "
+    "their sentence, without padding",
     "sizes.n_instances": "audited instances, which the mean is over",
     "decisions_per_second": "forward passes over the audited instances as the audits read "
     "them, 32 at once, on one thread: per second of processor time, the median of the rounds",
