@@ -76,3 +76,59 @@ rule translation_scores:
         "BLEU and chrF of all translations"
     script:
         "../scripts/score_translations.py"
+
+
+# Seeds cost alike.
+FIRST_RUNS = [
+    run
+    for run in TRANSLATION_RUNS
+    if run.seed == min(other.seed for other in TRANSLATION_RUNS)
+]
+
+
+rule translation_speed:
+    input:
+        models=[f"{RESULTS}/models/{run.path}/model.safetensors" for run in FIRST_RUNS],
+        settings=[f"{RESULTS}/models/{run.path}/settings.json" for run in FIRST_RUNS],
+        examples=expand(rules.prepare.output.test, dataset=TRANSLATION_SETS),
+        reading=expand(rules.prepare.output.reading, dataset=TRANSLATION_SETS),
+    output:
+        table=f"{RESULTS}/statistics/translation_speed.parquet",
+    log:
+        f"{LOGS}/translate/translation_speed.log",
+    benchmark:
+        f"{LOGS}/translate/translation_speed.tsv"
+    # Not those of training: a second one would measure the machine more than the models.
+    threads: 1
+    resources:
+        **needs(
+            "translation_speed",
+            lambda w: 700 + 30 * len(FIRST_RUNS),
+            lambda w: (
+                TORCH
+                + 4e-3
+                * config["audit"]["instances"]
+                * len(FIRST_RUNS)
+                * (1 + config["efficiency"]["rounds"])
+            ),
+        ),
+    params:
+        **made_by(
+            "measure_translation_speed.py",
+            over_runs(normalizers_of, encoder_of, TO_AUDIT, runs=FIRST_RUNS),
+        ),
+        runs=list(map(asdict, FIRST_RUNS)),
+        modalities=dict.fromkeys(TRANSLATION_SETS, "translation"),
+        audit=config["audit"],
+        reference=REFERENCE,
+        rounds=config["efficiency"]["rounds"],
+        gradient_clip=config["training"]["gradient_clip"],
+        limits={
+            key: value
+            for key, value in config["translation"].items()
+            if key != "beams"
+        },
+    message:
+        "Words per second of all translators, in turn"
+    script:
+        "../scripts/measure_translation_speed.py"

@@ -26,7 +26,7 @@ from attention_audit.statistics.controls import CONTROLS, has_controls
 OF_MODELS = {
     "diagnostics": ("diagnostics",),
     "learning_curve": ("learning_curve",),
-    "efficiency": ("sizes", "speed"),
+    "efficiency": ("sizes", "speed", "translation_speed"),
 }
 MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name not in OF_MODELS)
 
@@ -307,22 +307,21 @@ def _without_runs(name: str, config: Mapping[str, Any]) -> Iterator[str]:
 def _table_faults(table: str, config: Mapping[str, Any]) -> Iterator[str]:
     if table not in STATISTICS:
         yield f"no table '{table}'.{suggestion(table, STATISTICS)}"
-    elif STATISTICS[table]:
+        return
+    if STATISTICS[table]:
         yield from _switched_off(STATISTICS[table], config)
-    else:
-        yield from _without_runs(table, config)
+    yield from _without_runs(table, config)
 
 
 def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
-    makers = {
-        name: experiment
-        for experiment, figures in EXPERIMENT_FIGURES.items()
-        for name in figures
-    }
-    if figure in makers:
-        yield from _switched_off([makers[figure]], config)
-    elif figure not in FIGURES:
-        yield f"no figure '{figure}'.{suggestion(figure, [*FIGURES, *makers])}"
-    else:
-        for name in (figure, *FIGURES[figure]):
-            yield from _without_runs(name, config)
+    every = dict(FIGURES)
+    for figures in EXPERIMENT_FIGURES.values():
+        every |= figures
+    if figure not in every:
+        yield f"no figure '{figure}'.{suggestion(figure, every)}"
+        return
+    makers = [name for name, made in EXPERIMENT_FIGURES.items() if figure in made]
+    if makers:
+        yield from _switched_off(makers, config)
+    for name in (figure, *every[figure]):
+        yield from _without_runs(name, config)

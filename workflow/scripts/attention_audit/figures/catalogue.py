@@ -37,6 +37,7 @@ OF_SOME = {
     "picture_examples": "pictures",
     "plausibility": "pictures",
     "translation_scores": "translations",
+    "translation_speed": "translations",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the
@@ -68,6 +69,7 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
     "efficiency": {
         "task_cost": ("task", "sizes"),
         "task_speed": ("task", "speed"),
+        "translation_speed": ("translation_speed",),
     },
 }
 
@@ -80,12 +82,12 @@ def figures_of(
 ) -> dict[str, tuple[str, ...]]:
     """The figures of a grid with these experiments, and with runs that have something."""
     lacks = {name for name, what in OF_SOME.items() if what not in set(having)}
-    core = {
-        name: tables for name, tables in FIGURES.items() if not lacks & {name, *tables}
-    }
+    found = dict(FIGURES)
     for experiment in experiments:
-        core |= EXPERIMENT_FIGURES[experiment]
-    return core
+        found |= EXPERIMENT_FIGURES[experiment]
+    return {
+        name: tables for name, tables in found.items() if not lacks & {name, *tables}
+    }
 
 
 # Colours, and markers, that differ; see `style.series_style`.

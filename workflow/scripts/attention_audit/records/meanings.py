@@ -101,8 +101,12 @@ TABLES: dict[str, tuple[str, str]] = {
     ),
     "speed": (
         "statistics/speed",
-        "a run: how fast its model decides, on one thread; the one table that another "
-        "time gives other numbers",
+        "a run: how fast its model decides, on one thread; with translation_speed the one "
+        "table that another time gives other numbers",
+    ),
+    "translation_speed": (
+        "statistics/translation_speed",
+        "a run of the first seed and what its translator does, on one thread",
     ),
 }
 
@@ -400,6 +404,13 @@ COLUMNS: dict[str, str] = {
     "fastest": "the same of the fastest round",
     "n_rounds": "rounds after a first one that does not count; in each, all runs take "
     "their turn",
+    "of": "training: loss, gradients and a step of the optimizer, over the audited sentence "
+    "pairs as the audits read them; or decoding: greedy search for their translations",
+    "words_per_second": "target words, with the end of a sentence, per second of processor "
+    "time, the median of the rounds",
+    "ratio": "words per second over those of the run with the reference normalizer in the "
+    "same round, the median of the rounds; null without such a run",
+    "n_words": "target words of a round",
     "speed.n_instances": "audited instances, which each round reads once",
     "beam": "hypotheses that a sentence has at a time while it is translated; 1 is greedy "
     "search",

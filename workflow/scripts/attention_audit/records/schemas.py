@@ -341,6 +341,18 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_rounds", pa.int64()),
         ("n_instances", pa.int64()),
     ),
+    # translators: how fast they learn and translate, measured as "speed" is
+    "translation_speed": _schema(
+        # training or decoding
+        ("of", pa.string()),
+        ("words_per_second", pa.float64()),
+        ("slowest", pa.float64()),
+        ("fastest", pa.float64()),
+        # to the run with the reference normalizer; null without one
+        ("ratio", pa.float64(), _NULLABLE),
+        ("n_rounds", pa.int64()),
+        ("n_words", pa.int64()),
+    ),
     # translate: a row a sentence pair of the test split and beam
     "translations": _schema(
         ("instance_id", pa.string()),
