@@ -147,6 +147,20 @@ def test_no_sentence_is_longer_than_its_limit_and_one_that_is_cut_says_so():
     assert (ended == (lengths < LIMITS)).all() and ended.any() and not ended.all()
 
 
+def test_no_sentence_is_shorter_than_its_floor():
+    floors = [2 * n for n in LIMITS]
+    free, held = (
+        found(Toy(), NUMBERS, [9] * len(NUMBERS), beam=2, floors=given)
+        for given in (None, floors)
+    )
+    lengths = np.array([len(h.tokens) for h in held])
+    assert (lengths >= floors).all() and (lengths == floors).any()
+    unchanged = np.array([len(h.tokens) for h in free]) >= floors
+    assert unchanged.any() and not unchanged.all()
+    exact = found(Toy(), NUMBERS, LIMITS, beam=1, floors=LIMITS)
+    assert [len(h.tokens) for h in exact] == LIMITS
+
+
 def test_what_is_done_takes_no_more_steps():
     toy = Toy()
     hypotheses = found(toy, NUMBERS, [9] * len(NUMBERS), beam=1)

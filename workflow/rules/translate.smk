@@ -123,11 +123,6 @@ rule translation_speed:
         reference=REFERENCE,
         rounds=config["efficiency"]["rounds"],
         gradient_clip=config["training"]["gradient_clip"],
-        limits={
-            key: value
-            for key, value in config["translation"].items()
-            if key != "beams"
-        },
     message:
         "Words per second of all translators, in turn"
     script:

@@ -15,6 +15,5 @@ with reported(snakemake.log[0]):
         params.reference,
         params.rounds,
         gradient_clip=params.gradient_clip,
-        limits=params.limits,
     )
     write_rows(snakemake.output.table, "translation_speed", rows, provenance)

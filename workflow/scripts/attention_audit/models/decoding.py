@@ -81,6 +81,7 @@ def search(
     start: int,
     end: int,
     barred: Sequence[int] = (),
+    floors: Sequence[int] | np.ndarray | None = None,
 ) -> list[Hypothesis]:
     """The best hypothesis that is found for each of N sentences.
 
@@ -92,7 +93,8 @@ def search(
 
     ``hidden`` (N, m, H) and ``mask`` (N, m) are of the encoder. A hypothesis of as many
     tokens as ``limits`` (N,) allows is ended, whatever the end's probability is, which counts
-    for it like any other. ``start`` and ``end`` are the tokens around a sentence; it never
+    for it like any other; one of fewer than ``floors`` (N,), where given, is not.
+    ``start`` and ``end`` are the tokens around a sentence; it never
     holds one that is ``barred``. Raises `AuditError` where no continuation has a finite
     probability.
     """
@@ -108,12 +110,15 @@ def search(
     # the sentences that are not done
     open_ = np.arange(len(hidden))
     limits = np.asarray(limits)
+    floors = np.zeros_like(limits) if floors is None else np.asarray(floors)
 
     for length in range(int(limits.max()) + 1):
         logits, state = decoder.step(tokens, state)
         totals = logits.log_softmax(-1).unflatten(0, (len(open_), beam))
         totals = totals + live.unsqueeze(-1)
         totals[..., list(barred)] = -torch.inf
+        if (short := floors[open_] > length).any():
+            totals[torch.from_numpy(short).to(totals.device), :, end] = -torch.inf
         if (full := limits[open_] <= length).any():
             others = torch.arange(totals.shape[-1], device=totals.device) != end
             full = torch.from_numpy(full).to(totals.device)

@@ -20,6 +20,10 @@ from attention_audit.records import tables
 # on what shares a pass.
 AT_ONCE = 128
 
+# What `decoding.search` has to know of tokens. Those that are barred are never predicted in
+# training.
+TOKENS: dict[str, Any] = {"start": BOS, "end": EOS, "barred": (PAD, BOS)}
+
 _COLUMNS = (
     "instance_id",
     "origin",
@@ -65,10 +69,7 @@ def translations(
                 limits[rows],
                 beam=beam,
                 alpha=length_penalty,
-                start=BOS,
-                end=EOS,
-                # never predicted in training
-                barred=(PAD, BOS),
+                **TOKENS,
             )
             found |= zip(rows.tolist(), hypotheses, strict=True)
             bar.update(len(rows))

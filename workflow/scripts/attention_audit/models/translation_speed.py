@@ -6,12 +6,14 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from attention_audit.data.pair_batches import PairBatch
+from attention_audit.models.decoding import search
 from attention_audit.models.speed import seconds
 from attention_audit.models.training import build_optimizer, descend
-from attention_audit.models.translating import translations
+from attention_audit.models.translating import TOKENS
 from attention_audit.models.translation import Translator
 
 # The same arithmetic at any rate, and at this one the same model after it: what is
@@ -26,7 +28,6 @@ class _Training:
         self.model, self.batches = deepcopy(model).train(), batches
         self.settings = {**_STANDING, "gradient_clip": clip}
         self.optimizer = build_optimizer(self.model, self.settings)
-        self.words = sum(len(batch.labels) for batch in batches)
 
     def __call__(self) -> None:
         for batch in self.batches:
@@ -39,26 +40,28 @@ class _Training:
 
 
 class _Decoding:
-    """Greedy search for the translations of some batches."""
+    """Greedy search for translations of some batches, as long as those in the data.
 
-    def __init__(
-        self,
-        model: Translator,
-        batches: Sequence[PairBatch],
-        limits: Mapping[str, float],
-    ):
-        self.model, self.limits = model, limits
-        self.sources = [
-            ids[mask].numpy()
-            for batch in batches
-            for ids, mask in zip(batch.source_ids, batch.source_mask, strict=True)
-        ]
-        self.words = 0
+    For all models that is the same number of steps, which their own ends would not be.
+    """
 
+    def __init__(self, model: Translator, batches: Sequence[PairBatch]):
+        self.model, self.batches = model, batches
+
+    @torch.no_grad()
     def __call__(self) -> None:
-        found = translations(self.model, self.sources, beam=1, **self.limits)
-        # with the end, which takes a step like any other
-        self.words = sum(len(hypothesis.tokens) + 1 for hypothesis in found)
+        for batch in self.batches:
+            x, mask = self.model.embedding(batch.source_ids), batch.source_mask
+            lengths = batch.target_mask.sum(-1).numpy() - 1
+            search(
+                self.model,
+                *self.model.encode(x, mask),
+                limits=lengths,
+                floors=lengths,
+                beam=1,
+                alpha=0.0,
+                **TOKENS,
+            )
 
 
 def translation_speeds(
@@ -68,44 +71,40 @@ def translation_speeds(
     rounds: int,
     *,
     gradient_clip: float,
-    limits: Mapping[str, float],
     clock: Callable[[], float] = time.process_time,
 ) -> list[dict[str, Any]]:
     """The rows of the table "translation_speed" for runs, each with its model.
 
     ``reference`` is the normalizer that the others are compared with, where all else is
-    equal: the ratio is the median over rounds of those of words per second. ``limits`` go to
-    `translating.translations`.
+    equal: the ratio is the median over rounds of those of words per second.
     """
-    of = [
-        (kind, place, reader)
+    readers = {
+        (place, of): reader
         for place, (model, batches) in enumerate(models)
-        for kind, reader in (
+        for of, reader in (
             ("training", _Training(model, batches, gradient_clip)),
-            ("decoding", _Decoding(model, batches, limits)),
+            ("decoding", _Decoding(model, batches)),
         )
-    ]
-    taken = seconds([reader for *_, reader in of], rounds, clock)
-    words = np.array([reader.words for *_, reader in of])
-    rates = words[:, None] / taken
-    by_run = {
-        (*runs[place].items(), kind): rate
-        for (kind, place, _), rate in zip(of, rates, strict=True)
     }
+    taken = seconds(list(readers.values()), rounds, clock)
+    by_reader = dict(zip(readers, taken, strict=True))
     rows = []
-    for (kind, place, reader), rate in zip(of, rates, strict=True):
-        run = runs[place]
-        other = by_run.get((*{**run, "normalizer": reference}.items(), kind))
+    for (place, of), own in by_reader.items():
+        words = sum(len(batch.labels) for batch in models[place][1])
+        of_reference = {**runs[place], "normalizer": reference}
+        ratio = None
+        if of_reference in runs:
+            ratio = np.median(by_reader[runs.index(of_reference), of] / own)
         rows.append(
             {
-                **run,
-                "of": kind,
-                "words_per_second": np.median(rate),
-                "slowest": rate.min(),
-                "fastest": rate.max(),
-                "ratio": None if other is None else np.median(rate / other),
+                **runs[place],
+                "of": of,
+                "words_per_second": words / np.median(own),
+                "slowest": words / own.max(),
+                "fastest": words / own.min(),
+                "ratio": ratio,
                 "n_rounds": rounds,
-                "n_words": reader.words,
+                "n_words": words,
             }
         )
     return rows

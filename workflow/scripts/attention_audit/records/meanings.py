@@ -405,7 +405,8 @@ COLUMNS: dict[str, str] = {
     "n_rounds": "rounds after a first one that does not count; in each, all runs take "
     "their turn",
     "of": "training: loss, gradients and a step of the optimizer, over the audited sentence "
-    "pairs as the audits read them; or decoding: greedy search for their translations",
+    "pairs as the audits read them; or decoding: greedy search for translations of them, as "
+    "long as those in the data",
     "words_per_second": "target words, with the end of a sentence, per second of processor "
     "time, the median of the rounds",
     "ratio": "words per second over those of the run with the reference normalizer in the "
