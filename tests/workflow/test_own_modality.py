@@ -29,9 +29,10 @@ def test_two_modules_and_a_config_go_through_every_stage(tmp_path):
         target = folder / PACKAGE / room / "modalities/series.py"
         shutil.copyfile(SERIES / f"{module}.py", target)
     schema = folder / SCHEMA
-    replace_in(schema, "enum: [text, images]", "enum: [text, images, series]")
+    others = "enum: [text, images, translation"
+    replace_in(schema, f"{others}]", f"{others}, series]")
     text = schema.read_text(encoding="utf-8")
-    last = re.search(r".*dataset_images\"\}\}\n", text).end()
+    last = re.search(r".*dataset_translation\"\}\}\n", text).end()
     text = text[:last] + textwrap.indent(LINE, "      ") + text[last:]
     branch = (SERIES / "schema.yaml").read_text(encoding="utf-8")
     schema.write_text(text + textwrap.indent(branch, "  "), encoding="utf-8")

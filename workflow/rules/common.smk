@@ -32,9 +32,9 @@ from attention_audit.models.encoder_kinds import (
     inner_normalizers,
 )
 from attention_audit.methods import (
-    EFFECTS,
     WITHOUT_CONTEXT,
     bound_to_weights,
+    effects_of,
     inputs_first,
     method_function,
 )

@@ -30,11 +30,9 @@ rule measure:
         **made_by("measure.py"),
         run=identity,
         methods=METHODS,
-        effects={
-            name: EFFECTS[config["methods"][name]["kind"]]
-            for name in METHODS
-            if config["methods"][name]["kind"] in EFFECTS
-        },
+        effects=lambda w: effects_of(
+            {name: config["methods"][name] for name in METHODS}, modality_of(w)
+        ),
     message:
         f"Measuring {THIS_RUN}"
     script:

@@ -68,8 +68,9 @@ rule train_adversary:
 
 
 def adversaries_of(wildcards):
-    """The tables of all adversaries of a run: none where its weights are frozen."""
-    if config["normalizers"][wildcards.normalizer]["kind"] == "uniform":
+    """The tables of all adversaries of a run: none of frozen weights, or of translators."""
+    frozen = config["normalizers"][wildcards.normalizer]["kind"] == "uniform"
+    if frozen or modality_of(wildcards) == "translation":
         return []
     return [
         DIVERGENCE.format(**wildcards, divergence=divergence, weight=f"{weight:g}")
@@ -192,6 +193,7 @@ GUIDED = [
     asdict(run) | {"guide": guide}
     for run in RUNS
     if config["normalizers"][run.normalizer]["kind"] != "uniform"
+    and modality_of(run) != "translation"
     for guide in sorted(config["explanations"]["diagnostics"]["guides"])
 ]
 

@@ -197,8 +197,8 @@ def _of_modalities(
     for modality, branch in branches(definitions["dataset"], "modality").items():
         found = [branch]
         if path[2:]:
-            source = definitions[branch]["properties"]["source"]["$ref"].split("/")[-1]
-            kinds = branches(definitions[source], "kind").items()
+            source = definitions[branch]["properties"].get("source", {})
+            kinds = branches(dereferenced(validator, source), "kind").items()
             found = [branch for kind, branch in kinds if kind == value.get("kind")]
         if any(key in definitions[branch]["properties"] for branch in found):
             knowing.append(modality)
@@ -381,6 +381,11 @@ def _name_faults(config: Mapping[str, Any]) -> Iterator[str]:
             folded[name.lower()] = name
 
 
+# Experiments that translators are not asked: what they train on, the outputs of all
+# decisions or a model without context, is of classes.
+OF_CLASSES = ("adversarial_training", "diagnostics")
+
+
 def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
     """Settings of experiments that cannot be followed."""
     trained = config["explanations"]["adversarial_training"]["weights"]
@@ -409,10 +414,23 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
                 f"{key}: '{name}' is of kind '{found}', but must be of kind '{kind}'. "
                 f"Declare one under {section}."
             )
+    datasets = config["grid"]["datasets"]
+    known = [config["datasets"][d] for d in datasets if d in config["datasets"]]
+    if known and all(of["modality"] == "translation" for of in known):
+        for experiment in OF_CLASSES:
+            if config["explanations"][experiment]["enabled"]:
+                yield (
+                    f"explanations.{experiment} trains models of classes anew, and all "
+                    "data sets of the grid are of translation. Set its enabled to false, "
+                    "or name a data set of another modality in the grid."
+                )
 
 
-# Ways to remove an input that only one modality has.
-REMOVALS = {"delete": "text", "replace": "text", "mean": "images", "blur": "images"}
+# The modalities that have a way to remove an input.
+REMOVALS = {
+    **dict.fromkeys(("delete", "replace"), ("text", "translation")),
+    **dict.fromkeys(("mean", "blur"), ("images",)),
+}
 
 
 def _removal_faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -421,9 +439,10 @@ def _removal_faults(config: Mapping[str, Any]) -> Iterator[str]:
         removal = method.get("removal")
         for dataset in config["grid"]["datasets"]:
             modality = config["datasets"].get(dataset, {}).get("modality")
-            if removal and modality and REMOVALS[removal] != modality:
+            if removal and modality and modality not in REMOVALS[removal]:
+                has = " and ".join(REMOVALS[removal])
                 yield (
-                    f"methods.{name}.removal: '{removal}' is for {REMOVALS[removal]}, and "
+                    f"methods.{name}.removal: '{removal}' is for {has}, and "
                     f"datasets.{dataset} is of {modality}. Leave it out for the usual one "
                     "of each."
                 )

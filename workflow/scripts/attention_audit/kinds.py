@@ -63,10 +63,10 @@ def encoders_of(modality: str) -> tuple[str, ...]:
 
 
 def branches(definition: Mapping[str, Any], key: str) -> dict[str, str]:
-    """By the values of a key, the names of the definitions that a schema's one leads to."""
+    """By the values of a key, the names of the definitions that one of a schema leads to."""
     return {
         line["if"]["properties"][key]["const"]: line["then"]["$ref"].split("/")[-1]
-        for line in definition["allOf"]
+        for line in definition.get("allOf", ())
     }
 
 

@@ -33,6 +33,21 @@ EFFECTS: dict[str, str] = {"gradient": "sum", "leave_one_out": "mean"}
 WITHOUT_CONTEXT = ("average",)
 
 
+def effects_of(
+    methods: Mapping[str, Mapping[str, Any]], modality: str
+) -> dict[str, str]:
+    """What each declared method says of the output, see `EFFECTS`, on a modality.
+
+    What is said of one class alone, or of its log-probability, is no such thing.
+    """
+    usual = "label" if modality == "translation" else "all"
+    return {
+        name: EFFECTS[method["kind"]]
+        for name, method in methods.items()
+        if method["kind"] in EFFECTS and (method.get("output") or usual) == "all"
+    }
+
+
 def hidden_methods(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The declared methods whose importance is of hidden states, in their order."""
     return [name for name in methods if methods[name]["of"] == "hidden_states"]
@@ -54,7 +69,7 @@ def bound_to_weights(
     as they are, for every normalizer. That holds of hidden states, and without context
     of the inputs behind them. An input that is replaced, not removed, may get weight.
     """
-    removal = method.get("removal") or ("delete" if modality == "text" else None)
+    removal = method.get("removal") or (None if modality == "images" else "delete")
     stays = method["kind"] != "leave_one_out" or removal == "delete"
     behind = encoder["kind"] in WITHOUT_CONTEXT and stays
     return method["kind"] in EFFECTS and (method["of"] == "hidden_states" or behind)

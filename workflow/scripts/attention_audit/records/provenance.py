@@ -30,6 +30,7 @@ DECISIVE_LIBRARIES = (
     "sacrebleu",
     "scipy",
     "seaborn",
+    "sentencepiece",
     "statsmodels",
     "torch",
 )
