@@ -63,7 +63,7 @@ rule translation_scores:
             "translation_scores",
             lambda w: 500,
             # of a thousand sentences
-            lambda w: LIGHT + 0.7 * len(BEAMS) * len(TRANSLATION_RUNS),
+            lambda w: LIGHT + 0.4 * len(BEAMS) * len(TRANSLATION_RUNS),
         ),
     params:
         **made_by("score_translations.py"),
