@@ -236,9 +236,35 @@ def tables_of(
     translated = translated.assign(value=values(translated, 100))
     fast = crossed(cells.assign(seed=0), of=("training", "decoding"))
     heads = crossed(
-        cells.assign(head=math.nan),
+        cells.assign(head=math.nan, kind="encoder"),
         layer=range(layers),
         measure=("divergence", "sparsity", "null"),
+    )
+    ways = {"step": ("predicts", "reads"), "links": ("argmax", "support", "threshold")}
+    subjects = ["attention", *methods, "best_head"]
+    aligned = pd.concat(
+        [
+            crossed(cells, subject=subjects, **ways),
+            crossed(
+                cells.assign(subject="head"), layer=range(layers), head=(0, 1), **ways
+            ),
+        ]
+    )
+    floors = crossed(
+        pd.DataFrame({"dataset": order["datasets"]}),
+        subject=("diagonal", "uniform", "ibm_model_1"),
+        links=ways["links"],
+    )
+    aligned = pd.concat([aligned, floors], ignore_index=True)
+    aligned["measure"] = "error_rate"
+    attended = cells.assign(n_queries=10)
+    kinds = ("encoder", "decoder", "cross")
+    nothing = pd.concat(
+        [
+            crossed(attended, kind=kinds, layer=[None, *range(layers)]),
+            crossed(attended, kind=kinds, word_class=("noun", "verb", "end")),
+        ],
+        ignore_index=True,
     )
     of_reference = scores["normalizer"] == order["normalizers"][0]
     curve = crossed(scores[of_reference], share=(0.125, 0.25, 0.5, 1.0))
@@ -263,6 +289,8 @@ def tables_of(
         "summary": summary,
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": with_intervals(heads, values(heads)),
+        "null_summary": with_intervals(nothing, values(nothing, 0.2)),
+        "alignment_summary": with_intervals(aligned, values(aligned)),
         "explanation_summary": pd.concat(
             [
                 explanation_summary,

@@ -95,6 +95,25 @@ FAULTS = {
         {"table": "comparison"},
         "one.where.contrast is missing (normalizer, ",
     ),
+    "an alignment of who knows which step": (
+        {
+            "table": "alignment_comparison",
+            "where": {"measure": "f1", "links": "argmax"},
+        },
+        "one.where.step is missing (predicts or reads)",
+    ),
+    "a measure of another table": (
+        {"table": "alignment_comparison"},
+        "one.where.measure: 'kendall_tau_b' is no measure.",
+    ),
+    "a difference of differences of alignment": (
+        {
+            "table": "alignment_comparison",
+            "where": {"measure": "f1", "step": "reads", "links": "argmax"},
+            "less": {"subject": "attention"},
+        },
+        "one.less: the rows of alignment_comparison are differences. Leave it out.",
+    ),
     "a difference of differences": (
         {
             "table": "comparison",
@@ -225,14 +244,16 @@ def test_the_declared_list_is_that_of_the_papers():
     # with every experiment and kind in the grid, none of them is left untested
     text = (ROOT / "workflow/presets/vision.yaml").read_text(encoding="utf-8")
     preset = yaml.safe_load(text)
+    translator = {"kind": "bilstm", "hidden_size": 8}
+    translator["decoder"] = {"kind": "lstm", "hidden_size": 8}
     everything = config(
         on=EXPERIMENT_FIGURES.keys() - {*OWN_SECTIONS},
         grid={
-            "datasets": ["imdb", "digits"],
-            "encoders": ["bilstm", *preset["grid"]["encoders"]],
+            "datasets": ["imdb", "digits", "bible_greek"],
+            "encoders": ["bilstm", "translator", *preset["grid"]["encoders"]],
             "normalizers": ["softmax", "entmax15", "top_k", "rela", "uniform"],
         },
-        encoders=preset["encoders"],
+        encoders=preset["encoders"] | {"translator": translator},
     )
     assert [c["lacks"] for c in resolved(claims, everything, grid(everything))] == (
         [None] * len(claims)

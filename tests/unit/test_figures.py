@@ -30,6 +30,7 @@ from attention_audit.figures import (
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
     FIGURES,
+    OF_SOME,
     figure_order,
     slots,
 )
@@ -49,8 +50,8 @@ from attention_audit.figures.style import MARKERS, PALETTE, series_style, shorte
 from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
-# Those of pictures have tables, and tests, of their own.
-OF_PICTURES = ("pictures", "sampling_offsets")
+# Those of pictures and of single sentence pairs have tables, and tests, of their own.
+OF_PICTURES = ("alignment_matrices", "pictures", "sampling_offsets")
 EVERY = {
     name: tables for name, tables in FIGURES.items() if name not in OF_PICTURES
 } | {
@@ -170,8 +171,22 @@ def check_legible(page: Figure) -> None:
         assert len(styles) == len(set(styles))
 
 
-@pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("figure", EVERY)
+# Their panels are those of other figures, which show what becomes of the largest grid.
+OF_SENTENCE_PAIRS = {
+    name
+    for name, tables in EVERY.items()
+    if any(OF_SOME.get(table) == "alignments" for table in tables)
+}
+
+
+@pytest.mark.parametrize(
+    ("figure", "grid"),
+    [
+        (figure, grid)
+        for figure, grid in itertools.product(EVERY, GRIDS)
+        if grid != "many of each" or figure not in OF_SENTENCE_PAIRS
+    ],
+)
 def test_a_grid_of_any_size_and_any_names_is_legible(grids, figure, grid):
     order, tables = grids(grid)
     with warnings.catch_warnings():

@@ -31,7 +31,8 @@ def test_heads_by_hand():
     weights = torch.full((1, 2, 3, 3), 9.0)
     weights[0, 0, :2, :2] = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     weights[0, 1, :2, :2] = torch.tensor([[0.0, 2.0], [3.0, 3.0]])
-    got = describe_heads(weights, torch.tensor([[True, True, False]]))
+    mask = torch.tensor([[True, True, False]])
+    got = describe_heads(weights, mask.unsqueeze(1) & mask.unsqueeze(2))
     assert got["sparsity"].tolist() == [[0.5, 0.25]]
     assert got["support"].tolist() == [[1.0, 1.5]]
     assert got["null"].tolist() == [[0.0, 0.0]]
@@ -42,10 +43,26 @@ def test_heads_by_hand():
     assert got["divergence"][0].tolist() == pytest.approx([first, second])
 
 
+def test_only_keys_that_a_query_may_attend_to_count():
+    # of a decoder, each query those up to its own; of cross-attention two of three keys
+    causal = torch.ones(1, 3, 3, dtype=torch.bool).tril()
+    weights = torch.tensor([[[[1.0, 9, 9], [0, 1, 9], [0, 0, 0]]]])
+    got = describe_heads(weights, causal)
+    # of six pairs two have weight; queries have one, one and none
+    assert got["sparsity"].item() == pytest.approx(4 / 6)
+    assert got["support"].item() == pytest.approx(2 / 3)
+    assert got["null"].item() == pytest.approx(1 / 3)
+    cross = torch.tensor([[[True, True, False]] * 2 + [[False] * 3]])
+    got = describe_heads(torch.tensor([[[[1.0, 1, 9], [1, 0, 9], [9, 9, 9]]]]), cross)
+    assert got["sparsity"].item() == pytest.approx(1 / 4)
+    assert got["support"].item() == pytest.approx(3 / 2)
+    assert got["entropy"].item() == pytest.approx(np.log(2) / 2)
+
+
 def test_divergence_is_that_of_scipy_for_two_heads():
     torch.manual_seed(0)
     weights = torch.rand(3, 2, 4, 4, dtype=torch.float64).softmax(-1)
-    got = describe_heads(weights, torch.ones(3, 4, dtype=torch.bool))["divergence"]
+    got = describe_heads(weights, torch.ones(3, 4, 4, dtype=torch.bool))["divergence"]
     expected = [
         np.mean([jensenshannon(text[0, q], text[1, q]) ** 2 for q in range(4)])
         for text in weights.numpy()
@@ -55,7 +72,7 @@ def test_divergence_is_that_of_scipy_for_two_heads():
 
 def test_heads_that_agree_do_not_diverge_and_disjoint_ones_do_most():
     same = torch.rand(1, 1, 5, 5).expand(1, 4, 5, 5)
-    mask = torch.ones(1, 5, dtype=torch.bool)
+    mask = torch.ones(1, 5, 5, dtype=torch.bool)
     assert describe_heads(same, mask)["divergence"].abs().max() < 1e-12
     apart = torch.eye(5)[:4].view(1, 4, 1, 5).expand(1, 4, 5, 5)
     torch.testing.assert_close(
@@ -68,7 +85,7 @@ def test_queries_without_weight_are_left_out():
     weights = torch.zeros(2, 3, 2, 2)
     weights[0, :2, 0] = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     weights[0, 0, 1, 0] = 1.0  # alone at the second query: nothing to diverge from
-    got = describe_heads(weights, torch.ones(2, 2, dtype=torch.bool))
+    got = describe_heads(weights, torch.ones(2, 2, 2, dtype=torch.bool))
     assert got["null"].tolist() == [[0.0, 0.5, 1.0], [1.0, 1.0, 1.0]]
     assert got["sparsity"][1].tolist() == [1.0] * 3
     assert got["divergence"][0, :2].tolist() == pytest.approx([np.log(2)] * 2)
@@ -93,6 +110,7 @@ def test_a_row_an_instance_layer_and_head(tmp_path):
     table = tables.read_table(path, "heads").to_pandas()
     assert len(table) == 3 * 2 * 2
     assert not table.duplicated(["instance_id", "layer", "head"]).any()
+    assert set(table["kind"]) == {"encoder"}
     model = tiny_model("transformer", self_attention={"kind": "rela"})
     ids, mask = tiny_batch((6, 4, 1), 0)
     _, layers = model.encoder.with_attention(model.embed(text_batch(ids, mask)), mask)

@@ -133,8 +133,8 @@ def test_heads_want_an_encoder_that_attends_in_the_grid(target):
     check_target(target, of_lit("attention"))
     expected = (
         "it is about heads of self-attention, and no run of the grid has any. Name an "
-        "encoder of kind transformer or vit, or of kind lit with a stage of kind attention "
-        "in the grid."
+        "encoder of kind transformer or vit, one of kind lit with a stage of kind "
+        "attention, or one with a decoder of kind transformer in the grid."
     )
     assert fault(target, config(encoders=["bilstm"])) == expected
     assert fault(target, of_lit("mlp")) == expected
@@ -166,7 +166,6 @@ def test_offsets_want_an_encoder_with_deformable_merging_in_the_grid(target):
     "target",
     [
         "results/figures/pictures.png",
-        "results/figures/plausibility.png",
         "results/statistics/picture_examples.parquet",
     ],
 )
@@ -177,6 +176,31 @@ def test_pictures_want_a_data_set_of_them_in_the_grid(target):
     assert fault(target, OFF) == (
         "it is about pictures, and no run of the grid has any. Name a data set of modality "
         "images in the grid."
+    )
+
+
+def test_plausibility_wants_inputs_that_are_marked():
+    target = "results/figures/plausibility.png"
+    check_target(
+        target, config(datasets=["imdb", "digits"], encoders=["bilstm", "lit"])
+    )
+    assert fault(target, OFF) == (
+        "it is about inputs that somebody marks, and no run of the grid has any. Name a "
+        "data set of modality images or translation in the grid."
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["alignment_summary", "alignment_examples", "null_summary"]
+)
+def test_alignments_want_a_data_set_of_sentence_pairs_in_the_grid(name):
+    assert fault(f"results/statistics/{name}.parquet", OFF) == (
+        "it is about sentence pairs, and no run of the grid has any. Name a data set of "
+        "modality translation in the grid."
+    )
+    of_run = f"results/attributions/{RUN}/alignment.parquet"
+    assert fault(of_run, OFF) == (
+        "datasets.imdb has no sentence pairs. Name a data set of modality translation."
     )
 
 
@@ -221,11 +245,7 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         # written by `snakemake --report`, whose value is an argument too
         "results/report/snakemake.html",
         "results/figures/all.html",
-        *(
-            f"results/figures/{name}.pdf"
-            # of texts
-            for name in figures_of([], having=["heads"])
-        ),
+        *(f"results/figures/{name}.pdf" for name in figures_of([], having=["heads"])),
         "./results/figures/agreement.pdf",
         "results/figures/agreement.pdf/",
         # other shapes
@@ -251,14 +271,14 @@ def test_targets_that_pass(target):
 )
 def test_translations_want_sentence_pairs_in_the_grid(target):
     assert fault(target, OFF) == (
-        "it is about translations, and no run of the grid has any. Name a data set of "
+        "it is about sentence pairs, and no run of the grid has any. Name a data set of "
         "modality translation in the grid."
     )
     speed = target.replace("scores", "speed").replace("score", "speed")
     assert fault(speed, OFF).endswith("Set efficiency.enabled to true.")
-    assert fault(speed, ON).startswith("it is about translations, and no run")
+    assert fault(speed, ON).startswith("it is about sentence pairs, and no run")
     assert fault(f"results/translations/{RUN}.parquet", OFF) == (
-        "datasets.imdb has no translations. Name a data set of modality translation."
+        "datasets.imdb has no sentence pairs. Name a data set of modality translation."
     )
 
 
@@ -341,7 +361,8 @@ def test_translations_want_sentence_pairs_in_the_grid(target):
         (
             f"results/attributions/{RUN}/heads.parquet",
             "encoders.bilstm has no heads of self-attention. Name an encoder of kind "
-            "transformer or vit, or of kind lit with a stage of kind attention.",
+            "transformer or vit, one of kind lit with a stage of kind attention, or one "
+            "with a decoder of kind transformer.",
         ),
         (
             "results/raw/movie_review.whl",

@@ -435,7 +435,7 @@ rule head_summary:
         statistics=statistics_slice("interval", "confidence"),
         datasets=DATASETS,
     message:
-        "Heads of self-attention over instances and seeds"
+        "Heads over instances and seeds"
     script:
         "../scripts/summarise_heads.py"
 

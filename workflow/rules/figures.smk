@@ -4,7 +4,14 @@ ORDER = figure_order(config)
 ORDER["datasets"] = [name for name in ORDER["datasets"] if name in DATASETS]
 
 # Tables with the methods among their subjects.
-OF_METHODS = {"summary", "comparison", "explanation_summary", "picture_examples"}
+OF_METHODS = {
+    "alignment_examples",
+    "alignment_summary",
+    "comparison",
+    "explanation_summary",
+    "picture_examples",
+    "summary",
+}
 
 
 def without_methods(order):

@@ -1,4 +1,4 @@
-"""Every head of self-attention of the grid, over instances and seeds."""
+"""Every head of the grid, over instances and seeds."""
 
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record

@@ -1,4 +1,4 @@
-"""What every head of one model's self-attention does on the audited instances."""
+"""What every head of one model does on the audited instances."""
 
 from attention_audit.attribution.heads import write_heads
 from attention_audit.job import audited_model

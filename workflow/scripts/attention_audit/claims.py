@@ -15,12 +15,27 @@ from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
 from attention_audit.grid import AXES, Run
 from attention_audit.records.errors import suggestion
 from attention_audit.records.unique_keys import read_yaml
-from attention_audit.statistics.measures import MEASURES
+from attention_audit.statistics.measures import ALIGNMENT_MEASURES, MEASURES
 from attention_audit.targets import STATISTICS
 
 # Tables whose rows are means of a measure in a cell, and those with a row a run.
 OF_MEANS = ("summary", "explanation_summary")
 OF_RUNS = ("task", "diagnostics")
+
+# A table with measures of its own.
+OF_ALIGNMENT = "alignment_comparison"
+
+# What a claim must name of a table, besides a measure, for its rows to ask one thing.
+_CONTRAST = (
+    "normalizer, for a normalizer less the reference; or cut, beyond_cut, scores, zeros, "
+    "for its controls"
+)
+_TO_NAME = (
+    ("comparison", "contrast", _CONTRAST),
+    ("explanation_comparison", "contrast", _CONTRAST),
+    (OF_ALIGNMENT, "step", "predicts or reads"),
+    (OF_ALIGNMENT, "links", "argmax, support, threshold or ranking"),
+)
 
 # The columns of a cell that a difference may be taken between.
 BETWEEN = ("encoder", "scorer")
@@ -71,22 +86,22 @@ def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
                     f"{', '.join(_SECTIONS)} are declared with settings."
                 )
             if column == "measure" and not isinstance(names, Mapping):
+                known = ALIGNMENT_MEASURES if table == OF_ALIGNMENT else MEASURES
                 for name in _listed(names):
-                    if name not in MEASURES:
+                    if name not in known:
                         yield (
                             f"{key}.measure: '{name}' is no measure."
-                            f"{suggestion(name, MEASURES)}"
+                            f"{suggestion(name, known)}"
                         )
-    if table.endswith("comparison") and "contrast" not in claim["where"]:
-        yield (
-            "where.contrast is missing (normalizer, for a normalizer less the reference; "
-            "or cut, beyond_cut, scores, zeros, for its controls)"
-        )
+    for of_table, column, named in _TO_NAME:
+        if table == of_table and column not in claim["where"]:
+            yield f"where.{column} is missing ({named})"
     if claim["less"] and table not in (*OF_MEANS, *OF_RUNS):
-        yield (
-            f"less: the rows of {table} are differences. Take them from "
-            f"{table.replace('comparison', 'summary')}, or leave it out."
+        instead = table.replace("comparison", "summary")
+        instead = (
+            f"Take them from {instead}, or leave" if instead in OF_MEANS else "Leave"
         )
+        yield f"less: the rows of {table} are differences. {instead} it out."
     for column in claim["less"].keys() & {*RUN_COLUMNS} - {*BETWEEN}:
         yield (
             f"less.{column}: a difference is taken within a data set, normalizer and seed. "

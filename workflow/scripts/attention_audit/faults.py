@@ -281,6 +281,12 @@ RESERVED_METHODS = (
     "hidden_states",
     "prediction",
     "random",
+    # of alignment: heads, and floors
+    "head",
+    "mean_head",
+    "best_head",
+    "diagonal",
+    "ibm_model_1",
     # references: what influences, what is marked, other weights, fewer of them or of the
     # tokens, and other models
     "inputs",
@@ -294,8 +300,10 @@ RESERVED_METHODS = (
     "uniform",
     "without_*",
     # tables about attention, which are no importance
+    "alignment",
     "heads",
     "influence",
+    "null_queries",
     "offsets",
     # what a word is, where a text of one's own is explained
     "position",

@@ -45,6 +45,10 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "offset_summary",
             "picture_examples",
             "translation_scores",
+            "alignment_summary",
+            "alignment_comparison",
+            "alignment_examples",
+            "null_summary",
         ),
         (),
     ),
@@ -61,8 +65,8 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "heads": (
         lambda dataset, encoder: has_heads(encoder),
         "heads of self-attention",
-        "an encoder of kind transformer or vit, or of kind lit with a stage of kind "
-        "attention",
+        "an encoder of kind transformer or vit, one of kind lit with a stage of kind "
+        "attention, or one with a decoder of kind transformer",
     ),
     "offsets": (
         lambda dataset, encoder: has_offsets(encoder),
@@ -74,11 +78,24 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
         "pictures",
         "a data set of modality images",
     ),
-    "translations": (
+    "marks": (
+        lambda dataset, encoder: dataset["modality"] in ("images", "translation"),
+        "inputs that somebody marks",
+        "a data set of modality images or translation",
+    ),
+    "alignments": (
         lambda dataset, encoder: dataset["modality"] == "translation",
-        "translations",
+        "sentence pairs",
         "a data set of modality translation",
     ),
+}
+
+# Tables of a run that not every run has: what it must have, and which section says so.
+OF_ATTRIBUTIONS = {
+    "heads": ("heads", "encoders"),
+    "offsets": ("offsets", "encoders"),
+    "alignment": ("alignments", "datasets"),
+    "null_queries": ("alignments", "datasets"),
 }
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
@@ -156,7 +173,7 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _run_faults([*names, seed], config)
         case ("attributions", d, e, s, n, seed, *file) if file:
             yield from _run_faults([d, e, s, n, seed], config)
-            yield from _attribution_faults(e, file, config)
+            yield from _attribution_faults(d, e, file, config)
         case ("measures", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
         case ("translations", d, e, s, n, file) if file.endswith(".parquet"):
@@ -236,19 +253,22 @@ def _hub_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _attribution_faults(
-    encoder: str, file: list[str], config: Mapping[str, Any]
+    dataset: str, encoder: str, file: list[str], config: Mapping[str, Any]
 ) -> Iterator[str]:
-    for table, has in (("heads", has_heads), ("offsets", has_offsets)):
-        if file == [f"{table}.parquet"] and not has(config["encoders"][encoder]):
-            _, what, named = HAVING[table]
-            yield f"encoders.{encoder} has no {what}. Name {named}."
+    for table, (needed, owner) in OF_ATTRIBUTIONS.items():
+        has, what, named = HAVING[needed]
+        if file == [f"{table}.parquet"] and not has(
+            config["datasets"][dataset], config["encoders"][encoder]
+        ):
+            name = dataset if owner == "datasets" else encoder
+            yield f"{owner}.{name} has no {what}. Name {named}."
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)
 
 
 def _translation_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
-    has, what, named = HAVING["translations"]
+    has, what, named = HAVING["alignments"]
     if not has(config["datasets"][dataset], {}):
         yield f"datasets.{dataset} has no {what}. Name {named}."
 

@@ -27,6 +27,11 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "pictures": ("picture_examples",),
     "plausibility": ("summary",),
     "translation_score": ("translation_scores",),
+    "alignment_error": ("alignment_summary",),
+    "alignment_heads": ("alignment_summary",),
+    "alignment_agreement": ("alignment_summary", "summary"),
+    "alignment_matrices": ("alignment_examples",),
+    "null_rate": ("null_summary",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -35,9 +40,13 @@ OF_SOME = {
     "head_summary": "heads",
     "offset_summary": "offsets",
     "picture_examples": "pictures",
-    "plausibility": "pictures",
-    "translation_scores": "translations",
-    "translation_speed": "translations",
+    "plausibility": "marks",
+    "alignment_summary": "alignments",
+    "alignment_comparison": "alignments",
+    "alignment_examples": "alignments",
+    "null_summary": "alignments",
+    "translation_scores": "alignments",
+    "translation_speed": "alignments",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the

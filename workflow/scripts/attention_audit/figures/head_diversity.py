@@ -1,4 +1,4 @@
-"""Heads of self-attention: how far apart they are, and how sparse."""
+"""Heads by layer and kind of attention: how far apart they are, and how sparse."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,8 @@ from attention_audit.figures.panels import (
 )
 from attention_audit.figures.style import Order, model_looks, normalizers, with_model
 
+# Of attention, in their order.
+KINDS = ("encoder", "decoder", "cross")
 LABELS = {
     "divergence": "JS divergence\nbetween heads (nats)",
     "sparsity": "share of zero weights",
@@ -32,17 +34,19 @@ def draw(
     without = rows["measure"] == "null"
     if not rows.loc[without, "mean"].any():
         rows = rows[~without]
-    layers = sorted(rows["layer"].unique())
-    by_layer = [model_looks(rows, order, n, len(layers)) for n in range(len(layers))]
+    # which kind of attention, where there are several
+    kinds = rows["kind"] + " " if rows["kind"].nunique() > 1 else ""
+    rows = rows.assign(part=kinds + "layer " + (rows["layer"] + 1).astype(str))
+    ranks = rows["kind"].map({kind: i for i, kind in enumerate(KINDS)})
+    parts = rows.assign(rank=ranks).sort_values(["rank", "layer"])["part"].unique()
+    by_part = [model_looks(rows, order, n, len(parts)) for n in range(len(parts))]
     looks = {
-        f"{model}, layer {layer + 1}": by_layer[n][model]
+        f"{model}, {part}": by_part[n][model]
         for model in model_looks(rows, order)
-        for n, layer in enumerate(layers)
-        if layer in set(rows[rows["model"] == model]["layer"])
+        for n, part in enumerate(parts)
+        if part in set(rows[rows["model"] == model]["part"])
     }
-    rows = rows.assign(
-        model=rows["model"] + ", layer " + (rows["layer"] + 1).astype(str)
-    )
+    rows = rows.assign(model=rows["model"] + ", " + rows["part"])
 
     def fill(axes: Axes, measure: str, dataset: str) -> None:
         part = rows[(rows["dataset"] == dataset) & (rows["measure"] == measure)]

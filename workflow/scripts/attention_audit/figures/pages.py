@@ -65,7 +65,7 @@ def panel_pages(
     n_columns = max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width)))
     pages = _pages(_rows(lines, columns, n_columns, y_label), n_lines)
     if not pages:
-        yield _without_numbers()
+        yield without_numbers()
     for number, page in enumerate(pages[:MAX_PAGES], start=1):
         n_columns = max(len(row) for row, _ in page)
         figure, axes = plt.subplots(
@@ -149,7 +149,8 @@ def _place(number: int, count: int) -> str:
     )
 
 
-def _without_numbers() -> Figure:
+def without_numbers() -> Figure:
+    """A page that says that there is nothing to show."""
     figure = plt.figure(figsize=(PANEL[0] * 2, PANEL[1] / 2))
     figure.text(
         0.5, 0.5, "No run of this grid has numbers to show here", ha="center", size=9

@@ -19,8 +19,9 @@ ENCODERS: dict[str, tuple[str, str]] = {
 
 
 def has_heads(settings: Mapping[str, Any]) -> bool:
-    """Whether an encoder has self-attention, in a layer at least."""
-    return "heads" in settings or any(
+    """Whether an encoder has self-attention in a layer at least, or its decoder has."""
+    parts = [settings, settings.get("decoder", {})]
+    return any("heads" in part for part in parts) or any(
         stage["kind"] == "attention" for stage in settings.get("stages", ())
     )
 

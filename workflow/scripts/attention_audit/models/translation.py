@@ -5,15 +5,17 @@ decisions, E embedding size, Q size of a query, V words of the target's vocabula
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from attention_audit.data.pair_batches import PairBatch
 from attention_audit.models.attention import AttentionPooling
-from attention_audit.models.decisions import DecisionModel, Output
+from attention_audit.models.decisions import DecisionModel, Heads, Output
 from attention_audit.models.decoders import Asked, Past, build_decoder
 from attention_audit.models.encoders import build_encoder
 from attention_audit.records.errors import AuditError
@@ -155,6 +157,28 @@ class Translator(DecisionModel):
         attention = self.pooling.weights(hidden, mask, asked.query)
         own, cross = asked.self_attention, asked.cross_attention
         return Reading(hidden, mask, asked.query, attention, heads, own, cross)
+
+    def heads(self, batch: PairBatch) -> Iterator[Heads]:
+        """The heads of all layers, of each pair of a batch of whole pairs once.
+
+        The last layer of cross-attention has one head, which is the attention of audits.
+        """
+        reading = self.read_pairs(batch)
+        source, target = reading.mask.unsqueeze(1), batch.target_mask.unsqueeze(2)
+        own = target & target.mT  # (P, T + 1, T + 1)
+        kinds = {
+            "encoder": (reading.encoder_heads, source & source.mT),
+            "decoder": (reading.decoder_heads, own & torch.ones_like(own[0]).tril()),
+            "cross": (
+                [*reading.cross_heads, reading.attention.unsqueeze(1)],
+                source & target,
+            ),
+        }
+        first = np.flatnonzero(batch.step == 0)
+        ids, lengths = [batch.instance_ids[row] for row in first], batch.lengths[first]
+        for kind, (layers, allowed) in kinds.items():
+            for layer, weights in enumerate(layers):
+                yield Heads(kind, layer, ids, lengths, weights, allowed)
 
     def logits_of(self, reading: Reading, batch: PairBatch) -> Tensor:
         """Logits (B, V) of the decisions of a batch."""

@@ -19,8 +19,23 @@ TABLES: dict[str, tuple[str, str]] = {
     "attention": ("attributions/{run}/attention", "an audited instance"),
     "importance": ("attributions/{run}/importance/{method}", "an audited instance"),
     "influence": ("attributions/{run}/influence", "an instance of the sample"),
-    "heads": ("attributions/{run}/heads", "an instance, layer and head"),
+    "heads": (
+        "attributions/{run}/heads",
+        "an instance, kind of attention, layer and head",
+    ),
+    "null_queries": (
+        "attributions/{run}/null_queries",
+        "a sentence pair, kind of attention, layer, head and class of words",
+    ),
     "offsets": ("attributions/{run}/offsets", "a picture and merging"),
+    "alignment": (
+        "attributions/{run}/alignment",
+        "a sentence pair, subject, step and way to make links",
+    ),
+    "alignment_floors": (
+        "data/{dataset}/alignment_floors",
+        "a sentence pair, floor and way to make links",
+    ),
     "permutation": (
         "explanations/{run}/permutation",
         "an instance and kind of shuffle",
@@ -62,6 +77,15 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/comparison",
         "a difference of two cells, or controls, and a measure",
     ),
+    "alignment_summary": (
+        "statistics/alignment_summary",
+        "a cell or data set, subject, step, way to make links and measure, over all "
+        "sentence pairs",
+    ),
+    "alignment_comparison": (
+        "statistics/alignment_comparison",
+        "a difference of two normalizers in one of these",
+    ),
     "claims": ("statistics/claims", "a claim over all cells, or in one"),
     "recorded": (
         "statistics/recorded",
@@ -79,7 +103,18 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/picture_examples",
         "a run, a picture and what is laid over it",
     ),
-    "head_summary": ("statistics/head_summary", "a cell, layer, head and measure"),
+    "alignment_examples": (
+        "statistics/alignment_examples",
+        "a run, a sentence pair and what weighs its words",
+    ),
+    "head_summary": (
+        "statistics/head_summary",
+        "a cell, kind of attention, layer, head and measure",
+    ),
+    "null_summary": (
+        "statistics/null_summary",
+        "a cell, kind of attention, layer and class of words",
+    ),
     "offset_summary": (
         "statistics/offset_summary",
         "a run, merging and sampling point, over its pictures",
@@ -159,7 +194,7 @@ COLUMNS: dict[str, str] = {
     "n_undefined": "pairs of instance and seed without a value",
     "note": "what has to be known to read the row; null where nothing has",
     "by_construction": "why the row is in part a matter of arithmetic; null where not",
-    "layer": "of self-attention, from 0; of a pyramid through all stages that attend",
+    "layer": "of its kind of attention, from 0; of a pyramid through all stages that attend",
     "head": "in its layer, from 0",
     "method": "name of the method",
     "path": "folder of the run below that of a stage",
@@ -254,7 +289,11 @@ COLUMNS: dict[str, str] = {
     "centroid of the inputs' influence, one value a hidden state; null where inputs lie on "
     "no grid, as in texts",
     "influence.matrix": "norms by hidden state and input; kept for a few instances",
-    "heads.sparsity": "share of pairs of query and key with a weight of exactly 0",
+    "heads.instance_id": "as in attention; of a sentence pair its first step",
+    "heads.kind": "of attention: encoder or decoder, of a sequence to itself, or cross, of the "
+    "decoder to the encoder, whose last layer is the attention of the audits",
+    "heads.sparsity": "share of pairs of query and key with a weight of exactly 0, where the "
+    "query may attend to the key",
     "heads.support": "mean number of keys with weight; in a pyramid a layer has the keys of its stage",
     "heads.null": "share of queries without any weight",
     "heads.entropy": "mean over queries, in nats; null without any weight",
@@ -279,6 +318,49 @@ COLUMNS: dict[str, str] = {
     "offset_summary.sd_right": "standard deviation over pictures; null of one",
     "offset_summary.sd_distance": "standard deviation over pictures; null of one",
     "offset_summary.n_instances": "pictures",
+    "alignment.instance_id": "the sentence pair",
+    "alignment.subject": "attention, a method, or head: one of cross-attention in another "
+    "layer. Weights are scaled to sum to one a step first",
+    "alignment.layer": "of the decoder, from 0; null where the subject is no head",
+    "alignment.head": "in its layer, from 0; null where the subject is no head",
+    "step": "whose weights stand for a target word: predicts, of the step that predicts it, "
+    "or reads, of the next, which reads it",
+    "links": "how they are made of weights: argmax, the largest of a target word and those "
+    "that equal it; support, all above 0; threshold, those that reach it. ranking: none are "
+    "made, weights rank the source words",
+    "threshold": "that with the least error rate on the dev pairs; null of other links, and "
+    "where nothing there has weight",
+    "on_dev": "error rate of the same links of all dev pairs together, or mean average "
+    "precision; null where nobody aligned them",
+    "found": "links that are made; null of a ranking",
+    "sure": "links that people are sure of; null of a ranking",
+    "found_sure": "links made that are sure; null of a ranking",
+    "found_possible": "links made that are sure or possible; null of a ranking",
+    "average_precision": "with which weights rank the sure links of the pair first; null of "
+    "links, and where the pair has no sure link",
+    "alignment_floors.instance_id": "the sentence pair",
+    "alignment_floors.subject": "diagonal: one less the distance of the places of both words "
+    "in their sentences; uniform; ibm_model_1: posterior of Brown et al. 1993 after 4 "
+    "iterations over all splits, none for words that the empty word is likelier to give",
+    "alignment_summary.encoder": "name of the encoder; null of floors",
+    "alignment_summary.scorer": "name of the scorer; null of floors",
+    "alignment_summary.normalizer": "name of the normalizer; null of floors",
+    "alignment_summary.subject": "attention, a method, a head, mean_head (the mean of the "
+    "figures of heads, of a layer or all), best_head (of each seed that with the best figure "
+    "on dev) or a floor",
+    "alignment_summary.layer": "of a head or a mean of its layer, from 0; else null",
+    "alignment_summary.head": "in its layer, from 0; null where the subject is no head",
+    "alignment_summary.step": "as in alignment; null of floors, which have no steps",
+    "alignment_summary.measure": "error_rate (Och & Ney 2003), precision, recall or f1 of the "
+    "links of all sentence pairs together, or average_precision, a mean over them",
+    "alignment_summary.mean": "over seeds",
+    "alignment_summary.sd_seeds": "standard deviation over seeds",
+    "alignment_summary.n_instances": "sentence pairs",
+    "alignment_summary.n_undefined": "pairs of sentence pair and seed without a value",
+    "alignment_comparison.subject": "as in alignment_summary",
+    "alignment_comparison.baseline": "the reference normalizer",
+    "alignment_comparison.measure": "as in alignment_summary",
+    "alignment_comparison.n_instances": "sentence pairs",
     "permutation.length": "hidden states, of a text as many as tokens",
     "permutation.moved_mass": "share of the weight that stands elsewhere, mean over draws",
     "permutation.difference": "median change of the output; null where nothing moves",
@@ -388,6 +470,32 @@ COLUMNS: dict[str, str] = {
     "picture_examples.width": "in pixels",
     "picture_examples.channels": "values a pixel",
     "picture_examples.pixels": "0 to 255, row by row",
+    "alignment_examples.instance_id": "the sentence pair",
+    "alignment_examples.subject": "attention, or a method",
+    "alignment_examples.source_tokens": "words, or pieces of them, of the sentence that is "
+    "translated",
+    "alignment_examples.target_tokens": "words, or pieces of them, of its translation",
+    "alignment_examples.weights": "of the source tokens, for each target token in turn, in "
+    "the step that predicts it; scaled to sum to one a step",
+    "alignment_examples.sure": "whether a link of the two is sure, in the same order",
+    "alignment_examples.possible": "whether a link of the two is possible and not sure",
+    "head_summary.kind": "of attention, as in heads",
+    "null_queries.instance_id": "the sentence pair",
+    "null_queries.kind": "of attention, as in heads",
+    "word_class": "of a source word that asks; of a target word that a step predicts, that of "
+    "the first source word that people are sure it is linked to, unaligned without one, and "
+    "end where the step predicts the end",
+    "queries": "words of the class that ask",
+    "null": "of these, that attend to nothing",
+    "null_summary.kind": "of attention, as in heads",
+    "null_summary.layer": "of its kind, from 0; null for all layers",
+    "null_summary.word_class": "as in null_queries; null for all words",
+    "null_summary.mean": "share of queries that attend to nothing, over all heads "
+    "and all sentence pairs together, a mean over seeds",
+    "null_summary.sd_seeds": "standard deviation over seeds",
+    "n_queries": "queries of all heads, of a seed",
+    "null_summary.n_instances": "sentence pairs with such words",
+    "null_summary.n_undefined": "pairs of sentence pair and seed without a value",
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
     "learning_curve.share": "of the training examples; 1 for the run itself",
@@ -441,6 +549,12 @@ COLUMNS: dict[str, str] = {
 
 def meaning(table: str, column: str) -> str:
     """What a column of a table holds; empty where nobody says."""
-    same = {"explanation_comparison": "comparison", "explanation_summary": "summary"}
-    named = f"{same.get(table, table)}.{column}"
-    return COLUMNS.get(named, COLUMNS.get(column, ""))
+    same = {
+        "alignment_comparison": "comparison",
+        "explanation_comparison": "comparison",
+        "explanation_summary": "summary",
+    }
+    for named in (f"{table}.{column}", f"{same.get(table)}.{column}", column):
+        if named in COLUMNS:
+            return COLUMNS[named]
+    return ""

@@ -46,6 +46,50 @@ _INTERVAL = [
     ("df", pa.float64(), _NULLABLE),
 ]
 
+_TESTS = [
+    # null with fewer than three seeds, as is all that a test gives
+    ("p", pa.float64(), _NULLABLE),
+    ("p_corrected", pa.float64(), _NULLABLE),
+    ("smallest_effect", pa.float64(), _NULLABLE),
+    ("p_equivalence", pa.float64(), _NULLABLE),
+    ("p_equivalence_corrected", pa.float64(), _NULLABLE),
+    ("verdict", pa.string(), _NULLABLE),
+    ("detectable", pa.float64(), _NULLABLE),
+    ("correction", pa.string()),
+    ("family", pa.string()),
+    ("family_size", pa.int64()),
+]
+
+_LINK_COUNTS = [
+    # how links are made of weights; of a ranking none are, and there are no counts
+    ("links", pa.string()),
+    ("threshold", pa.float64(), _NULLABLE),
+    # what the same came to on the dev pairs; null where nobody aligned any
+    ("on_dev", pa.float64(), _NULLABLE),
+    ("found", pa.int64(), _NULLABLE),
+    ("sure", pa.int64(), _NULLABLE),
+    ("found_sure", pa.int64(), _NULLABLE),
+    ("found_possible", pa.int64(), _NULLABLE),
+    ("average_precision", pa.float64(), _NULLABLE),
+]
+
+# What corpus figures of alignment are of.
+_ALIGNED = [
+    ("dataset", pa.string()),
+    # null of floors
+    ("encoder", pa.string(), _NULLABLE),
+    ("scorer", pa.string(), _NULLABLE),
+    ("normalizer", pa.string(), _NULLABLE),
+    ("subject", pa.string()),
+    # null where it is no head, and all layers of means
+    ("layer", pa.int32(), _NULLABLE),
+    ("head", pa.int32(), _NULLABLE),
+    # null of floors, which are the same of both
+    ("step", pa.string(), _NULLABLE),
+    ("links", pa.string()),
+    ("measure", pa.string()),
+]
+
 _REMARKS = [
     # what has to be known to read the row; null where nothing has
     ("note", pa.string(), _NULLABLE),
@@ -212,11 +256,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         # (hidden state, input) norms; kept for a few instances only
         ("matrix", pa.list_(_floats), _NULLABLE),
     ),
-    # a row an (instance, layer, head) of self-attention; see attribution.heads. Null
+    # a row an (instance, kind of attention, layer, head); see attribution.heads. Null
     # where no query has a distribution
     "heads": _schema(
         ("instance_id", pa.string()),
         ("length", pa.int32()),
+        # of attention: "encoder", "decoder" or "cross"
+        ("kind", pa.string()),
         ("layer", pa.int32()),
         ("head", pa.int32()),
         ("sparsity", pa.float64()),
@@ -224,6 +270,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("null", pa.float64()),
         ("entropy", pa.float64(), _NULLABLE),
         ("divergence", pa.float64(), _NULLABLE),
+    ),
+    # a row a (sentence pair, kind of attention, layer, head, class of words)
+    "null_queries": _schema(
+        ("instance_id", pa.string()),
+        ("kind", pa.string()),
+        ("layer", pa.int32()),
+        ("head", pa.int32()),
+        ("word_class", pa.string()),
+        ("queries", pa.int64()),
+        ("null", pa.int64()),
     ),
     # a row an (instance, merging) of a pyramid that samples where learned offsets point;
     # see models.merging
@@ -237,6 +293,24 @@ SCHEMAS: dict[str, pa.Schema] = {
         # a value a sampling point, four a cell, in tokens of that grid
         ("down", _floats),
         ("right", _floats),
+    ),
+    # a row a (sentence pair, subject, step, way to make links) that somebody aligned
+    "alignment": _schema(
+        ("instance_id", pa.string()),
+        ("subject", pa.string()),
+        # null of what is no head of another layer than that of the audits
+        ("layer", pa.int32(), _NULLABLE),
+        ("head", pa.int32(), _NULLABLE),
+        ("step", pa.string()),
+        *_LINK_COUNTS,
+    ),
+    # the same of what has seen no model
+    "alignment_floors": _schema(
+        ("dataset", pa.string()),
+        ("instance_id", pa.string()),
+        ("subject", pa.string()),
+        *_LINK_COUNTS,
+        run=False,
     ),
     # explain: experiments that intervene, a row an instance and variant of it; null
     # where the experiment cannot be made
@@ -466,11 +540,23 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("channels", pa.int32()),
         ("pixels", pa.list_(pa.uint8())),
     ),
+    # compare: a row a sentence pair, run and subject
+    "alignment_examples": _schema(
+        ("instance_id", pa.string()),
+        ("subject", pa.string()),
+        ("source_tokens", _strings),
+        ("target_tokens", _strings),
+        # a value a target and source token, the source tokens of a target token together
+        ("weights", _floats),
+        ("sure", pa.list_(pa.bool_())),
+        ("possible", pa.list_(pa.bool_())),
+    ),
     "head_summary": _schema(
         ("dataset", pa.string()),
         ("encoder", pa.string()),
         ("scorer", pa.string()),
         ("normalizer", pa.string()),
+        ("kind", pa.string()),
         ("layer", pa.int32()),
         # null for the layer as a whole
         ("head", pa.int32(), _NULLABLE),
@@ -484,6 +570,26 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_seeds", pa.int64()),
         ("n_undefined", pa.int64()),
         # what has to be known to read the row; null where nothing has
+        ("note", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    # over sentence pairs and seeds, the queries of all heads of a layer together
+    "null_summary": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("kind", pa.string()),
+        # null for all
+        ("layer", pa.int32(), _NULLABLE),
+        ("word_class", pa.string(), _NULLABLE),
+        ("mean", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        ("sd_seeds", pa.float64(), _NULLABLE),
+        ("n_queries", pa.int64()),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("n_undefined", pa.int64()),
         ("note", pa.string(), _NULLABLE),
         run=False,
     ),
@@ -505,6 +611,39 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("sd_distance", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),
     ),
+    # of all sentence pairs together; null where undefined
+    "alignment_summary": _schema(
+        *_ALIGNED,
+        ("mean", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        ("sd_seeds", pa.float64(), _NULLABLE),
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("n_undefined", pa.int64()),
+        ("note", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    "alignment_comparison": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("baseline", pa.string()),
+        ("subject", pa.string()),
+        ("step", pa.string()),
+        ("links", pa.string()),
+        ("measure", pa.string()),
+        ("difference", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        ("seed_low", pa.float64(), _NULLABLE),
+        ("seed_high", pa.float64(), _NULLABLE),
+        ("seed_signs", pa.string(), _NULLABLE),
+        *_TESTS,
+        ("n_instances", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("note", pa.string(), _NULLABLE),
+        run=False,
+    ),
     "comparison": _schema(
         ("dataset", pa.string()),
         ("encoder", pa.string()),
@@ -520,17 +659,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("seed_low", pa.float64(), _NULLABLE),
         ("seed_high", pa.float64(), _NULLABLE),
         ("seed_signs", pa.string(), _NULLABLE),
-        # null with fewer than three seeds, as is all that a test gives
-        ("p", pa.float64(), _NULLABLE),
-        ("p_corrected", pa.float64(), _NULLABLE),
-        ("smallest_effect", pa.float64(), _NULLABLE),
-        ("p_equivalence", pa.float64(), _NULLABLE),
-        ("p_equivalence_corrected", pa.float64(), _NULLABLE),
-        ("verdict", pa.string(), _NULLABLE),
-        ("detectable", pa.float64(), _NULLABLE),
-        ("correction", pa.string()),
-        ("family", pa.string()),
-        ("family_size", pa.int64()),
+        *_TESTS,
         ("rank_biserial", pa.float64(), _NULLABLE),
         ("cohens_d", pa.float64(), _NULLABLE),
         ("n_instances", pa.int64()),

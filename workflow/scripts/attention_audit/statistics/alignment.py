@@ -139,6 +139,10 @@ class Counts(NamedTuple):
         return Counts(*(np.asarray(values.sum()) for values in self))
 
 
+# What they are called, in order.
+COUNTS = Counts._fields
+
+
 def _ratio(above: Floats, below: Floats) -> Floats:
     """above / below, NaN where that is 0 / 0."""
     return np.divide(

@@ -49,7 +49,9 @@ def of_table(claim: Mapping[str, Any], rows: pd.DataFrame) -> list[dict]:
     """The rows of a finished table that decide a claim."""
     value = "difference" if "difference" in rows else "mean"
     found = matching(rows, claim["where"]).rename(columns={value: "estimate"})
-    found = found.assign(less=found.get("baseline"))
+    # of alignment, which is held against gold and of nothing by construction
+    gold = {column: found.get(column) for column in ("reference", "by_construction")}
+    found = found.assign(less=found.get("baseline"), **gold)
     remarks = ["n_instances", "n_seeds", "note", "by_construction"]
     found = found[[*CELL, *ABOUT, *KNOWN, *remarks]].astype(object)
     return found.where(found.notna(), None).to_dict("records")

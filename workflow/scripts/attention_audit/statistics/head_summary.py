@@ -1,4 +1,4 @@
-"""Heads of self-attention over instances and seeds."""
+"""Heads over instances and seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,7 +24,8 @@ def head_table(
     path: str | Path,
     examples: Mapping[str, str | Path],
 ) -> None:
-    """Write the table "head_summary": a row a cell of the grid, layer, head and measure.
+    """Write the table "head_summary": a row a cell, kind of attention, layer, head and
+    measure.
 
     ``runs`` holds the identity of each of ``paths``, tables of schema "heads", and
     ``examples`` by data set the table that says what its instances share. A row
@@ -43,14 +44,14 @@ def head_table(
     matrices: dict[tuple[str, bool], list] = {}
     for cell in sorted(cells):
         frame = pd.concat(cells[cell])
-        by_head = ["layer", "head", "instance_id", "seed"]
-        of_heads = frame.set_index(by_head)[MEASURES]
-        of_layers = frame.groupby(["layer", "instance_id", "seed"])[MEASURES].mean()
+        layers, values = ["kind", "layer"], ["instance_id", "seed"]
+        of_heads = frame.set_index([*layers, "head", *values])[MEASURES]
+        of_layers = frame.groupby([*layers, *values])[MEASURES].mean()
         groups = {
-            **{key: part for key, part in of_heads.groupby(["layer", "head"])},
-            **{(n, None): part for n, part in of_layers.groupby("layer")},
+            **{key: part for key, part in of_heads.groupby([*layers, "head"])},
+            **{(*key, None): part for key, part in of_layers.groupby(layers)},
         }
-        for (layer, head), part in groups.items():
+        for (attention, layer, head), part in groups.items():
             for measure in MEASURES:
                 values = part[measure].groupby(["instance_id", "seed"]).first()
                 # heads lend strength to heads, and layers to layers
@@ -62,7 +63,8 @@ def head_table(
                 )
                 rows.setdefault(kind, []).append(
                     dict(zip(CELL, cell, strict=True))
-                    | {"layer": layer, "head": head, "measure": measure}
+                    | {"kind": attention, "layer": layer, "head": head}
+                    | {"measure": measure}
                 )
     written = [
         row | asdict(summary)
@@ -84,6 +86,7 @@ def _place(row: Mapping[str, Any]) -> tuple:
     return (
         *cell,
         head is None,
+        row["kind"],
         row["layer"],
         -1 if head is None else head,
         MEASURES.index(row["measure"]),

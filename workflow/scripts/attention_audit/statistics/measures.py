@@ -27,6 +27,9 @@ class Measure(TypedDict):
     undefined: str
 
 
+# What alignment with gold is measured by, over all sentence pairs together.
+ALIGNMENT_MEASURES = ("error_rate", "precision", "recall", "f1", "average_precision")
+
 # p: attention, with p̄ = p / Σp; q: another subject; n: how many hidden states they are
 # over, in a text its length; y: class probabilities.
 MEASURES: dict[str, Measure] = {

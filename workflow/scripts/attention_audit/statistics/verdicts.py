@@ -41,6 +41,7 @@ _WITH_A_ROW_A_RUN = ("task", "diagnostics")
 
 _READ = (
     *("summary", "comparison", "explanation_summary", "explanation_comparison"),
+    "alignment_comparison",
     *_WITH_A_ROW_A_RUN,
 )
 
