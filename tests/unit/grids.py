@@ -232,6 +232,9 @@ def tables_of(
     )
     scores = crossed(cells, seed=range(seeds), metric=("accuracy", "macro_f1"))
     scores = scores.assign(split="test", value=values(scores))
+    translated = crossed(cells, seed=range(seeds), beam=(1, 4), metric=("bleu", "chrf"))
+    translated = translated.assign(value=values(translated, 100))
+    fast = crossed(cells.assign(seed=0), of=("training", "decoding"))
     heads = crossed(
         cells.assign(head=math.nan, kind="encoder"),
         layer=range(layers),
@@ -277,6 +280,8 @@ def tables_of(
         "claims": _claims(summary),
         "learning_curve": curve,
         "task": scores,
+        "translation_scores": translated,
+        "translation_speed": fast.assign(ratio=0.5 + values(fast)),
         "sizes": costs.drop(columns="decisions_per_second"),
         "speed": costs.drop(
             columns=["multiply_adds", "parameters", "trainable_parameters"]

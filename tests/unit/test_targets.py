@@ -8,6 +8,7 @@ import yaml
 from attention_audit.config import validate
 from attention_audit.figures.catalogue import (
     EXPERIMENT_FIGURES,
+    OF_SOME,
     OWN_SECTIONS,
     figures_of,
 )
@@ -74,6 +75,7 @@ OF_EXPERIMENTS = {
         f"results/figures/{figure}.{suffix}": [experiment]
         for experiment, figures in EXPERIMENT_FIGURES.items()
         for figure in figures
+        if figure not in OF_SOME
         for suffix in ("png", "pdf", "parquet")
     },
 }
@@ -258,6 +260,26 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
 )
 def test_targets_that_pass(target):
     check_target(target, OFF)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/figures/translation_score.png",
+        "results/statistics/translation_scores.parquet",
+    ],
+)
+def test_translations_want_sentence_pairs_in_the_grid(target):
+    assert fault(target, OFF) == (
+        "it is about translations, and no run of the grid has any. Name a data set of "
+        "modality translation in the grid."
+    )
+    speed = target.replace("scores", "speed").replace("score", "speed")
+    assert fault(speed, OFF).endswith("Set efficiency.enabled to true.")
+    assert fault(speed, ON).startswith("it is about translations, and no run")
+    assert fault(f"results/translations/{RUN}.parquet", OFF) == (
+        "datasets.imdb has no translations. Name a data set of modality translation."
+    )
 
 
 @pytest.mark.parametrize(

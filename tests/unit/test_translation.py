@@ -11,6 +11,7 @@ from attention_audit.models.decisions import grouped
 from attention_audit.models.model import load_model, save_model, settings_json
 from attention_audit.models.outputs import class_probabilities
 from attention_audit.models.training import evaluate
+from attention_audit.models.translating import translations
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import write_json
 from attention_audit.statistics.alignment import (
@@ -220,8 +221,18 @@ def test_attention_of_a_task_that_is_known(kind, normalizer, parameters):
     links = Counts.of(links_by_argmax(weights, mask), gold, gold, mask).pooled()
     error = float(alignment_error_rate(links))
     precision = np.nanmean(alignment_average_precision(weights, gold, gold, mask))
+    said = translations(
+        model, test.sources, beam=2, length_penalty=0.6, max_ratio=2, max_more=2
+    )
+    right = np.mean(
+        [
+            np.array_equal(one.tokens, words)
+            for one, words in zip(said, test.targets, strict=True)
+        ]
+    )
     if normalizer == "uniform":
-        assert scored["accuracy"] < 0.85 and error > 0.6
+        assert scored["accuracy"] < 0.85 and error > 0.6 and right < 0.5
     else:
         assert scored["accuracy"] > 0.9 and error < 0.3 and precision > 0.7
+        assert right > 0.6
     assert scored["n"] == len(batch.step)

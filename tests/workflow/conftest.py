@@ -15,7 +15,11 @@ import pytest
 from filelock import FileLock
 
 from attention_audit.data.sources import read_documents
-from attention_audit.figures.catalogue import EXPERIMENT_FIGURES
+from attention_audit.figures.catalogue import (
+    EXPERIMENT_FIGURES,
+    FIGURES,
+    figures_of,
+)
 from tests.workflow import project
 
 REVIEWS = "movie_reviews"
@@ -30,11 +34,11 @@ EXPERIMENTS = {
     "diagnostics": {},
 }
 SHARE = 0.5
-# every figure of the experiments
+# every figure of the experiments on texts
 TARGETS = [
     f"results/figures/{figure}.png"
-    for figures in EXPERIMENT_FIGURES.values()
-    for figure in figures
+    for figure in figures_of(EXPERIMENT_FIGURES)
+    if figure not in FIGURES
 ]
 RECORDED = "results/statistics/recorded.parquet"
 PICTURED = [

@@ -123,6 +123,11 @@ PICTURES = [
     for name, dataset in config["datasets"].items()
     if dataset["modality"] == "images"
 ]
+SENTENCE_PAIRS = [
+    name
+    for name, dataset in config["datasets"].items()
+    if dataset["modality"] == "translation"
+]
 # The runs of the grid that have what not every run has.
 RUNS_HAVING = {what: sorted(runs_having(what, config), key=astuple) for what in HAVING}
 PICTURE_RUNS = RUNS_HAVING["pictures"]
@@ -320,9 +325,9 @@ TO_RETRAIN = of_modality(
 )
 
 
-def over_runs(*chosen):
-    """What `made_by` is told where a script reads all runs: the choices of each of them."""
-    names = {name for run in RUNS for of_run in chosen for name in of_run(run)}
+def over_runs(*chosen, runs=RUNS):
+    """What `made_by` is told where a script reads many runs: the choices of each of them."""
+    names = {name for run in runs for of_run in chosen for name in of_run(run)}
     return lambda wildcards: sorted(names)
 
 

@@ -26,7 +26,7 @@ from attention_audit.statistics.controls import CONTROLS, has_controls
 OF_MODELS = {
     "diagnostics": ("diagnostics",),
     "learning_curve": ("learning_curve",),
-    "efficiency": ("sizes", "speed"),
+    "efficiency": ("sizes", "speed", "translation_speed"),
 }
 MEASURED = tuple(name for name in EXPERIMENT_FIGURES if name not in OF_MODELS)
 
@@ -48,6 +48,7 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "alignment_comparison",
             "alignment_examples",
             "null_summary",
+            "translation_scores",
         ),
         (),
     ),
@@ -85,6 +86,11 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "alignments": (
         lambda dataset, encoder: dataset["modality"] == "translation",
         "sentence pairs",
+        "a data set of modality translation",
+    ),
+    "translations": (
+        lambda dataset, encoder: dataset["modality"] == "translation",
+        "translations",
         "a data set of modality translation",
     ),
 }
@@ -175,6 +181,9 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _attribution_faults(d, e, file, config)
         case ("measures", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
+        case ("translations", d, e, s, n, file) if file.endswith(".parquet"):
+            yield from _run_faults([d, e, s, n, path.stem], config)
+            yield from _translation_faults(d, config)
         case ("controls", d, e, s, n, seed, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _control_faults(n, path.stem, config)
@@ -263,6 +272,12 @@ def _attribution_faults(
         yield from _undeclared("method", "methods", method, config)
 
 
+def _translation_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
+    has, what, named = HAVING["translations"]
+    if not has(config["datasets"][dataset], {}):
+        yield f"datasets.{dataset} has no {what}. Name {named}."
+
+
 def _control_faults(
     normalizer: str, file: str, config: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -317,22 +332,21 @@ def _without_runs(name: str, config: Mapping[str, Any]) -> Iterator[str]:
 def _table_faults(table: str, config: Mapping[str, Any]) -> Iterator[str]:
     if table not in STATISTICS:
         yield f"no table '{table}'.{suggestion(table, STATISTICS)}"
-    elif STATISTICS[table]:
+        return
+    if STATISTICS[table]:
         yield from _switched_off(STATISTICS[table], config)
-    else:
-        yield from _without_runs(table, config)
+    yield from _without_runs(table, config)
 
 
 def _figure_faults(figure: str, config: Mapping[str, Any]) -> Iterator[str]:
-    makers = {
-        name: experiment
-        for experiment, figures in EXPERIMENT_FIGURES.items()
-        for name in figures
-    }
-    if figure in makers:
-        yield from _switched_off([makers[figure]], config)
-    elif figure not in FIGURES:
-        yield f"no figure '{figure}'.{suggestion(figure, [*FIGURES, *makers])}"
-    else:
-        for name in (figure, *FIGURES[figure]):
-            yield from _without_runs(name, config)
+    every = dict(FIGURES)
+    for figures in EXPERIMENT_FIGURES.values():
+        every |= figures
+    if figure not in every:
+        yield f"no figure '{figure}'.{suggestion(figure, every)}"
+        return
+    makers = [name for name, made in EXPERIMENT_FIGURES.items() if figure in made]
+    if makers:
+        yield from _switched_off(makers, config)
+    for name in (figure, *every[figure]):
+        yield from _without_runs(name, config)

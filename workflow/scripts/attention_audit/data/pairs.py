@@ -190,6 +190,13 @@ def cutter(model: bytes | None) -> Cut:
     return cut
 
 
+def joined(tokens: Iterable[str], pieces: bool) -> str:
+    """Words between spaces, of tokens that are words or, with ``pieces``, such parts of them."""
+    if pieces:
+        return "".join(tokens).replace("▁", " ").strip()
+    return " ".join(tokens)
+
+
 def carry_links(
     links: Iterable[Link], pieces: tuple[Sequence[int], Sequence[int]]
 ) -> list[Link]:

@@ -31,6 +31,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "alignment_agreement": ("alignment_summary", "summary"),
     "alignment_matrices": ("alignment_examples",),
     "null_rate": ("null_summary",),
+    "translation_score": ("translation_scores",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -44,6 +45,8 @@ OF_SOME = {
     "alignment_comparison": "alignments",
     "alignment_examples": "alignments",
     "null_summary": "alignments",
+    "translation_scores": "translations",
+    "translation_speed": "translations",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the
@@ -75,6 +78,7 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
     "efficiency": {
         "task_cost": ("task", "sizes"),
         "task_speed": ("task", "speed"),
+        "translation_speed": ("translation_speed",),
     },
 }
 
@@ -87,12 +91,12 @@ def figures_of(
 ) -> dict[str, tuple[str, ...]]:
     """The figures of a grid with these experiments, and with runs that have something."""
     lacks = {name for name, what in OF_SOME.items() if what not in set(having)}
-    core = {
-        name: tables for name, tables in FIGURES.items() if not lacks & {name, *tables}
-    }
+    found = dict(FIGURES)
     for experiment in experiments:
-        core |= EXPERIMENT_FIGURES[experiment]
-    return core
+        found |= EXPERIMENT_FIGURES[experiment]
+    return {
+        name: tables for name, tables in found.items() if not lacks & {name, *tables}
+    }
 
 
 # Colours, and markers, that differ; see `style.series_style`.

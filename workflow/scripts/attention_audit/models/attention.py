@@ -217,6 +217,20 @@ class SelfAttention(MultiHeadAttention):
             may = may & mask.new_ones(scores.shape[-2:]).tril()
         return self.attend(scores, v, may)
 
+    def step(
+        self, x: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One state more, (B, 1, H), after t others: what ``forward`` makes of the last.
+
+        ``keys`` and ``values`` (B, nh, t, hs) are of those before; they come back with its
+        own.
+        """
+        q, k, v = self.split(self.project(x), 3)
+        keys, values = torch.cat([keys, k], dim=-2), torch.cat([values, v], dim=-2)
+        scores = (q @ keys.transpose(-2, -1)) * self.scale
+        may = torch.ones((), dtype=torch.bool, device=x.device)
+        return self.attend(scores, values, may)[0], keys, values
+
 
 class CrossAttention(MultiHeadAttention):
     """Attention of a decoder's states to hidden states, with any normalizer."""

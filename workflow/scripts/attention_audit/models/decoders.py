@@ -21,6 +21,9 @@ from attention_audit.models.layers import FeedForwardLayer, read_lstm
 from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.errors import AuditError, suggestion
 
+# What a decoder keeps of the words so far, of every sentence along the first axis.
+Past = tuple[Tensor, ...]
+
 
 class Asked(NamedTuple):
     """What a decoder asks with, and what it attended to on the way, layer by layer."""
@@ -71,6 +74,18 @@ class LSTMDecoder(nn.Module):
         states = read_lstm(self.lstm, self.dropout(embedded), self.start(hidden, mask))
         return Asked(states, [], [])
 
+    def before(self, hidden: Tensor, mask: Tensor) -> Past:
+        """State and cell before the first word, (P, layers, Q)."""
+        return tuple(part.transpose(0, 1) for part in self.start(hidden, mask))
+
+    def step(
+        self, embedded: Tensor, past: Past, hidden: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Past]:
+        """One word more, (P, E): the query (P, Q), and the past of the next step."""
+        state = tuple(part.transpose(0, 1).contiguous() for part in past)
+        queries, state = self.lstm(self.dropout(embedded).unsqueeze(1), state)
+        return queries[:, 0], tuple(part.transpose(0, 1) for part in state)
+
     def finish(self, context: Tensor, query: Tensor) -> Tensor:
         """Features (..., Q) of contexts (..., M) that queries (..., Q) asked for."""
         return self.dropout(
@@ -107,6 +122,15 @@ class DecoderLayer(nn.Module):
         x = x + self.dropout(mixed)
         mixed, cross = self.cross(self.cross_norm(x), hidden, mask)
         return self.after_attention(x + self.dropout(mixed)), own, cross
+
+    def step(
+        self, x: Tensor, past: Past, hidden: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Past]:
+        """One state more, (P, 1, Q), after those whose keys and values are ``past``."""
+        mixed, *past = self.attention.step(self.attention_norm(x), *past)
+        x = x + self.dropout(mixed)
+        mixed, _ = self.cross(self.cross_norm(x), hidden, mask)
+        return self.after_attention(x + self.dropout(mixed)), tuple(past)
 
 
 class TransformerDecoder(nn.Module):
@@ -173,6 +197,29 @@ class TransformerDecoder(nn.Module):
             cross.append(of_source)
         mixed, of_self = self.attention(self.attention_norm(x), target_mask)
         return Asked(x + self.dropout(mixed), [*own, of_self], cross)
+
+    def before(self, hidden: Tensor, mask: Tensor) -> Past:
+        """Keys and values of no word yet, layer by layer, (P, nh, 0, hs)."""
+        heads = self.attention.heads
+        size = self.query_size // heads
+        return (hidden.new_empty(len(hidden), heads, 0, size),) * (
+            2 * len(self.layers) + 2
+        )
+
+    def step(
+        self, embedded: Tensor, past: Past, hidden: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Past]:
+        """One word more, (P, E): the query (P, Q), and the past of the next step."""
+        x = self.project(embedded).unsqueeze(1)
+        written = past[0].shape[-2]
+        codes = sinusoidal_positions(written + 1, x.shape[-1])[written]
+        x = self.dropout(x + codes.to(x))
+        read: list[Tensor] = []
+        for layer, *own in zip(self.layers, past[::2], past[1::2], strict=False):
+            x, own = layer.step(x, own, hidden, mask)
+            read += own
+        mixed, *own = self.attention.step(self.attention_norm(x), *past[-2:])
+        return (x + self.dropout(mixed))[:, 0], (*read, *own)
 
     def finish(self, context: Tensor, query: Tensor) -> Tensor:
         """Features (..., Q) of contexts (..., M) that queries (..., Q) asked for."""

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.decisions import Batch, DecisionModel, grouped
 
 
 def n_parameters(model: nn.Module, trainable: bool = False) -> int:
@@ -46,19 +45,23 @@ _UNKNOWN_TO_TORCH = {torch.ops.aten.mkldnn_rnn_layer: _lstm}
 def sizes(model: DecisionModel, batches: Sequence[Batch]) -> dict[str, float]:
     """The columns of the table "sizes" for a model that reads some decisions.
 
-    Multiply-adds are the mean over the decisions, each read by itself: padding, which
-    depends on what shares a batch, costs nothing. Those with equally many inputs cost the
-    same, and one of them is read.
+    Multiply-adds are the mean over the decisions, each read by itself, or with those that
+    have its inputs in common: padding, which depends on what shares a batch, costs nothing.
+    Those with equally many inputs cost the same, and one of them is read; together, with as
+    many others.
     """
-    alone: dict[int, int] = {}
+    of_group: dict[tuple[int, int], int] = {}
+    total = count = 0
     for batch in batches:
-        for row, length in enumerate(batch.lengths.tolist()):
-            if length not in alone:
-                alone[length] = multiply_adds(model, batch.take(np.array([row])))
-    costs = [alone[length] for batch in batches for length in batch.lengths.tolist()]
+        for rows in grouped(batch):
+            key = int(batch.lengths[rows[0]]), len(rows)
+            if key not in of_group:
+                of_group[key] = multiply_adds(model, batch.take(rows))
+            total += of_group[key]
+            count += len(rows)
     return {
         "parameters": n_parameters(model),
         "trainable_parameters": n_parameters(model, trainable=True),
-        "multiply_adds": sum(costs) / len(costs),
-        "n_instances": len(costs),
+        "multiply_adds": total / count,
+        "n_instances": count,
     }

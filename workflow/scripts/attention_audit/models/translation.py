@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from attention_audit.data.pair_batches import PairBatch
 from attention_audit.models.attention import AttentionPooling
 from attention_audit.models.decisions import DecisionModel, Heads, Output
-from attention_audit.models.decoders import Asked, build_decoder
+from attention_audit.models.decoders import Asked, Past, build_decoder
 from attention_audit.models.encoders import build_encoder
 from attention_audit.records.errors import AuditError
 
@@ -56,6 +56,14 @@ class Reading(NamedTuple):
     encoder_heads: list[Tensor]  # (P, nh, m, m) each
     decoder_heads: list[Tensor]  # (P, nh, T + 1, T + 1) each
     cross_heads: list[Tensor]  # (P, nh, T + 1, m) each
+
+
+class Written(NamedTuple):
+    """Translations that are being written: the source of each, and its words so far."""
+
+    hidden: Tensor  # (P, m, H)
+    mask: Tensor  # (P, m)
+    past: Past
 
 
 class Translator(DecisionModel):
@@ -181,6 +189,23 @@ class Translator(DecisionModel):
     def logits(self, batch: PairBatch) -> Tensor:
         """Those of a whole pass, without what only audits ask for."""
         return self.logits_of(self.read_pairs(batch), batch)
+
+    def start(self, hidden: Tensor, mask: Tensor) -> Written:
+        """Before the first word; with the next two what `decoding.search` asks for."""
+        return Written(hidden, mask, self.decoder.before(hidden, mask))
+
+    def step(self, tokens: Tensor, state: Written) -> tuple[Tensor, Written]:
+        """Logits (P, V) of what follows ``tokens`` (P,), in evaluation mode."""
+        hidden, mask, past = state
+        embedded = self.target_embedding(tokens) * self.scale
+        query, past = self.decoder.step(embedded, past, hidden, mask)
+        weights = self.weights(hidden, mask, query)
+        return self.decide(hidden, weights, query), Written(hidden, mask, past)
+
+    def select(self, state: Written, rows: Tensor) -> Written:
+        """The translations of some rows."""
+        hidden, mask, past = state
+        return Written(hidden[rows], mask[rows], tuple(part[rows] for part in past))
 
     def forward(self, batch: PairBatch) -> Output:
         reading = self.read_pairs(batch)

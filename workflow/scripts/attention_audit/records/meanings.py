@@ -54,6 +54,14 @@ TABLES: dict[str, tuple[str, str]] = {
         "adversaries/{run}/{divergence}/lambda{weight}/divergence",
         "an instance and adversary",
     ),
+    "translations": (
+        "translations/{run}",
+        "a sentence pair of the test split and beam",
+    ),
+    "translation_scores": (
+        "statistics/translation_scores",
+        "a run, beam and metric, over the test split",
+    ),
     "measures": (
         "measures/{run} and explanations/{run}/measures and controls/{run}/{control} and "
         "controls/{run}/explanation_{control}",
@@ -128,8 +136,12 @@ TABLES: dict[str, tuple[str, str]] = {
     ),
     "speed": (
         "statistics/speed",
-        "a run: how fast its model decides, on one thread; the one table that another "
-        "time gives other numbers",
+        "a run: how fast its model decides, on one thread; with translation_speed the one "
+        "table that another time gives other numbers",
+    ),
+    "translation_speed": (
+        "statistics/translation_speed",
+        "a run of the first seed and what its translator does, on one thread",
     ),
 }
 
@@ -491,7 +503,8 @@ COLUMNS: dict[str, str] = {
     "parameters": "numbers that the model has, frozen word vectors among them",
     "trainable_parameters": "of these, that training may change",
     "multiply_adds": "of a decision in matrix products and convolutions: the mean over the "
-    "audited instances, each read by itself, without padding",
+    "audited instances, each read by itself, next words of a translation with the others of "
+    "their sentence, without padding",
     "sizes.n_instances": "audited instances, which the mean is over",
     "decisions_per_second": "forward passes over the audited instances as the audits read "
     "them, 32 at once, on one thread: per second of processor time, the median of the rounds",
@@ -499,7 +512,37 @@ COLUMNS: dict[str, str] = {
     "fastest": "the same of the fastest round",
     "n_rounds": "rounds after a first one that does not count; in each, all runs take "
     "their turn",
+    "of": "training: loss, gradients and a step of the optimizer, over the audited sentence "
+    "pairs as the audits read them; or decoding: greedy search for translations of them, as "
+    "long as those in the data",
+    "words_per_second": "target words, with the end of a sentence, per second of processor "
+    "time, the median of the rounds",
+    "ratio": "words per second over those of the run with the reference normalizer in the "
+    "same round, the median of the rounds; null without such a run",
+    "n_words": "target words of a round",
     "speed.n_instances": "audited instances, which each round reads once",
+    "beam": "hypotheses that a sentence has at a time while it is translated; 1 is greedy "
+    "search",
+    "translations.instance_id": "that of the sentence pair",
+    "translations.origin": "where the pair stands in its source",
+    "translations.source": "the sentence that is translated: words between spaces, as they "
+    "were prepared, pieces of words joined",
+    "translations.reference": "its translation in the data, likewise",
+    "translations.hypothesis": "its translation by the model, likewise",
+    "translations.length": "of the hypothesis in tokens, the end of the sentence not counted",
+    "translations.log_probability": "of the hypothesis and its end, by the model, in nats",
+    "translations.score": "that over the penalty for the length, by which hypotheses are "
+    "compared",
+    "translations.ended": "whether the model ended the sentence; false where its length did, "
+    "see `translation.max_ratio`",
+    "translation_scores.metric": "bleu or chrf, over the split as a whole",
+    "translation_scores.value": "0 to 100",
+    "translation_scores.low": "lower end of the interval, of a bootstrap over sentence pairs",
+    "translation_scores.high": "upper end of that interval",
+    "signature": "sacrebleu's: references a sentence, case, smoothing, tokenization (none: "
+    "words as they were prepared), version",
+    "translation_scores.n_instances": "sentence pairs",
+    "n_resamples": "of the bootstrap, the same for all runs on a data set",
     "diagnostics.guide": "whose weights: learned, uniform, attention, adversary",
 }
 

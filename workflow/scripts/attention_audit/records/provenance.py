@@ -27,6 +27,7 @@ DECISIVE_LIBRARIES = (
     "matplotlib",
     "numpy",
     "regex",
+    "sacrebleu",
     "scipy",
     "seaborn",
     "sentencepiece",

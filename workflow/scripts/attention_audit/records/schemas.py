@@ -415,6 +415,44 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_rounds", pa.int64()),
         ("n_instances", pa.int64()),
     ),
+    # translators: how fast they learn and translate, measured as "speed" is
+    "translation_speed": _schema(
+        # training or decoding
+        ("of", pa.string()),
+        ("words_per_second", pa.float64()),
+        ("slowest", pa.float64()),
+        ("fastest", pa.float64()),
+        # to the run with the reference normalizer; null without one
+        ("ratio", pa.float64(), _NULLABLE),
+        ("n_rounds", pa.int64()),
+        ("n_words", pa.int64()),
+    ),
+    # translate: a row a sentence pair of the test split and beam
+    "translations": _schema(
+        ("instance_id", pa.string()),
+        ("origin", pa.string()),
+        # words between spaces, as they were prepared
+        ("source", pa.string()),
+        ("reference", pa.string()),
+        # 1 for greedy search
+        ("beam", pa.int32()),
+        ("hypothesis", pa.string()),
+        ("length", pa.int32()),
+        ("log_probability", pa.float64()),
+        ("score", pa.float64()),
+        ("ended", pa.bool_()),
+    ),
+    "translation_scores": _schema(
+        ("beam", pa.int32()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        # sacrebleu's, of how the score was computed
+        ("signature", pa.string()),
+        ("n_instances", pa.int64()),
+        ("n_resamples", pa.int64()),
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),
