@@ -26,6 +26,7 @@ FLOORS = {
     "uniform": ("uniform", ":"),
     "diagonal": ("diagonal", "-."),
     "ibm_model_1": ("IBM model 1", "--"),
+    "diagonal_model_2": ("IBM model 2, diagonal", (0, (5, 1, 1, 1, 1, 1))),
 }
 
 
