@@ -18,10 +18,12 @@ from attention_audit.attribution.influence import (
 from attention_audit.interventions.adversarial import SearchSettings, search
 from attention_audit.models.model import resolve_device
 from attention_audit.models.training import be_repeatable, descend, evaluate, train
+from attention_audit.models.translating import translations
 from tests.unit.instances import instances
 from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
 from tests.unit.test_training import SETTINGS, build_optimizer, keyword_task
 from tests.unit.test_training import model_settings as trained_settings
+from tests.unit.translators import tiny_translator
 
 on_a_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU that torch can use is here"
@@ -186,3 +188,16 @@ def test_training_on_a_gpu_learns(tmp_path):
     score = evaluate(trained.model, keyword_task(100, seed=2), 16, device)
     assert score["accuracy"] > 0.9
     assert np.isfinite(score["loss"])
+
+
+@on_a_gpu
+@pytest.mark.parametrize("beam", [1, 3])
+def test_translations(beam):
+    sources, found = [np.arange(4, 4 + n) for n in (5, 2, 7)], []
+    limits = {"length_penalty": 0.6, "max_ratio": 1, "max_more": 2}
+    for device in map(resolve_device, ("cpu", "cuda")):
+        model = tiny_translator("transformer", layers=2).to(device)
+        found.append(translations(model, sources, beam=beam, **limits))
+    for cpu, gpu in zip(*found, strict=True):
+        assert cpu.tokens == gpu.tokens and cpu.ended == gpu.ended
+        assert abs(cpu.log_probability - gpu.log_probability) < 1e-3

@@ -161,6 +161,17 @@ def test_no_sentence_is_shorter_than_its_floor():
     assert [len(h.tokens) for h in exact] == LIMITS
 
 
+def test_no_two_hypotheses_of_a_sentence_are_the_same():
+    class Watched(Toy):
+        def step(self, tokens, state):
+            logits, state = super().step(tokens, state)
+            # at first one is real, and the others have no probability
+            assert len(state[0]) == 2 or len(set(state)) == len(state)
+            return logits, state
+
+    found(Watched(), NUMBERS, [6] * len(NUMBERS), beam=3)
+
+
 def test_what_is_done_takes_no_more_steps():
     toy = Toy()
     hypotheses = found(toy, NUMBERS, [9] * len(NUMBERS), beam=1)

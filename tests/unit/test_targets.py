@@ -271,14 +271,14 @@ def test_targets_that_pass(target):
 )
 def test_translations_want_sentence_pairs_in_the_grid(target):
     assert fault(target, OFF) == (
-        "it is about translations, and no run of the grid has any. Name a data set of "
+        "it is about sentence pairs, and no run of the grid has any. Name a data set of "
         "modality translation in the grid."
     )
     speed = target.replace("scores", "speed").replace("score", "speed")
     assert fault(speed, OFF).endswith("Set efficiency.enabled to true.")
-    assert fault(speed, ON).startswith("it is about translations, and no run")
+    assert fault(speed, ON).startswith("it is about sentence pairs, and no run")
     assert fault(f"results/translations/{RUN}.parquet", OFF) == (
-        "datasets.imdb has no translations. Name a data set of modality translation."
+        "datasets.imdb has no sentence pairs. Name a data set of modality translation."
     )
 
 

@@ -123,11 +123,6 @@ PICTURES = [
     for name, dataset in config["datasets"].items()
     if dataset["modality"] == "images"
 ]
-SENTENCE_PAIRS = [
-    name
-    for name, dataset in config["datasets"].items()
-    if dataset["modality"] == "translation"
-]
 # The runs of the grid that have what not every run has.
 RUNS_HAVING = {what: sorted(runs_having(what, config), key=astuple) for what in HAVING}
 PICTURE_RUNS = RUNS_HAVING["pictures"]

@@ -1,6 +1,6 @@
 # translate: the test split as a model says it, and how well by BLEU and chrF.
 
-TRANSLATION_RUNS = RUNS_HAVING["translations"]
+TRANSLATION_RUNS = RUNS_HAVING["alignments"]
 TRANSLATION_SETS = sorted({run.dataset for run in TRANSLATION_RUNS})
 BEAMS = sorted(config["translation"]["beams"])
 
@@ -18,7 +18,7 @@ rule translate:
     benchmark:
         f"{LOGS}/translate/{RUN}.tsv"
     wildcard_constraints:
-        dataset=one_of(SENTENCE_PAIRS),
+        dataset=TRANSLATIONS,
     threads: config["training"]["threads"]
     resources:
         **needs(

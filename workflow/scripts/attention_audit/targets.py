@@ -44,11 +44,11 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "head_summary",
             "offset_summary",
             "picture_examples",
+            "translation_scores",
             "alignment_summary",
             "alignment_comparison",
             "alignment_examples",
             "null_summary",
-            "translation_scores",
         ),
         (),
     ),
@@ -86,11 +86,6 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "alignments": (
         lambda dataset, encoder: dataset["modality"] == "translation",
         "sentence pairs",
-        "a data set of modality translation",
-    ),
-    "translations": (
-        lambda dataset, encoder: dataset["modality"] == "translation",
-        "translations",
         "a data set of modality translation",
     ),
 }
@@ -273,7 +268,7 @@ def _attribution_faults(
 
 
 def _translation_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
-    has, what, named = HAVING["translations"]
+    has, what, named = HAVING["alignments"]
     if not has(config["datasets"][dataset], {}):
         yield f"datasets.{dataset} has no {what}. Name {named}."
 

@@ -26,12 +26,12 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "sampling_offsets": ("offset_summary",),
     "pictures": ("picture_examples",),
     "plausibility": ("summary",),
+    "translation_score": ("translation_scores",),
     "alignment_error": ("alignment_summary",),
     "alignment_heads": ("alignment_summary",),
     "alignment_agreement": ("alignment_summary", "summary"),
     "alignment_matrices": ("alignment_examples",),
     "null_rate": ("null_summary",),
-    "translation_score": ("translation_scores",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -45,8 +45,8 @@ OF_SOME = {
     "alignment_comparison": "alignments",
     "alignment_examples": "alignments",
     "null_summary": "alignments",
-    "translation_scores": "translations",
-    "translation_speed": "translations",
+    "translation_scores": "alignments",
+    "translation_speed": "alignments",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the
