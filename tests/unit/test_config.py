@@ -548,6 +548,10 @@ ONE_FAULT = {
     "encoders: {bilstm: {decoder: {kind: lstm, hidden_size: 6, tied: true}}}": "config: "
     "encoders.bilstm.decoder.tied needs embedding_size (50) to be the decoder's "
     "hidden_size (6). Set one to the other, or tied to false",
+    "{grid: {datasets: [bible_greek], encoders: [luong]}, "
+    "explanations: {diagnostics: {enabled: true}}}": "config: explanations.diagnostics "
+    "trains models of classes anew, and all data sets of the grid are of translation. Set "
+    "its enabled to false, or name a data set of another modality in the grid.",
     "encoders: {bilstm: {decoder: {kind: lst, hidden_size: 6}}}": "config: "
     "encoders.bilstm.decoder.kind 'lst' is unknown. Did you mean 'lstm'?",
     "encoders: {transformer: {self_attention: softmax}}": "config: "

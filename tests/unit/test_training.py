@@ -239,6 +239,42 @@ def test_a_module_may_learn_at_a_rate_of_its_own():
         torch.testing.assert_close(new.detach() - old, step)
 
 
+def test_the_step_size_warms_up_and_goes_on_so_after_an_interruption():
+    # Under a constant gradient each step of Adam is the learning rate.
+    settings = {
+        **SETTINGS,
+        "learning_rate": 0.5,
+        "warmup_steps": 4,
+        "weight_decay": 0.0,
+    }
+    model = tiny_model("average")
+    parameter = model.output.bias
+    steps = []
+    optimizer = build_optimizer(model, settings)
+    for i in range(6):
+        if i == 2:
+            saved = optimizer.state_dict()
+            optimizer = build_optimizer(model, settings)
+            optimizer.load_state_dict(saved)
+        before = parameter.detach().clone()
+        parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        steps.append((before - parameter.detach())[0].item())
+    assert steps == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5], rel=1e-5)
+
+
+def test_smoothed_labels_are_learned_from_and_dev_is_scored_by_its_own():
+    plain, smoothed = (
+        run({**SETTINGS, "label_smoothing": share})
+        for share in (0.0, 0.5)
+    )
+    losses = [trained.history[-1]["train_loss"] for trained in (plain, smoothed)]
+    assert losses[1] > losses[0] + 0.1
+    found = evaluate(smoothed.model, keyword_task(60, seed=1), 16, CPU)
+    kept = smoothed.history[smoothed.best_epoch - 1]
+    assert found["loss"] == pytest.approx(kept["dev_loss"])
+
+
 def test_the_optimizer_is_torchs_to_the_bit():
     generator = torch.Generator().manual_seed(0)
     first, second = (

@@ -8,6 +8,7 @@ from attention_audit.attribution import gradients
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.data.pair_batches import PairBatch
+from attention_audit.methods import effects_of
 from attention_audit.models.decisions import grouped
 from attention_audit.models.model import load_model, save_model, settings_json
 from attention_audit.models.outputs import class_probabilities
@@ -267,3 +268,13 @@ def test_attention_of_a_task_that_is_known(kind, normalizer, parameters):
         assert scored["accuracy"] > 0.9 and error < 0.3 and precision > 0.7
         assert right > 0.6
     assert scored["n"] == len(batch.step)
+
+
+def test_what_importance_says_of_one_word_is_no_effect_on_all_outputs():
+    methods = {
+        "usual": {"kind": "gradient", "of": "inputs", "output": None},
+        "of_all": {"kind": "leave_one_out", "of": "inputs", "output": "all"},
+        "of_label": {"kind": "leave_one_out", "of": "inputs", "output": "label"},
+    }
+    assert effects_of(methods, "text") == {"usual": "sum", "of_all": "mean"}
+    assert effects_of(methods, "translation") == {"of_all": "mean"}
