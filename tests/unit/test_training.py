@@ -265,8 +265,7 @@ def test_the_step_size_warms_up_and_goes_on_so_after_an_interruption():
 
 def test_smoothed_labels_are_learned_from_and_dev_is_scored_by_its_own():
     plain, smoothed = (
-        run({**SETTINGS, "label_smoothing": share})
-        for share in (0.0, 0.5)
+        run({**SETTINGS, "label_smoothing": share}) for share in (0.0, 0.5)
     )
     losses = [trained.history[-1]["train_loss"] for trained in (plain, smoothed)]
     assert losses[1] > losses[0] + 0.1

@@ -7,15 +7,19 @@ import torch
 from attention_audit.attribution import gradients
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
+from attention_audit.attribution.influence import write_influence
 from attention_audit.data.pair_batches import PairBatch
+from attention_audit.interventions.adversarial import SearchSettings, search
+from attention_audit.interventions.erasure import erase
+from attention_audit.interventions.permutation import permutation_differences, shuffled
 from attention_audit.methods import effects_of
 from attention_audit.models.decisions import grouped
 from attention_audit.models.model import load_model, save_model, settings_json
-from attention_audit.models.outputs import class_probabilities
+from attention_audit.models.outputs import Readout, class_probabilities
 from attention_audit.models.training import evaluate
 from attention_audit.models.translating import translations
 from attention_audit.records.errors import AuditError
-from attention_audit.records.tables import write_json
+from attention_audit.records.tables import open_table, read_table, write_json
 from attention_audit.statistics.alignment import (
     Counts,
     alignment_average_precision,
@@ -278,3 +282,72 @@ def test_what_importance_says_of_one_word_is_no_effect_on_all_outputs():
     }
     assert effects_of(methods, "text") == {"usual": "sum", "of_all": "mean"}
     assert effects_of(methods, "translation") == {"of_all": "mean"}
+
+
+@kinds
+def test_every_audit_asks_with_the_query_of_the_decision(kind, tmp_path):
+    model = tiny_translator(kind, {"kind": "sparsemax"}, layers=2)
+    with torch.no_grad():  # apart, so that outputs and weights differ
+        for parameter in (model.output.weight, model.pooling.scorer.ask.weight):
+            parameter.mul_(8)
+    batch = pair_batch(2)
+    with torch.no_grad():
+        output = model(batch)
+    readout = Readout(model)
+    states = model.states(batch.lengths)
+    for row in range(len(batch.step)):
+        hidden, weights, query = output.decision(row, int(states[row]))
+        (again,) = readout.logits(hidden, weights.unsqueeze(0), query)
+        torch.testing.assert_close(again.float(), output.logits[row])
+    # of a vocabulary, half the sum of the changes
+    rngs = {name: np.random.default_rng(0) for name in ("all", "matched")}
+    found = permutation_differences(readout, hidden, weights, 5, rngs, query)
+    moved = shuffled(weights.numpy(), 5, np.random.default_rng(0))
+    own, others = (
+        readout.logits(hidden, w, query).softmax(-1)
+        for w in (weights.unsqueeze(0), torch.from_numpy(moved))
+    )
+    distances = (others - own).abs().sum(-1) / 2
+    assert found["all"][0] == pytest.approx(np.median(distances.numpy()), abs=1e-6)
+    assert found["all"][0] > 0
+    # all candidates of a search are held against the output of their own decision
+    noise = torch.randn(len(batch.step), 3, batch.mask.shape[1])
+    settings = SearchSettings(3, 20, learning_rate=0.1, tolerance=0.05)
+    far = search(
+        model, output.hidden, output.mask, output.attention, noise, settings,
+        query=output.query,
+    )  # fmt: skip
+    with torch.no_grad():
+        y, moved = (
+            model.decide(output.hidden, w, output.query).softmax(-1)
+            for w in (output.attention, far.weights)
+        )
+    torch.testing.assert_close((moved - y).abs().sum(-1), far.output_difference)
+    assert (far.output_difference <= 0.05 + 1e-6).all() and (far.divergence > 0).any()
+    # and what is erased is erased from the source
+    one = batch.take(np.array([3]))
+    ranks = torch.arange(int(one.lengths[0])).view(1, 1, -1)
+    falls = erase(model, one, ranks, np.array([[1]]))
+    left = PairBatch.of(
+        ["p"], [one.source_ids[0, 1:].numpy()], [one.target_ids[0, 1:].numpy()], CPU
+    )
+    with torch.no_grad():
+        before, after = (
+            class_probabilities(model(b).logits)[row]
+            for b, row in ((one, 0), (left, 3))
+        )
+    top = before.argmax()
+    expected = (before - after)[top].item()
+    assert falls.comprehensiveness[0, 0, 0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_influence_is_of_a_sentence_and_so_a_row_a_pair(tmp_path):
+    model, batch = tiny_translator(), pair_batch(2)
+    run = {"dataset": "d", "encoder": "e", "scorer": "s", "normalizer": "n", "seed": 0}
+    path = tmp_path / "influence.parquet"
+    with open_table(path, "influence", {}) as table:
+        write_influence(table, model, iter([batch]), run, 1)
+    rows = read_table(path, "influence").to_pylist()
+    assert [row["instance_id"] for row in rows] == [
+        batch.instance_ids[rows[0]] for rows in grouped(batch)
+    ]
