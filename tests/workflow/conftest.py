@@ -282,10 +282,7 @@ def translated(shared, unstarted) -> Path:
         settings["audit"]["instances"] = 4
         settings["alignment"] = {"dev_pairs": 3}
         settings["efficiency"] = {"enabled": True, "rounds": 1}
-        settings["explanations"] = {
-            name: {"enabled": True, **EXPERIMENTS[name]}
-            for name in ("permutation", "adversarial", "flips", "erasure")
-        }
+        settings["explanations"] = {"permutation": {"enabled": True, "draws": 5}}
         project.write_config(folder, settings)
         project.run(folder, "--cores", "2", *TRANSLATED, **project.recorded(folder))
 
