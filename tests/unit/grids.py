@@ -252,7 +252,7 @@ def tables_of(
     )
     floors = crossed(
         pd.DataFrame({"dataset": order["datasets"]}),
-        subject=("diagonal", "uniform", "ibm_model_1"),
+        subject=("diagonal", "uniform", "ibm_model_1", "diagonal_model_2"),
         links=ways["links"],
     )
     aligned = pd.concat([aligned, floors], ignore_index=True)

@@ -1,5 +1,6 @@
 """Alignment measures: by hand, by slow loops, and their floors."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from attention_audit.statistics.alignment import (
     alignment_precision,
     alignment_recall,
     best_threshold,
+    diagonal_model_2,
     diagonal_weights,
     ibm_model_1,
     links_by_argmax,
@@ -192,24 +194,38 @@ def test_floors_of_place_and_chance():
     np.testing.assert_array_equal(links_by_argmax(even, mask), mask)
 
 
-def slow_model_1(source, target, iterations):
-    """IBM model 1 as Koehn 2010 writes it, figure 4.3, with an empty source word."""
+def even(place, words, length):
+    return [1.0] * (len(words) + 1)
+
+
+def near_the_diagonal(place, words, length):
+    """Dyer et al. 2013, equation 1, of places in the middle of words; .08 of the empty one."""
+    n = len(words)
+    gaps = [abs((place + 0.5) / length - (s + 0.5) / n) for s in range(n)]
+    total = sum(math.exp(-4 * gap) for gap in gaps)
+    return [*(0.92 * math.exp(-4 * gap) / total for gap in gaps), 0.08]
+
+
+def slow_model(source, target, iterations, prior):
+    """IBM model 1 as Koehn 2010 writes it, figure 4.3, with an empty source word, and a prior."""
     t = {}
 
-    def posterior(words, e):
-        given = [t.get((e, f), 1.0) for f in words]
+    def posterior(words, place, sentence):
+        own = prior(place, words, len(sentence))
+        pairs = zip(own, [*words, None], strict=True)
+        given = [p * t.get((sentence[place], f), 1.0) for p, f in pairs]
         return [p / sum(given) for p in given]
 
     for _ in range(iterations):
         count, total = {}, {}
         for s, words in zip(source, target, strict=True):
-            for e in words:
-                for f, p in zip([*s, None], posterior([*s, None], e), strict=True):
+            for place, e in enumerate(words):
+                for f, p in zip([*s, None], posterior(s, place, words), strict=True):
                     count[e, f] = count.get((e, f), 0) + p
                     total[f] = total.get(f, 0) + p
         t = {(e, f): c / total[f] for (e, f), c in count.items()}
     return [
-        np.array([posterior([*s, None], e)[:-1] for e in words])
+        np.array([posterior(s, place, words)[:-1] for place in range(len(words))])
         for s, words in zip(source, target, strict=True)
     ]
 
@@ -225,12 +241,14 @@ def sentences(repeat=True, count=25):
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 4])
-def test_model_1_by_a_slow_loop(iterations):
+@pytest.mark.parametrize(
+    ("model", "prior"), [(ibm_model_1, even), (diagonal_model_2, near_the_diagonal)]
+)
+def test_models_by_a_slow_loop(model, prior, iterations):
     source, target = sentences()
-    found = ibm_model_1(source, target, iterations)
-    expected = slow_model_1(
-        [s.tolist() for s in source], [t.tolist() for t in target], iterations
-    )
+    found = model(source, target, iterations)
+    sides = [s.tolist() for s in source], [t.tolist() for t in target]
+    expected = slow_model(*sides, iterations, prior)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10)
 

@@ -15,10 +15,10 @@ from attention_audit.attribution.weights import write_attention
 from attention_audit.models.normalizers import Fixed
 from attention_audit.models.outputs import (
     RESOLUTION,
+    LogitSize,
     Readout,
     changed_probabilities,
     class_probabilities,
-    logit_size,
 )
 from attention_audit.records import tables
 from attention_audit.statistics.estimates import Settings
@@ -81,7 +81,7 @@ def test_rounding_goes_by_the_terms_of_a_logit():
         output.weight.copy_(torch.tensor([[3.0, -3.0], [1.0, 0.0]]))
         output.bias.copy_(torch.tensor([0.5, -2.0]))
     # 3 * 2 - 3 * 2 + 0.5 is 0.5 as a logit, but 12.5 in terms
-    assert logit_size(output, torch.tensor([2.0, 2.0])) == 12.5
+    assert LogitSize(output)(torch.tensor([2.0, 2.0])) == 12.5
 
 
 @pytest.mark.parametrize("encoder", ["bilstm", "transformer"])
@@ -94,7 +94,7 @@ def test_rounding_of_a_trained_model_is_below_its_resolution(encoder):
             whole = text[None, :n]
             own = [m(text_batch(whole)) for m in (model, exact)]
             context = exact.pooling.context(own[1].hidden, own[1].attention)[0]
-            size = logit_size(exact.output, context)
+            size = LogitSize(exact.output)(context)
             for t in range(n if n > 1 else 0):
                 shorter = torch.cat([text[:t], text[t + 1 : n]])[None]
                 moved = [

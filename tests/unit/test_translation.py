@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from attention_audit.attribution import gradients
 from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.data.pair_batches import PairBatch
@@ -107,6 +108,20 @@ def test_decisions_of_a_pair_and_their_gold_stay_together():
     )
 
 
+def expected_importance(model, one, attention="attached", output=None):
+    """|d log p / d x . x| of one decision (n,), by a pass of its own."""
+    leaf = model.embed(one).detach().requires_grad_()
+    hidden, mask = model.encode(leaf, one.mask)
+    query = model.query(hidden, mask, one)
+    weights = model.weights(hidden, mask, query)
+    if attention == "detached":
+        weights = weights.detach()
+    outputs = model.decide(hidden, weights, query).log_softmax(-1)[0]
+    chosen = one.labels[0] if output is None else outputs.argmax()
+    (gradient,) = torch.autograd.grad(outputs[chosen], leaf)
+    return (gradient * leaf).sum(-1)[0].abs().detach()
+
+
 @kinds
 @pytest.mark.parametrize("attention", ["detached", "attached"])
 @pytest.mark.parametrize("output", [None, "predicted"])
@@ -115,18 +130,34 @@ def test_importance_of_shared_inputs_is_that_of_each_decision(kind, attention, o
     batch = pair_batch()
     together = gradient_importance(model, batch, "inputs", attention, output)
     for row, one in enumerate(one_by_one(batch)):
-        leaf = model.embed(one).detach().requires_grad_()
-        hidden, mask = model.encode(leaf, one.mask)
-        query = model.query(hidden, mask, one)
-        weights = model.weights(hidden, mask, query)
-        if attention == "detached":
-            weights = weights.detach()
-        outputs = model.decide(hidden, weights, query).log_softmax(-1)[0]
-        chosen = one.labels[0] if output is None else outputs.argmax()
-        (gradient,) = torch.autograd.grad(outputs[chosen], leaf)
-        expected = (gradient * leaf).sum(-1)[0].abs()
-        torch.testing.assert_close(together[row, : len(expected)], expected.detach())
+        expected = expected_importance(model, one, attention, output)
+        torch.testing.assert_close(together[row, : len(expected)], expected)
         assert (together[row, len(expected) :] == 0).all()
+
+
+@normalizers
+def test_importance_of_shared_inputs_through_every_normalizer(normalizer):
+    settings = translator_settings("transformer", normalizer, layers=2)
+    settings.encoder.update(self_attention=normalizer)
+    settings.decoder.update(self_attention=normalizer, cross_attention=normalizer)
+    torch.manual_seed(0)
+    model = settings.new_model().eval()
+    batch = pair_batch(3)
+    together = gradient_importance(model, batch, "inputs", "attached")
+    for row, one in enumerate(one_by_one(batch)):
+        expected = expected_importance(model, one)
+        torch.testing.assert_close(together[row, : len(expected)], expected)
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("places", [1, 2])
+def test_importance_does_not_depend_on_what_goes_together(monkeypatch, groups, places):
+    model, batch = tiny_translator(layers=2), pair_batch()
+    together = gradient_importance(model, batch, "inputs", "attached")
+    monkeypatch.setattr(gradients, "GROUPS_PER_PASS", groups)
+    monkeypatch.setattr(gradients, "PLACES_PER_PASS", places)
+    apart = gradient_importance(model, batch, "inputs", "attached")
+    torch.testing.assert_close(apart, together)
 
 
 @kinds

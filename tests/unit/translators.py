@@ -48,7 +48,7 @@ def translator_settings(
         source_vocabulary=WORDS,
         n_classes=WORDS,
         embedding_size=32,
-        encoder=ENCODERS[kind],
+        encoder={**ENCODERS[kind]},
         decoder={**DECODERS[kind], "layers": layers},
         scorer={"kind": scorer},
         normalizer=normalizer or SOFTMAX,

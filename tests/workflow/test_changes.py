@@ -338,6 +338,10 @@ CHANGES = {
         {},
     ),
     "the rounds of a speed that is not measured": (key("efficiency.rounds", 9), {}),
+    "the pairs that choose a threshold where there are none": (
+        key("alignment.dev_pairs", 9),
+        {},
+    ),
     "the shares of a learning curve that is off": (
         key("learning_curve.shares", [0.1]),
         {},

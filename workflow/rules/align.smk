@@ -47,8 +47,8 @@ rule align:
             ),
             seconds=lambda w: (
                 TORCH
-                + 1e-4 * audited_tokens(w)
-                + 1e-5 * len(METHODS) * audited_tokens(w, DEV_PAIRS, power=2)
+                + 5e-4 * audited_tokens(w)
+                + 5e-5 * len(METHODS) * audited_tokens(w, DEV_PAIRS, power=2)
             ),
             disk_mb=lambda w: 0.1,
         ),
@@ -95,7 +95,7 @@ rule align_floors:
             "align_floors",
             # 60 bytes a pair of words of one sentence pair
             mb=lambda w: (
-                300 + 1e-4 * rows(w, "train", "dev", "test") * size(w).tokens ** 2
+                500 + 1e-4 * rows(w, "train", "dev", "test") * size(w).tokens ** 2
             ),
             seconds=lambda w: (
                 LIGHT + 1e-6 * rows(w, "train", "dev", "test") * size(w).tokens ** 2

@@ -287,6 +287,7 @@ RESERVED_METHODS = (
     "best_head",
     "diagonal",
     "ibm_model_1",
+    "diagonal_model_2",
     # references: what influences, what is marked, other weights, fewer of them or of the
     # tokens, and other models
     "inputs",

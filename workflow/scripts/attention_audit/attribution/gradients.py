@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 
 from attention_audit.models.decisions import Batch, DecisionModel, grouped
+from attention_audit.models.layers import lstm_in_parts
 from attention_audit.models.outputs import class_probabilities
+
+# Groups of decisions in one forward pass, and decisions of each: enough to fill the
+# processor. With fewer decisions there are more passes forwards; with more, backward ones
+# go over more that comes behind the decision.
+GROUPS_PER_PASS = 8
+PLACES_PER_PASS = 16
 
 
 def gradient_importance(
@@ -85,22 +92,52 @@ def _of_groups(
 ) -> Tensor:
     """The same of inputs that several decisions have in common, which are encoded once.
 
-    Groups do not depend on each other: the first decisions of all of them take one backward
-    pass together, and so do the second, and so on.
+    Decisions go together that come at like places of groups of like lengths, so that little
+    of what is read is padding, or behind the decision that it is read for.
+    """
+    found = torch.zeros_like(batch.mask, dtype=model.output.weight.dtype)
+    groups = sorted(grouped(batch), key=lambda rows: batch.lengths[rows[0]])
+    for start in range(0, len(groups), GROUPS_PER_PASS):
+        some = groups[start : start + GROUPS_PER_PASS]
+        for place in range(0, max(map(len, some)), PLACES_PER_PASS):
+            span = slice(place, place + PLACES_PER_PASS)
+            rows = np.sort(np.concatenate([rows[span] for rows in some]))
+            values = _of_some_groups(model, batch.take(rows), attention, output)
+            found[rows, : values.shape[1]] = values
+    return found
+
+
+def _of_some_groups(
+    model: DecisionModel, batch: Batch, attention: str, output: str
+) -> Tensor:
+    """The same in one batched backward pass.
+
+    What a decision makes of hidden states and query is no other's: its slope by these takes
+    one pass for all. From there on groups do not depend on each other: the first decisions
+    of all of them are a row of the batched pass, and so are the second, and so on.
     """
     groups = grouped(batch)
     firsts = batch.take(np.array([rows[0] for rows in groups]))
     leaf = model.embed(firsts).detach().requires_grad_()
-    hidden, mask = model.encode(leaf, firsts.mask)
-    query = model.query(hidden, mask, batch)
+    with lstm_in_parts():
+        hidden, mask = model.encode(leaf, firsts.mask)
+        query = model.query(hidden, mask, batch)
     group = torch.from_numpy(batch.groups).to(leaf.device)
-    logits = _decided(model, hidden[group], mask[group], query, attention)
+    place = torch.cat([torch.arange(len(rows)) for rows in groups]).to(leaf.device)
+    read = [hidden.detach()[group].requires_grad_()]
+    if query is not None:
+        read.append(query.detach().requires_grad_())
+    logits = _decided(model, read[0], mask[group], (*read, None)[1], attention)
     values = _log_probabilities(logits, batch, output)
-    found = torch.zeros_like(batch.mask, dtype=leaf.dtype)
-    for place in range(max(map(len, groups))):
-        rows = torch.tensor([rows[place] for rows in groups if place < len(rows)])
-        (gradient,) = torch.autograd.grad(values[rows].sum(), leaf, retain_graph=True)
-        products = (gradient * leaf).sum(-1).detach().abs()
-        rows = rows.to(found.device)
-        found[rows] = products[group[rows]]
-    return found * batch.mask
+    by_hidden, *by_query = torch.autograd.grad(
+        values.sum(), read, allow_unused=True, materialize_grads=True
+    )
+    places = int(place.max()) + 1
+    made, slopes = [hidden], [hidden.new_zeros(places, *hidden.shape)]
+    slopes[0][place, group] = by_hidden
+    if query is not None and query.requires_grad:
+        made.append(query)
+        slopes.append(query.new_zeros(places, *query.shape))
+        slopes[1][place, torch.arange(len(query))] = by_query[0]
+    (gradient,) = torch.autograd.grad(made, leaf, slopes, is_grads_batched=True)
+    return (gradient * leaf).sum(-1).detach().abs()[place, group] * batch.mask

@@ -23,9 +23,10 @@ STEPS = {"predicts": "predicting step", "reads": "reading step"}
 LINKS = ("argmax", "support", "threshold")
 # What has seen no model, and its line.
 FLOORS = {
-    "uniform": ("uniform", ":"),
+    "uniform": ("uniform", "-"),
     "diagonal": ("diagonal", "-."),
     "ibm_model_1": ("IBM model 1", "--"),
+    "diagonal_model_2": ("IBM model 2, diagonal", (0, (5, 1, 1, 1, 1, 1))),
 }
 
 

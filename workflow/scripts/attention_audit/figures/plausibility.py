@@ -23,6 +23,9 @@ def draw(
     found = [measured(tables["summary"], measure) for measure in MEASURES]
     rows = pd.concat(found, ignore_index=True)
     labels, looks = subjects_of(order, floor=GUESS)
+    # of words nobody guesses
+    if GUESS not in set(rows["subject"]):
+        del labels[GUESS]
     # of the others nobody says what matters
     marked = [name for name in order["datasets"] if name in set(rows["dataset"])]
     pages = pages_by_measure(

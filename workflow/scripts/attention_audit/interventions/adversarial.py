@@ -34,6 +34,9 @@ SMALL_SUPPORT = 4
 _GRID = 33
 _HALVINGS = 50
 
+# How many times as fast as anywhere that was looked at the output may change between.
+_STEEPER = 10.0
+
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -226,10 +229,22 @@ def _borders(
     p, g = lowest.nonzero(as_tuple=True)
     low, high = grid[(g - 1).clamp(min=0)], grid[(g + 1).clamp(max=len(grid) - 1)]
     left, right = low, high
+    steepest = on_grid.diff(dim=1).abs().amax(1)[p] * (len(grid) - 1)
     for _ in range(_HALVINGS):
+        if not len(p):
+            break
         first, second = (2 * left + right) / 3, (left + 2 * right) / 3
-        falls = excess(i[p], j[p], first) > excess(i[p], j[p], second)
+        of_first, of_second = excess(i[p], j[p], first), excess(i[p], j[p], second)
+        slope = (of_first - of_second).abs() / (second - first)
+        steepest = torch.maximum(steepest, slope)
+        falls = of_first > of_second
         left, right = torch.where(falls, first, left), torch.where(falls, right, second)
+        # Most lowest points are far above what is the same output.
+        reach = _STEEPER * steepest * (right - left)
+        near = torch.minimum(of_first, of_second) <= reach
+        p, low, high, left, right, steepest = (
+            part[near] for part in (p, low, high, left, right, steepest)
+        )
     middle = (left + right) / 2
     same = excess(i[p], j[p], middle) <= 0
     found += [border(p[same], middle[same], side[same]) for side in (low, high)]
@@ -264,7 +279,7 @@ def enumerate_small(
     outputs = _between(readout, hidden, mass, query)
 
     def difference(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
-        return (outputs(i, j, share) - own).abs().sum(-1)
+        return (outputs(i, j, share) - own).abs_().sum(-1)
 
     def excess(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
         return difference(i, j, share) - tolerance

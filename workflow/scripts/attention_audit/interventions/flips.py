@@ -45,8 +45,9 @@ def removals_to_flip(
     """
     numbers = weights.numpy()
     rows = np.concatenate([without_leading(numbers, order) for order in orders])
-    own, tried = readout.probabilities(hidden, weights, torch.from_numpy(rows), query)
-    flips = (tried.argmax(-1) != own.argmax(-1)).numpy().reshape(len(orders), -1)
+    logits = readout.changed_logits(hidden, weights, torch.from_numpy(rows), query)
+    own, *tried = logits.argmax(-1).tolist()
+    flips = (np.array(tried) != own).reshape(len(orders), -1)
     return [1 + int(row.argmax()) if row.any() else None for row in flips]
 
 

@@ -3,7 +3,8 @@
 Shapes: B instances, n positions, H hidden size, nh heads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,6 +29,21 @@ def read_lstm(
         allow_tf32=torch.backends.cudnn.allow_tf32,
     ):
         return lstm(x, state)[0]
+
+
+@contextmanager
+def lstm_in_parts() -> Iterator[None]:
+    """LSTMs of the operations that they are made of, and not of one of oneDNN's.
+
+    Of those a batched backward pass takes all its rows at once. oneDNN's takes one at a
+    time, with the gradients by the weights that nobody asked for.
+    """
+    enabled = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = enabled
 
 
 class FeedForwardLayer(nn.Module):

@@ -10,6 +10,7 @@ classes.
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,30 +38,42 @@ def class_probabilities(logits: Tensor) -> Tensor:
     return logits.cpu().double().softmax(-1)
 
 
-def logit_size(output: nn.Linear, features: Tensor) -> float:
+class LogitSize:
     """Sum of the sizes of a logit's terms for features (F,), the largest over classes.
 
     Rounding goes by these and not by the logit, in which they may cancel.
     """
-    return (output.weight.abs() @ features.abs() + output.bias.abs()).max().item()
+
+    def __init__(self, output: nn.Linear):
+        self.weight, self.bias = output.weight.abs(), output.bias.abs()
+
+    def __call__(self, features: Tensor) -> float:
+        return (self.weight @ features.abs() + self.bias).max().item()
 
 
-def changed_probabilities(
-    own: Tensor, changed: Tensor, size: float
-) -> tuple[Tensor, Tensor]:
-    """Class probabilities (1, K) of logits ``own`` and (R, K) of logits ``changed``.
+def changed_logits(own: Tensor, changed: Tensor, size: float) -> Tensor:
+    """Logits (1 + R, K) in double precision, of ``own`` (1, K) and ``changed`` (R, K).
 
     What a change does to a logit is rounded to multiples of its resolution, that is
-    RESOLUTION units of rounding of ``size`` (see `logit_size`). So outputs that differ
+    RESOLUTION units of rounding of ``size`` (see `LogitSize`). So outputs that differ
     by less than they are accurate are equal to the last bit, and those that differ by
     more keep their order, however confident the prediction.
     """
     kind = torch.finfo(own.dtype)
     step = max(RESOLUTION * kind.eps * size, kind.tiny)
-    own, changed = own.cpu().double(), changed.cpu().double()
-    moved = ((changed - own) / step).round() * step
+    own = own.cpu().double()
+    logits = torch.cat([own, changed.cpu().double()])
+    # In place: of a vocabulary they are many.
+    logits[1:].sub_(own).div_(step).round_().mul_(step).add_(own)
+    return logits
+
+
+def changed_probabilities(
+    own: Tensor, changed: Tensor, size: float
+) -> tuple[Tensor, Tensor]:
+    """Class probabilities (1, K) and (R, K) of `changed_logits`."""
     # In one call, so that equal logits have equal probabilities.
-    probabilities = torch.cat([own, own + moved]).softmax(-1)
+    probabilities = changed_logits(own, changed, size).softmax(-1)
     return probabilities[:1], probabilities[1:]
 
 
@@ -98,9 +111,10 @@ def probabilities_anew(
     context = model.pooling.context(own.hidden, own.attention)
     features = model.finish(context, own.query)
     read = read_anew(model, changed).unflatten(0, (-1, len(features)))  # (R, G, K)
+    size = LogitSize(model.output)
     for g, own_features in enumerate(features):
-        size = logit_size(model.output, own_features)
-        yield changed_probabilities(own.logits[g : g + 1], read[:, g], size)
+        logits = own.logits[g : g + 1]
+        yield changed_probabilities(logits, read[:, g], size(own_features))
 
 
 class Readout:
@@ -113,6 +127,11 @@ class Readout:
     def __init__(self, model: DecisionModel):
         self.model = deepcopy(model).cpu().double().requires_grad_(False)
         self.pooling, self.output = self.model.pooling, self.model.output
+
+    @cached_property
+    def size(self) -> LogitSize:
+        """Of the logits' terms; once for all decisions, for a vocabulary has many."""
+        return LogitSize(self.output)
 
     def distance(self, changes: Tensor) -> Tensor:
         """How much class probabilities change, (R, K) -> (R,).
@@ -147,10 +166,18 @@ class Readout:
         ``own`` (m,) are those of the model, ``changed`` (R, m) others, and ``query`` (Q,)
         what asks, where something does. All double.
         """
+        logits = self.changed_logits(hidden, own, changed, query)
+        probabilities = logits.softmax(-1)
+        return probabilities[:1], probabilities[1:]
+
+    def changed_logits(
+        self, hidden: Tensor, own: Tensor, changed: Tensor, query: Tensor | None = None
+    ) -> Tensor:
+        """The logits (1 + R, K) of these probabilities, whose order is the same."""
         pooled = own @ self.pooling.values(hidden)
         features = self.model.finish(self.pooling.normalizer.context(pooled), query)
-        return changed_probabilities(
+        return changed_logits(
             self.logits(hidden, own.unsqueeze(0), query),
             self.logits(hidden, changed, query),
-            logit_size(self.output, features),
+            self.size(features),
         )

@@ -341,7 +341,9 @@ COLUMNS: dict[str, str] = {
     "alignment_floors.instance_id": "the sentence pair",
     "alignment_floors.subject": "diagonal: one less the distance of the places of both words "
     "in their sentences; uniform; ibm_model_1: posterior of Brown et al. 1993 after 4 "
-    "iterations over all splits, none for words that the empty word is likelier to give",
+    "iterations over all splits, none for words that the empty word is likelier to give; "
+    "diagonal_model_2, an aligner of reference: the same with the prior of Dyer et al. 2013 "
+    "for words at the same place",
     "alignment_summary.encoder": "name of the encoder; null of floors",
     "alignment_summary.scorer": "name of the scorer; null of floors",
     "alignment_summary.normalizer": "name of the normalizer; null of floors",

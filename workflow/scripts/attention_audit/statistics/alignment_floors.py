@@ -1,4 +1,4 @@
-"""Floors of alignment: what links words without having seen a model."""
+"""Floors of alignment, and an aligner of reference: what links words without a model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.alignment import (
     Gold,
     Ids,
+    diagonal_model_2,
     diagonal_weights,
     ibm_model_1,
     uniform_weights,
@@ -22,8 +23,9 @@ from attention_audit.statistics.alignment_counts import (
 )
 from attention_audit.statistics.distributions import Floats
 
-DIAGONAL, UNIFORM, MODEL_1 = "diagonal", "uniform", "ibm_model_1"
-FLOORS = (DIAGONAL, UNIFORM, MODEL_1)
+DIAGONAL, UNIFORM = "diagonal", "uniform"
+# Fitted to the sentence pairs, and what by.
+FITTED = {"ibm_model_1": ibm_model_1, "diagonal_model_2": diagonal_model_2}
 # Of expectation maximization.
 ITERATIONS = 4
 
@@ -45,22 +47,26 @@ class Sentences:
 
 
 def without_the_empty_word(posterior: Floats) -> Floats:
-    """Rows (T, S) of `ibm_model_1`, none left where the empty word is the likeliest."""
+    """Rows (T, S) of a posterior, none left where the empty word is the likeliest."""
     empty = 1 - posterior.sum(-1, keepdims=True)
     return np.where(empty > posterior.max(-1, keepdims=True), 0.0, posterior)
 
 
 def floor_weights(
-    gold: Gold, posteriors: Sequence[Floats]
+    gold: Gold, fitted: Mapping[str, Sequence[Floats]]
 ) -> Iterator[tuple[str, Floats]]:
-    """Each floor and its weights (P, T, S) of the pairs of gold; ``posteriors`` by pair."""
+    """Each floor and its weights (P, T, S) of the pairs of gold.
+
+    ``fitted`` holds the posteriors of each pair, by model.
+    """
     yield DIAGONAL, diagonal_weights(gold.mask)
     yield UNIFORM, uniform_weights(gold.mask)
-    of_model = np.zeros(gold.mask.shape)
-    for into, posterior in zip(of_model, posteriors, strict=True):
-        t, s = posterior.shape
-        into[:t, :s] = without_the_empty_word(posterior)
-    yield MODEL_1, of_model
+    for name, posteriors in fitted.items():
+        weights = np.zeros(gold.mask.shape)
+        for into, posterior in zip(weights, posteriors, strict=True):
+            t, s = posterior.shape
+            into[:t, :s] = without_the_empty_word(posterior)
+        yield name, weights
 
 
 def write_floors(
@@ -72,15 +78,17 @@ def write_floors(
 ) -> None:
     """Count the links of every floor on the test pairs that somebody aligned.
 
-    IBM model 1 is fitted to all ``sentences``, those of dev and test among them: it sees
-    no gold. A word that the empty word is likelier to have given is linked to none.
+    Models are fitted to all ``sentences``, those of dev and test among them: they see no
+    gold. A word that the empty word is likelier to have given is linked to none.
     """
     if test is None:
         return
-    posteriors = ibm_model_1(sentences.source, sentences.target, ITERATIONS)
+    sides = sentences.source, sentences.target
+    fitted = {name: fit(*sides, ITERATIONS) for name, fit in FITTED.items()}
 
     def of(aligned: GoldPairs) -> Mapping[str, Any]:
-        own = [posteriors[sentences.places[pair]] for pair in aligned.ids]
+        places = [sentences.places[pair] for pair in aligned.ids]
+        own = {n: [found[place] for place in places] for n, found in fitted.items()}
         return dict(floor_weights(aligned.gold, own))
 
     of_dev = {} if dev is None else of(dev)

@@ -252,7 +252,8 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": 0,
         "high": 1,
-        "formula": "median over shuffles of mean_k |y_k(shuffled) - y_k|",
+        "formula": "median over shuffles of mean_k |y_k(shuffled) - y_k|, of a vocabulary "
+        "half the sum over its words",
         "undefined": "nothing can change places",
     },
     "permutation_mass": {
