@@ -189,7 +189,7 @@ def test_attention_stands_beside_floors(kept, made):
     lines = lines_of(part, "| data set | encoder | normalizer | error, argmax")
     assert [line[2] for line in lines] == [
         *(2 * NORMALIZERS),
-        *("all with all", "the diagonal", "IBM model 1"),
+        *("all with all", "the diagonal", "IBM model 1", "IBM model 2, diagonal"),
     ]
     row = alignment[
         (alignment["subject"] == "attention")

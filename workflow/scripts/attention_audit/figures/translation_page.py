@@ -41,10 +41,12 @@ _OVERALL = {
     (CONTRADICTED, SUPPORTED): "looks right less often, and is right more often",
 }
 
+# Floors and an aligner of reference, in the order of what they know.
 _FLOORS = {
     "uniform": "all with all",
     "diagonal": "the diagonal",
     "ibm_model_1": "IBM model 1",
+    "diagonal_model_2": "IBM model 2, diagonal",
 }
 _METRICS = {"bleu": "BLEU", "chrf": "chrF"}
 # The tests of attention as explanation, and those that are told of several.
@@ -207,7 +209,7 @@ def _errors(
 
 
 def _place(row: Row) -> tuple[str, int]:
-    """Floors of a data set from the least to the most that they know."""
+    """Where a row is among the floors of its data set."""
     places = [*_FLOORS]
     subject = row["subject"]
     known = subject in places
