@@ -549,6 +549,21 @@ def test_a_picture_is_small_and_keeps_the_colour_of_a_mark(kept):
     assert np.abs(np.subtract(pixel, (0, 114, 178))).max() < 16
 
 
+def test_a_light_grey_is_not_white(tmp_path):
+    path = tmp_path / "weights.png"
+    image = Image.new("RGB", (200, 100), "white")
+    shades = [255, 246, 238, 230, 200]
+    for i, shade in enumerate(shades):
+        ImageDraw.Draw(image).rectangle((40 * i, 0, 40 * i + 39, 99), (shade,) * 3)
+    image.save(path)
+    path.write_bytes(published._pictured(path))
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    found = [small.getpixel((40 * i + 20, 50))[0] for i in range(len(shades))]
+    assert np.abs(np.subtract(found, shades)).max() <= 255 / published.GREYS / 2 + 1
+    assert len(set(found)) == len(shades)
+
+
 def test_a_large_picture_is_made_smaller(tmp_path, monkeypatch):
     picture(tmp_path, "one")
     monkeypatch.setattr(published, "MAX_BYTES", 1)

@@ -3,15 +3,22 @@
     python workflow/scripts/write_page.py study collect
     python workflow/scripts/write_page.py study render
 
-`collect` wants the experiments of `make study` or `make vision`; `render` reads the folder
-of the page alone.
+`collect` wants the experiments of `make study`, `make vision` or `make translation`;
+`render` reads the folder of the page alone.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from attention_audit.figures import study, study_page, vision, vision_page
+from attention_audit.figures import (
+    study,
+    study_page,
+    translation,
+    translation_page,
+    vision,
+    vision_page,
+)
 from attention_audit.figures.published import collect
 from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import results_of
@@ -21,6 +28,7 @@ DOCS = WORKFLOW.parent / "docs"
 PAGES = {
     "study": (study.KEPT, study_page.page),
     "vision": (vision.KEPT, vision_page.page),
+    "translation": (translation.KEPT, translation_page.page),
 }
 
 

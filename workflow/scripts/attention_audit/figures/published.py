@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -37,8 +38,11 @@ INTERVAL = ["low", "high"]
 # Decimals of a number; the page has three.
 DIGITS = 5
 
-# Of a picture: colours, the most bytes, and the widths in pixels that are tried for it.
+# Of a picture: colours, and greys in the place of those that have no more of a hue; the most
+# bytes, and the widths in pixels that are tried for it.
 COLORS = 64
+GREYS = 32
+HUE = 12
 MAX_BYTES = 80_000
 WIDTHS = (1000, 900, 800, 700, 600)
 
@@ -224,6 +228,12 @@ def _told(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def told_settings(settings: Mapping[str, Any]) -> str | None:
+    """Settings in words, key by key; None of none."""
+    said = (f"{key} {_told(value)}" for key, value in _flat(settings))
+    return ", ".join(said) or None
+
+
 def _change(one: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What an instance has otherwise than another, key by key."""
     ours, theirs = dict(_flat(one)), dict(_flat(base))
@@ -251,14 +261,13 @@ def settings_table(by_role: Mapping[str, Finished]) -> pd.DataFrame:
                 default=None,
             )
             # of a data set the table "data" tells
-            told = {} if axis == "dataset" else dict(_flat(declared[name]))
-            said = ", ".join(f"{key} {_told(value)}" for key, value in told.items())
+            told = {} if axis == "dataset" else declared[name]
             rows.append(
                 {
                     "role": role,
                     "axis": axis,
                     "name": name,
-                    "settings": said or None,
+                    "settings": told_settings(told),
                     "base": base,
                     "change": base and _change(declared[name], declared[base]),
                 }
@@ -266,12 +275,12 @@ def settings_table(by_role: Mapping[str, Finished]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def scores_table(one: Finished) -> pd.DataFrame:
+def scores_table(
+    one: Finished, metrics: Sequence[str] = ("accuracy", "macro_f1")
+) -> pd.DataFrame:
     """Scores on test, over seeds."""
     task = one.table("task")
-    task = task[
-        (task["split"] == "test") & task["metric"].isin(["accuracy", "macro_f1"])
-    ]
+    task = task[(task["split"] == "test") & task["metric"].isin(metrics)]
     by_seed = task.groupby([*CELL, "metric"])["value"]
     return by_seed.agg(
         mean="mean", lowest="min", highest="max", n_seeds="count"
@@ -315,8 +324,12 @@ def _pictured(path: Path) -> bytes:
     """A picture of few colours, as wide as `MAX_BYTES` allow and at most as it is.
 
     The octree keeps the few pixels of a marker's hue apart from the many greys of
-    letters, which the median cut does not; dither would spoil flat colours.
+    letters, which the median cut does not. Of greys it has few, and takes those of small
+    weights for white, so that greys in even steps stand in their place. Dither would spoil
+    flat colours.
     """
+    greys = [round(255 * i / (GREYS - 1)) for i in range(GREYS) for _ in "rgb"]
+    palette = Image.new("P", (1, 1))
     with Image.open(path) as image:
         whole = image.convert("RGB")
     for width in WIDTHS:
@@ -324,9 +337,11 @@ def _pictured(path: Path) -> bytes:
         if whole.width > width:
             height = max(1, round(whole.height * width / whole.width))
             small = whole.resize((width, height), Image.Resampling.LANCZOS)
-        few = small.quantize(
-            COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )
+        octree = small.quantize(COLORS, method=Image.Quantize.FASTOCTREE)
+        hues = np.reshape(octree.getpalette(), (-1, 3))
+        hues = hues[np.ptp(hues, axis=1) > HUE]
+        palette.putpalette([*hues.ravel().tolist(), *greys])
+        few = small.quantize(palette=palette, dither=Image.Dither.NONE)
         buffer = io.BytesIO()
         few.save(buffer, format="PNG", optimize=True)
         if buffer.tell() <= MAX_BYTES:

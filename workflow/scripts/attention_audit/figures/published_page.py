@@ -207,6 +207,37 @@ def score_table(cells: Sequence[Row], scores: Sequence[Row]) -> str:
     )
 
 
+def cell_table(cells: Sequence[Row], columns: Mapping[str, Mapping[tuple, str]]) -> str:
+    """A row a cell that ran, in the order of ``cells``; columns hold a text a cell.
+
+    A dash where a column has none.
+    """
+    shown = [CELL.index(axis) for axis in ("dataset", "encoder", "normalizer")]
+    return table(
+        ["data set", "encoder", "normalizer", *columns],
+        (
+            [*(key[i] for i in shown), *(one.get(key, "–") for one in columns.values())]
+            for key in by_cell(cell for cell in cells if cell["seeds"])
+        ),
+    )
+
+
+def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
+    """Means with intervals: a row a cell that ran, a column a value of ``column``.
+
+    ``rows`` are of one measure.
+    """
+    names = sorted({row[column] for row in rows})
+    columns = {
+        name.replace("_", " "): {
+            key: interval(row, "mean")
+            for key, row in by_cell(row for row in rows if row[column] == name).items()
+        }
+        for name in names
+    }
+    return cell_table(cells, columns)
+
+
 def claim_table(claims: Sequence[Row], confidence: float) -> str:
     """Every claim over all cells."""
 
@@ -300,6 +331,7 @@ def rendered(
         grid_table=grid_table,
         score_table=score_table,
         claim_table=claim_table,
+        means_table=means_table,
         source_table=source_table,
         **more,
     )

@@ -7,7 +7,6 @@ from attention_audit.figures.published_page import (
     Row,
     accuracies,
     by_cell,
-    interval,
     number,
     read,
     rendered,
@@ -60,33 +59,6 @@ def cost_table(
     )
 
 
-def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
-    """Means with intervals: a row a cell that ran, a column a value of ``column``.
-
-    ``rows`` are of one measure.
-    """
-    names = sorted({row[column] for row in rows})
-    by_value = {
-        name: by_cell(row for row in rows if row[column] == name) for name in names
-    }
-    ran = by_cell(cell for cell in cells if cell["seeds"])
-    return table(
-        ["data set", "encoder", "normalizer", *(n.replace("_", " ") for n in names)],
-        (
-            [
-                *(cell[axis] for axis in ("dataset", "encoder", "normalizer")),
-                *(
-                    interval(by_value[name][key], "mean")
-                    if key in by_value[name]
-                    else "–"
-                    for name in names
-                ),
-            ]
-            for key, cell in ran.items()
-        ),
-    )
-
-
 def offset_table(offsets: Sequence[Row]) -> str:
     """How far sampling points have moved, mean over points and pictures."""
     head = ["data set", "encoder", "normalizer", "merging", "tokens moved"]
@@ -114,6 +86,5 @@ def page(folder: str | Path, template_path: str | Path) -> str:
         tables=files.tables,
         data_table=data_table,
         cost_table=cost_table,
-        means_table=means_table,
         offset_table=offset_table,
     )
