@@ -131,7 +131,7 @@ def test_sizes_of_the_shipped_grids():
     }
     assert len(grid(validate(BASE, SCHEMA_PATH))) == 3 * 2 * 1 * 3 * 3
     # and one of pictures
-    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2 + 1
+    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2 + 1 + 1
     assert len(runs["vision"]) == 2 * 6 * 1 * 2 * 3
     assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
 

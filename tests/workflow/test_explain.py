@@ -97,8 +97,14 @@ def test_methods_are_those_that_measured_the_run_else_the_default_ones(done):
             "kind": "leave_one_out",
             "of": "hidden_states",
             "removal": None,
+            "output": None,
         },
-        "input_gradient": {"kind": "gradient", "of": "inputs", "attention": "detached"},
+        "input_gradient": {
+            "kind": "gradient",
+            "of": "inputs",
+            "attention": "detached",
+            "output": None,
+        },
     }
     chosen = {"mine": {"kind": "gradient", "of": "inputs", "attention": "attached"}}
     frame = load_run(done / MODEL, chosen).explain("a good film").frame

@@ -38,6 +38,7 @@ class Batch:
     gold = None
     guess = None
     places = None
+    groups = None
 
     @property
     def lengths(self):

@@ -47,17 +47,25 @@ DEFAULT_METHODS: dict[str, dict[str, Any]] = {
         "kind": "gradient",
         "of": "hidden_states",
         "attention": "detached",
+        "output": None,
     },
     "hidden_leave_one_out": {
         "kind": "leave_one_out",
         "of": "hidden_states",
         "removal": None,
+        "output": None,
     },
-    "input_gradient": {"kind": "gradient", "of": "inputs", "attention": "detached"},
+    "input_gradient": {
+        "kind": "gradient",
+        "of": "inputs",
+        "attention": "detached",
+        "output": None,
+    },
     "input_leave_one_out": {
         "kind": "leave_one_out",
         "of": "inputs",
         "removal": None,
+        "output": None,
     },
 }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.models.heads import Heads
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.null_queries import write_null_queries
 
@@ -58,6 +59,25 @@ def _mean_over(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * chosen).sum(-1) / chosen.sum(-1)
 
 
+def heads_of(model: DecisionModel, batch: Batch) -> Iterator[Heads]:
+    """The heads of all layers of a model's encoder, or those that it tells of itself."""
+    if hasattr(model, "heads"):
+        yield from model.heads(batch)
+        return
+    _, layers = model.encoder.with_attention(model.embed(batch), batch.mask)
+    for layer, weights in enumerate(layers):
+        # A pyramid has other positions in each stage, and no padding.
+        mask = (
+            batch.mask
+            if model.cell is None
+            else batch.mask.new_ones(len(weights), weights.shape[2])
+        )
+        allowed = mask.unsqueeze(1) & mask.unsqueeze(2)
+        yield Heads(
+            "encoder", layer, batch.instance_ids, batch.lengths, weights, allowed
+        )
+
+
 @torch.no_grad()
 def write_heads(
     table: TableWriter,
@@ -67,7 +87,7 @@ def write_heads(
 ) -> None:
     """Describe every head of a model on every instance; see `DecisionModel.heads`."""
     for batch in batches:
-        for heads in model.heads(batch):
+        for heads in heads_of(model, batch):
             described = describe_heads(heads.weights, heads.allowed)
             n_heads = heads.weights.shape[1]
             values = {
@@ -99,7 +119,7 @@ def write_null(
 ) -> None:
     """Count the queries of every head that attend to nothing, by `word_classes`."""
     for batch in batches:
-        for heads in model.heads(batch):
+        for heads in heads_of(model, batch):
             weights = heads.weights * heads.allowed.unsqueeze(1)
             nothing = (weights == 0).all(-1) & heads.allowed.any(-1).unsqueeze(1)
             write_null_queries(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from attention_audit.data.batches import BOS, EOS
-from attention_audit.data.text_batches import pad_batch, without_words
+from attention_audit.data.text_batches import TextBatch, pad_batch
 from attention_audit.records import tables
 from attention_audit.records.decision_ids import decision_id
 
@@ -118,7 +118,7 @@ class PairBatch:
         Row r lacks those where ``removed`` (R, n) is True; see `text_batches.TextBatch`.
         """
         (source_ids,) = self.source_ids
-        ids, mask = without_words(source_ids, removed, removal)
+        ids, mask = TextBatch.left(source_ids, removed, removal)
         copies, decisions = len(removed), len(self.step)
         return PairBatch(
             self.instance_ids * copies,

@@ -75,7 +75,7 @@ class TextBatch:
         unknown word in their place.
         """
         (token_ids,) = self.token_ids
-        ids, mask = without_words(token_ids, removed, removal)
+        ids, mask = self.left(token_ids, removed, removal)
         copies = len(removed)
         return TextBatch(
             self.instance_ids * copies,
@@ -85,6 +85,19 @@ class TextBatch:
             mask,
             self.cluster_ids and self.cluster_ids * copies,
         )
+
+    @staticmethod
+    def left(token_ids: Tensor, removed: Tensor, removal: str) -> tuple[Tensor, Tensor]:
+        """Ids (R, n) and mask (R, n) of a text's ids (n,) without those at ``removed`` (R, n).
+
+        ``removal`` is "delete", which makes it shorter, or "replace", which puts the unknown
+        word in their place.
+        """
+        if removal == "replace":
+            return token_ids.masked_fill(removed, UNK), removed.new_ones(removed.shape)
+        # What is left moves to the front, in its order.
+        mask, order = (~removed).sort(dim=-1, descending=True, stable=True)
+        return token_ids[order].masked_fill(~mask, PAD), mask
 
 
 @dataclass(frozen=True)
@@ -147,18 +160,3 @@ def pad_batch(token_ids: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ids = np.full(mask.shape, PAD, dtype=np.int64)
     ids[mask] = np.concatenate(token_ids)
     return ids, mask
-
-
-def without_words(
-    token_ids: Tensor, removed: Tensor, removal: str
-) -> tuple[Tensor, Tensor]:
-    """Ids (R, n) and mask (R, n) of a text's ids (n,) without those at ``removed`` (R, n).
-
-    ``removal`` is "delete", which makes it shorter, or "replace", which puts the unknown
-    word in their place.
-    """
-    if removal == "replace":
-        return token_ids.masked_fill(removed, UNK), removed.new_ones(removed.shape)
-    # What is left moves to the front, in its order.
-    mask, order = (~removed).sort(dim=-1, descending=True, stable=True)
-    return token_ids[order].masked_fill(~mask, PAD), mask

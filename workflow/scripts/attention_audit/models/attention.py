@@ -138,55 +138,43 @@ class AttentionPooling(nn.Module):
         return self.normalizer.context(torch.einsum("bn,bnh->bh", weights, values))
 
 
-class MultiHeadAttention(nn.Module):
-    """What self-attention and cross-attention share (Vaswani et al. 2017, sec. 3.2).
+# What self-attention and cross-attention share (Vaswani et al. 2017, sec. 3.2). Functions,
+# for of a class that others derive from every job depends that imports this module.
 
-    ``projections`` are linear maps by name, each with its sizes in and out.
+
+def _head_size(name: str, hidden_size: int, heads: int) -> int:
+    if hidden_size % heads:
+        raise AuditError(
+            f"{name}: hidden_size {hidden_size} is not divisible by heads {heads}"
+        )
+    return hidden_size // heads
+
+
+def _split(projected: Tensor, parts: int, heads: int) -> Tensor:
+    """(B, n, parts H) -> parts x (B, nh, n, hs)"""
+    return projected.unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+def _attend(
+    attention: nn.Module, scores: Tensor, v: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores (B, nh, T, n), values (B, nh, n, hs) -> (B, T, H), (B, nh, T, n).
+
+    ``mask`` says which keys may be attended, of the shape of the scores or one that is
+    spread over it.
     """
-
-    def __init__(
-        self,
-        name: str,
-        hidden_size: int,
-        heads: int,
-        normalizer: Mapping[str, Any],
-        projections: Mapping[str, tuple[int, int]],
-    ):
-        super().__init__()
-        if hidden_size % heads:
-            raise AuditError(
-                f"{name}: hidden_size {hidden_size} is not divisible by heads {heads}"
-            )
-        self.heads = heads
-        head_size = hidden_size // heads
-        self.scale = 1 / math.sqrt(head_size)
-        for projection, sizes in projections.items():
-            self.add_module(projection, nn.Linear(*sizes))
-        self.output = nn.Linear(hidden_size, hidden_size)
-        self.normalizer = build_normalizer(normalizer, head_size, heads)
-
-    def split(self, projected: Tensor, parts: int) -> Tensor:
-        """(B, n, parts H) -> parts x (B, nh, n, hs)"""
-        return projected.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4)
-
-    def attend(self, scores: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (B, nh, T, n), values (B, nh, n, hs) -> (B, T, H), (B, nh, T, n).
-
-        ``mask`` says which keys may be attended, of the shape of the scores or one that
-        is spread over it.
-        """
-        weights = self.normalizer(scores, mask)
-        # (B, nh, T, hs) -> (B, T, H)
-        contexts = (weights @ v).transpose(1, 2).flatten(2)
-        return self.output(self.through_context(contexts)), weights
-
-    def through_context(self, contexts: Tensor) -> Tensor:
-        """What the normalizer makes of the contexts of all heads, (B, n, H)."""
-        each = contexts.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return self.normalizer.context(each).transpose(1, 2).flatten(2)
+    weights = attention.normalizer(scores, mask)
+    # (B, nh, T, hs) -> (B, T, H)
+    contexts = (weights @ v).transpose(1, 2).flatten(2)
+    return attention.output(_through_context(attention, contexts)), weights
 
 
-class SelfAttention(MultiHeadAttention):
+def _through_context(attention: nn.Module, contexts: Tensor) -> Tensor:
+    each = contexts.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+    return attention.normalizer.context(each).transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
     """Multi-head self-attention with any normalizer.
 
     ``bias()``, where there is one, gives scores (nh, n, n) to add to those of the states.
@@ -201,21 +189,25 @@ class SelfAttention(MultiHeadAttention):
         bias: nn.Module | None = None,
         causal: bool = False,
     ):
-        projections = {"project": (hidden_size, 3 * hidden_size)}
-        super().__init__("self-attention", hidden_size, heads, normalizer, projections)
+        super().__init__()
+        head_size = _head_size("self-attention", hidden_size, heads)
+        self.heads, self.scale = heads, 1 / math.sqrt(head_size)
+        self.project = nn.Linear(hidden_size, 3 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.normalizer = build_normalizer(normalizer, head_size, heads)
         self.bias = bias
         self.causal = causal
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, H), (B, n) -> (B, n, H) and weights (B, nh, n, n), queries by keys."""
-        q, k, v = self.split(self.project(x), 3)
+        q, k, v = _split(self.project(x), 3, self.heads)
         scores = (q @ k.transpose(-2, -1)) * self.scale
         if self.bias is not None:
             scores = scores + self.bias()
         may = mask[:, None, None, :]
         if self.causal:
             may = may & mask.new_ones(scores.shape[-2:]).tril()
-        return self.attend(scores, v, may)
+        return _attend(self, scores, v, may)
 
     def step(
         self, x: Tensor, keys: Tensor, values: Tensor
@@ -225,14 +217,18 @@ class SelfAttention(MultiHeadAttention):
         ``keys`` and ``values`` (B, nh, t, hs) are of those before; they come back with its
         own.
         """
-        q, k, v = self.split(self.project(x), 3)
+        q, k, v = _split(self.project(x), 3, self.heads)
         keys, values = torch.cat([keys, k], dim=-2), torch.cat([values, v], dim=-2)
         scores = (q @ keys.transpose(-2, -1)) * self.scale
         may = torch.ones((), dtype=torch.bool, device=x.device)
-        return self.attend(scores, values, may)[0], keys, values
+        return _attend(self, scores, values, may)[0], keys, values
+
+    def through_context(self, contexts: Tensor) -> Tensor:
+        """What the normalizer makes of the contexts of all heads, (B, n, H)."""
+        return _through_context(self, contexts)
 
 
-class CrossAttention(MultiHeadAttention):
+class CrossAttention(nn.Module):
     """Attention of a decoder's states to hidden states, with any normalizer."""
 
     def __init__(
@@ -242,15 +238,17 @@ class CrossAttention(MultiHeadAttention):
         heads: int,
         normalizer: Mapping[str, Any],
     ):
-        projections = {
-            "ask": (hidden_size, hidden_size),
-            "project": (memory_size, 2 * hidden_size),
-        }
-        super().__init__("cross-attention", hidden_size, heads, normalizer, projections)
+        super().__init__()
+        head_size = _head_size("cross-attention", hidden_size, heads)
+        self.heads, self.scale = heads, 1 / math.sqrt(head_size)
+        self.ask = nn.Linear(hidden_size, hidden_size)
+        self.project = nn.Linear(memory_size, 2 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.normalizer = build_normalizer(normalizer, head_size, heads)
 
     def forward(self, x: Tensor, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, H), (B, m, M), (B, m) -> (B, T, H) and weights (B, nh, T, m)."""
-        (q,) = self.split(self.ask(x), 1)
-        k, v = self.split(self.project(hidden), 2)
+        (q,) = _split(self.ask(x), 1, self.heads)
+        k, v = _split(self.project(hidden), 2, self.heads)
         scores = (q @ k.transpose(-2, -1)) * self.scale
-        return self.attend(scores, v, mask[:, None, None, :])
+        return _attend(self, scores, v, mask[:, None, None, :])

@@ -9,7 +9,7 @@ Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size,
 a query, K outputs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -95,19 +95,6 @@ class Output(NamedTuple):
         )
 
 
-class Heads(NamedTuple):
-    """The heads of one layer of attention over R of a batch's sequences."""
-
-    # "encoder" or "decoder" of attention of a sequence to itself, "cross" between both
-    kind: str
-    # of its kind, from 0; of a pyramid through its stages
-    layer: int
-    instance_ids: Sequence[str]  # (R,)
-    lengths: np.ndarray  # (R,) inputs of each
-    weights: Tensor  # (R, nh, q, k)
-    allowed: Tensor  # (R, q, k) bool, which keys a query may attend to
-
-
 class ModelSettings(Protocol):
     """All that a model is rebuilt from, apart from its weights: a dataclass.
 
@@ -175,21 +162,6 @@ class DecisionModel(nn.Module):
         None where state i stands at input i, and so m = n.
         """
         return getattr(self.encoder, "cell", None)
-
-    def heads(self, batch: Batch) -> Iterator[Heads]:
-        """The heads of all layers, of an encoder that has any."""
-        _, layers = self.encoder.with_attention(self.embed(batch), batch.mask)
-        for layer, weights in enumerate(layers):
-            # A pyramid has other positions in each stage, and no padding.
-            mask = (
-                batch.mask
-                if self.cell is None
-                else batch.mask.new_ones(len(weights), weights.shape[2])
-            )
-            allowed = mask.unsqueeze(1) & mask.unsqueeze(2)
-            yield Heads(
-                "encoder", layer, batch.instance_ids, batch.lengths, weights, allowed
-            )
 
     def states(self, lengths: np.ndarray) -> np.ndarray:
         """How many hidden states decisions with ``lengths`` (B,) inputs have, (B,)."""

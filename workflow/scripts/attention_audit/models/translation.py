@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from attention_audit.data.pair_batches import PairBatch
 from attention_audit.models.attention import AttentionPooling
-from attention_audit.models.decisions import DecisionModel, Heads, Output
+from attention_audit.models.decisions import DecisionModel, Output
 from attention_audit.models.decoders import Asked, Past, build_decoder
 from attention_audit.models.encoders import build_encoder
+from attention_audit.models.heads import Heads
 from attention_audit.records.errors import AuditError
 
 
