@@ -17,7 +17,7 @@ NAMES = [*REGISTRIES, "normalizer"]
 LISTED = "its name in $defs.%s.properties.kind.enum"
 LED_TO = "its if/then line in $defs.%s.allOf"
 PLACES = {
-    "decoder": f"its entry in DECODERS of {CODE}/models/decoders.py",
+    "decoder": f"its entry in DECODERS of {CODE}/models/encoder_kinds.py",
     "encoder": f"its entry in ENCODERS of {CODE}/models/encoder_kinds.py",
     "image_source": f"its entry in READERS of {CODE}/data/image_sources.py",
     "method": f"its entry in METHODS of {CODE}/methods.py",

@@ -26,6 +26,7 @@ from attention_audit.figures.catalogue import OWN_SECTIONS, figure_order, figure
 from attention_audit.grid import grid
 from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import (
+    DECODERS,
     ENCODERS,
     has_heads,
     has_offsets,
@@ -287,8 +288,13 @@ def normalizers_of(wildcards):
 
 
 def encoder_of(wildcards):
-    """What `made_by` is told of the encoder of a run's model."""
-    return [":".join(ENCODERS[config["encoders"][wildcards.encoder]["kind"]])]
+    """What `made_by` is told of the encoder of a run's model, and of its decoder."""
+    encoder = config["encoders"][wildcards.encoder]
+    decoders = [encoder["decoder"]] if "decoder" in encoder else []
+    return [
+        ":".join(ENCODERS[encoder["kind"]]),
+        *(":".join(DECODERS[decoder["kind"]]) for decoder in decoders),
+    ]
 
 
 def modality_of(wildcards):

@@ -21,7 +21,7 @@ CODE = "workflow/scripts/attention_audit"
 # definition of the schema -> module and dictionary with its kinds. Those of normalizers
 # are the modules of a package.
 REGISTRIES: dict[str, tuple[str, str]] = {
-    "decoder": ("models/decoders", "DECODERS"),
+    "decoder": ("models/encoder_kinds", "DECODERS"),
     "encoder": ("models/encoder_kinds", "ENCODERS"),
     "image_source": ("data/image_sources", "READERS"),
     "method": ("methods", "METHODS"),
@@ -150,7 +150,7 @@ def _registered(name: str) -> dict[str, dict[str, bool]]:
     for key, value in zip(entries.keys, entries.values, strict=True):
         kind = ast.literal_eval(key)
         found[kind] = dict.fromkeys(_places(name, kind), True)
-        if name in ("encoder", "method"):
+        if name in ("decoder", "encoder", "method"):
             # which name a function or a class as the workflow tells it to a job
             module, function = ast.literal_eval(value)
             path = FOLDER.joinpath(*module.split(".")).with_suffix(".py")

@@ -10,6 +10,7 @@ Shapes: P sentence pairs, T steps, m hidden states of size M, E embedding size, 
 query, nh heads.
 """
 
+import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.models.attention import CrossAttention, SelfAttention
+from attention_audit.models.encoder_kinds import DECODERS
 from attention_audit.models.layers import FeedForwardLayer, read_lstm
 from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.errors import AuditError, suggestion
@@ -227,12 +229,6 @@ class TransformerDecoder(nn.Module):
         return self.norm(self.after_attention(x))
 
 
-DECODERS: dict[str, type[nn.Module]] = {
-    "lstm": LSTMDecoder,
-    "transformer": TransformerDecoder,
-}
-
-
 def build_decoder(
     settings: Mapping[str, Any], embedding_size: int, memory_size: int
 ) -> nn.Module:
@@ -241,4 +237,6 @@ def build_decoder(
     kind = parameters.pop("kind")
     if kind not in DECODERS:
         raise AuditError(f"unknown decoder kind '{kind}'.{suggestion(kind, DECODERS)}")
-    return DECODERS[kind](embedding_size, memory_size, **parameters)
+    module, name = DECODERS[kind]
+    made = importlib.import_module(f"attention_audit.{module}")
+    return getattr(made, name)(embedding_size, memory_size, **parameters)

@@ -1,4 +1,4 @@
-"""The encoders by kind.
+"""The encoders by kind, and the decoders behind those that translate.
 
 The workflow reads this table and tells each job the encoder of its model, so that a job
 depends on that one and not on this list. Settings are those of a validated config.
@@ -15,6 +15,11 @@ ENCODERS: dict[str, tuple[str, str]] = {
     "transformer": ("models.encoders", "TransformerEncoder"),
     # the same, over a grid of patches
     "vit": ("models.encoders", "TransformerEncoder"),
+}
+
+DECODERS: dict[str, tuple[str, str]] = {
+    "lstm": ("models.decoders", "LSTMDecoder"),
+    "transformer": ("models.decoders", "TransformerDecoder"),
 }
 
 
