@@ -31,11 +31,6 @@ def has_heads(settings: Mapping[str, Any]) -> bool:
     )
 
 
-def translates(settings: Mapping[str, Any]) -> bool:
-    """Whether an encoder has a decoder behind it, and so reads sentence pairs."""
-    return "decoder" in settings
-
-
 def inner_normalizers(settings: Mapping[str, Any]) -> list[Mapping[str, Any] | str]:
     """The normalizers within an encoder and its decoder; ``run`` for that of the run."""
     parts = [settings, settings.get("decoder", {})]
