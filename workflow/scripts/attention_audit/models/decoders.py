@@ -6,6 +6,9 @@ on no later one. What attends by it, and which of the scorers and normalizers, i
 model's pooling: the last cross-attention, one head of scores, so that its weights can be
 exchanged.
 
+What is past to a decoder, which it keeps of the words so far, is a tuple of tensors, of every
+sentence along the first axis.
+
 Shapes: P sentence pairs, T steps, m hidden states of size M, E embedding size, Q size of a
 query, nh heads.
 """
@@ -22,9 +25,6 @@ from attention_audit.models.encoder_kinds import DECODERS
 from attention_audit.models.layers import FeedForwardLayer, read_lstm
 from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.errors import AuditError, suggestion
-
-# What a decoder keeps of the words so far, of every sentence along the first axis.
-Past = tuple[Tensor, ...]
 
 
 class Asked(NamedTuple):
@@ -76,13 +76,13 @@ class LSTMDecoder(nn.Module):
         states = read_lstm(self.lstm, self.dropout(embedded), self.start(hidden, mask))
         return Asked(states, [], [])
 
-    def before(self, hidden: Tensor, mask: Tensor) -> Past:
+    def before(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """State and cell before the first word, (P, layers, Q)."""
         return tuple(part.transpose(0, 1) for part in self.start(hidden, mask))
 
     def step(
-        self, embedded: Tensor, past: Past, hidden: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Past]:
+        self, embedded: Tensor, past: tuple[Tensor, ...], hidden: Tensor, mask: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One word more, (P, E): the query (P, Q), and the past of the next step."""
         state = tuple(part.transpose(0, 1).contiguous() for part in past)
         queries, state = self.lstm(self.dropout(embedded).unsqueeze(1), state)
@@ -126,8 +126,8 @@ class DecoderLayer(nn.Module):
         return self.after_attention(x + self.dropout(mixed)), own, cross
 
     def step(
-        self, x: Tensor, past: Past, hidden: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Past]:
+        self, x: Tensor, past: tuple[Tensor, ...], hidden: Tensor, mask: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One state more, (P, 1, Q), after those whose keys and values are ``past``."""
         mixed, *past = self.attention.step(self.attention_norm(x), *past)
         x = x + self.dropout(mixed)
@@ -200,7 +200,7 @@ class TransformerDecoder(nn.Module):
         mixed, of_self = self.attention(self.attention_norm(x), target_mask)
         return Asked(x + self.dropout(mixed), [*own, of_self], cross)
 
-    def before(self, hidden: Tensor, mask: Tensor) -> Past:
+    def before(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """Keys and values of no word yet, layer by layer, (P, nh, 0, hs)."""
         heads = self.attention.heads
         size = self.query_size // heads
@@ -209,8 +209,8 @@ class TransformerDecoder(nn.Module):
         )
 
     def step(
-        self, embedded: Tensor, past: Past, hidden: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Past]:
+        self, embedded: Tensor, past: tuple[Tensor, ...], hidden: Tensor, mask: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One word more, (P, E): the query (P, Q), and the past of the next step."""
         x = self.project(embedded).unsqueeze(1)
         written = past[0].shape[-2]

@@ -4,8 +4,6 @@ Shapes: P sentence pairs, n source words, m = n hidden states of size H, T + 1 s
 decisions, E embedding size, Q size of a query, V words of the target's vocabulary.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 from attention_audit.data.pair_batches import PairBatch
 from attention_audit.models.attention import AttentionPooling
 from attention_audit.models.decisions import DecisionModel, Output
-from attention_audit.models.decoders import Asked, Past, build_decoder
+from attention_audit.models.decoders import Asked, build_decoder
 from attention_audit.models.encoders import build_encoder
 from attention_audit.models.heads import Heads
 from attention_audit.records.errors import AuditError
@@ -64,7 +62,7 @@ class Written(NamedTuple):
 
     hidden: Tensor  # (P, m, H)
     mask: Tensor  # (P, m)
-    past: Past
+    past: tuple[Tensor, ...]  # of the decoder
 
 
 class Translator(DecisionModel):
@@ -94,7 +92,7 @@ class Translator(DecisionModel):
         )
         self.output = nn.Linear(self.decoder.output_size, V)
         # As large as if they were not shared: of length one as outputs, E as embeddings.
-        self.scale = math.sqrt(E) if settings.tied else 1.0
+        self.scale = E**0.5 if settings.tied else 1.0
         if settings.tied:
             self._tie()
 
@@ -159,7 +157,7 @@ class Translator(DecisionModel):
         own, cross = asked.self_attention, asked.cross_attention
         return Reading(hidden, mask, asked.query, attention, heads, own, cross)
 
-    def heads(self, batch: PairBatch) -> Iterator[Heads]:
+    def heads(self, batch: PairBatch) -> list[Heads]:
         """The heads of all layers, of each pair of a batch of whole pairs once.
 
         The last layer of cross-attention has one head, which is the attention of audits.
@@ -177,9 +175,11 @@ class Translator(DecisionModel):
         }
         first = np.flatnonzero(batch.step == 0)
         ids, lengths = [batch.instance_ids[row] for row in first], batch.lengths[first]
-        for kind, (layers, allowed) in kinds.items():
-            for layer, weights in enumerate(layers):
-                yield Heads(kind, layer, ids, lengths, weights, allowed)
+        return [
+            Heads(kind, layer, ids, lengths, weights, allowed)
+            for kind, (layers, allowed) in kinds.items()
+            for layer, weights in enumerate(layers)
+        ]
 
     def logits_of(self, reading: Reading, batch: PairBatch) -> Tensor:
         """Logits (B, V) of the decisions of a batch."""
