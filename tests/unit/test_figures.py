@@ -63,6 +63,8 @@ AXES = ("dataset", "encoder", "scorer", "normalizer")
 ORDER = order_of(["full", "left_out"], ["bilstm"], ["additive"], ["softmax"])
 LONG = "a_name_as_long_as_names_may_be-which_goes_on_and_on_until_its_very_last_letter-"
 
+LARGEST = "many of each"
+
 # what the grid has, and what its tables are like
 GRIDS = {
     "one of each": ({"normalizers": 1, "methods": 1}, {}),
@@ -70,7 +72,7 @@ GRIDS = {
         {"encoders": 3, "scorers": 3, "normalizers": 9, "datasets": 2},
         {"missing": 0.1},
     ),
-    "many of each": (
+    LARGEST: (
         {
             "encoders": 5,
             "scorers": 3,
@@ -183,7 +185,8 @@ OF_SENTENCE_PAIRS = {
 @pytest.mark.parametrize(
     ("figure", "grid"),
     [
-        (figure, grid)
+        # The largest grid takes as long as the others together.
+        pytest.param(figure, grid, marks=[pytest.mark.slow] if grid == LARGEST else [])
         for figure, grid in itertools.product(EVERY, GRIDS)
         if grid not in LARGE or figure not in OF_SENTENCE_PAIRS
     ],

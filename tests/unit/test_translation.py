@@ -231,10 +231,10 @@ def test_tied_embeddings_of_another_size_are_named():
 @pytest.mark.parametrize(
     ("kind", "normalizer", "parameters"),
     [
-        ("lstm", "softmax", {}),
         ("lstm", "sparsemax", {}),
-        ("transformer", "entmax", {"alpha": 1.5}),
         ("transformer", "rela", {"gated": True}),
+        pytest.param("lstm", "softmax", {}, marks=pytest.mark.slow),
+        pytest.param("transformer", "entmax", {"alpha": 1.5}, marks=pytest.mark.slow),
         ("transformer", "uniform", {}),
     ],
 )
