@@ -185,7 +185,7 @@ OF_SENTENCE_PAIRS = {
 @pytest.mark.parametrize(
     ("figure", "grid"),
     [
-        # The largest grid takes as long as the others together.
+        # The most panels, and so the most time, are those of the largest grid.
         pytest.param(figure, grid, marks=[pytest.mark.slow] if grid == LARGEST else [])
         for figure, grid in itertools.product(EVERY, GRIDS)
         if grid not in LARGE or figure not in OF_SENTENCE_PAIRS
