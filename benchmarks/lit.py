@@ -8,10 +8,9 @@ that a busy machine slows all alike. The other columns are the share of a step t
 itself.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +21,7 @@ from attention_audit.models.lit import LitEncoder
 from attention_audit.models.merging import build_merging
 from attention_audit.models.optimizer import AMSGrad
 from attention_audit.models.size import multiply_adds
+from attention_audit.models.speed import seconds
 
 ROUNDS = 7
 BATCH = 64
@@ -95,14 +95,8 @@ def merging_step(kind: str, side: int, width: int) -> Callable[[], None]:
 
 def medians(steps: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Processor seconds of each, the median over rounds in which all take turns."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for round_ in range(ROUNDS + 1):
-        for name, step in steps.items():
-            start = time.process_time()
-            step()
-            if round_:  # the first is a warm-up
-                times[name].append(time.process_time() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    taken = np.median(seconds(list(steps.values()), ROUNDS), axis=1)
+    return dict(zip(steps, taken, strict=True))
 
 
 def shares(step: Callable[[], None]) -> dict[str, float]:

@@ -12,8 +12,6 @@ and have their medians compared, in seconds of the processor. A ratio above one 
 ours is faster.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +24,7 @@ from attention_audit.data.batches import length_bucketed_batches
 from attention_audit.data.pair_batches import PairBatch, PairExamples
 from attention_audit.models.optimizer import AMSGrad
 from attention_audit.models.positions import sinusoidal_positions
+from attention_audit.models.speed import seconds
 from attention_audit.models.translation import TranslatorSettings
 
 ROUNDS = 5
@@ -141,14 +140,8 @@ def epoch_of(model: nn.Module, examples: PairExamples) -> Callable[[], None]:
 
 def medians(epochs: dict[str, Callable[[], None]]) -> dict[str, float]:
     """Processor seconds of each, the median over rounds in which all take turns."""
-    times: dict[str, list[float]] = {name: [] for name in epochs}
-    for round_ in range(ROUNDS + 1):
-        for name, epoch in epochs.items():
-            start = time.process_time()
-            epoch()
-            if round_:  # the first is a warm-up
-                times[name].append(time.process_time() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    taken = np.median(seconds(list(epochs.values()), ROUNDS), axis=1)
+    return dict(zip(epochs, taken, strict=True))
 
 
 def main() -> None:
@@ -189,9 +182,9 @@ def main() -> None:
     table.add_column("normalizer")
     for heading in ("words/s", "of softmax"):
         table.add_column(heading, justify="right")
-    for kind, seconds in taken.items():
-        ratio = taken["softmax"] / seconds
-        table.add_row(kind, f"{words / seconds:,.0f}", f"{ratio:.2f}x")
+    for kind, epoch in taken.items():
+        ratio = taken["softmax"] / epoch
+        table.add_row(kind, f"{words / epoch:,.0f}", f"{ratio:.2f}x")
     Console().print(table)
 
 

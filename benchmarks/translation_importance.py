@@ -8,8 +8,6 @@ pass for each source word. Results are equal. All take turns in rounds and have 
 medians compared, in seconds of the processor.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 
 import captum.attr
@@ -23,6 +21,7 @@ from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.data.batches import UNK
 from attention_audit.data.pair_batches import PairBatch
+from attention_audit.models.speed import seconds
 from attention_audit.models.translation import Translator, TranslatorSettings
 
 ROUNDS = 3
@@ -174,15 +173,10 @@ def rows_of(batch: PairBatch, found: Tensor) -> list[Tensor]:
 def compare(ways: list[Callable[[], list[Tensor]]], tolerance: float) -> list[str]:
     """Seconds of each way, and how many times those of the first; results are equal."""
     expected = ways[0]()
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(ROUNDS):
-        for way, taken in zip(ways, seconds, strict=True):
-            start = time.process_time()
-            found = way()
-            taken.append(time.process_time() - start)
-            for a, b in zip(expected, found, strict=True):
-                np.testing.assert_allclose(a, b, atol=tolerance, rtol=1e-3)
-    first, *others = map(statistics.median, seconds)
+    for way in ways[1:]:
+        for a, b in zip(expected, way(), strict=True):
+            np.testing.assert_allclose(a, b, atol=tolerance, rtol=1e-3)
+    first, *others = np.median(seconds(ways, ROUNDS), axis=1)
     return [f"{first:.2f} s", *(f"{s:.2f} s, {s / first:.1f}x" for s in others)]
 
 
