@@ -26,10 +26,10 @@ from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.statistics.verdicts import VERDICTS
 from tests.unit.grids import order_of, tables_of, write
+from tests.unit.pages import check_page, check_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "workflow/report/study.md.jinja"
-PAGE = ROOT / "docs/study.md"
 KEPT = ROOT / "docs/study"
 
 
@@ -39,16 +39,12 @@ def collect(folders, target):
 
 @pytest.mark.skipif(not KEPT.is_dir(), reason="no study is in the repository")
 def test_the_page_in_the_repository_is_made_of_its_tables():
-    assert page(KEPT, TEMPLATE) == PAGE.read_text(encoding="utf-8"), (
-        "run workflow/scripts/write_page.py study render"
+    sizes = check_page("study", page)
+    tables_kept, pictures = (
+        [size for name, size in sizes.items() if name.endswith(kind)]
+        for kind in (".csv", ".png")
     )
-    made = published_page.read(KEPT).made
-    found = {path.name for path in KEPT.iterdir()}
-    assert found == {published.PROVENANCE, *made["files"]}
-    sizes = {path.suffix: [] for path in KEPT.iterdir()}
-    for path in KEPT.iterdir():
-        sizes[path.suffix].append(path.stat().st_size)
-    assert sum(sizes[".csv"]) < 250_000 and max(sizes[".png"]) <= published.MAX_BYTES
+    assert sum(tables_kept) < 250_000 and max(pictures) <= published.MAX_BYTES
 
 
 @pytest.mark.skipif(not KEPT.is_dir(), reason="no study is in the repository")
@@ -410,11 +406,7 @@ def test_an_unfinished_experiment_is_named(tmp_path):
 
 
 def test_the_template_has_no_number_of_its_own():
-    text = TEMPLATE.read_text(encoding="utf-8")
-    words = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\]\(.*?\)|sha256|F1", "", text, flags=re.S)
-    assert re.findall(r"\d", words) == []
-    said = words.split("## What was run")[1]
-    assert not [v for v in VERDICTS[:2] if re.search(rf"\b{v}\b", said)]
+    check_template(TEMPLATE, "sha256", "F1")
 
 
 # --- what is computed -------------------------------------------------------------

@@ -22,10 +22,10 @@ from attention_audit.figures.translation_page import (
 from attention_audit.records import tables
 from attention_audit.statistics.verdicts import NOT_TESTED, VERDICTS
 from tests.unit.grids import order_of, tables_of, write
+from tests.unit.pages import check_page, check_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "workflow/report/translation.md.jinja"
-PAGE = ROOT / "docs/translation.md"
 KEPT = ROOT / "docs/translation"
 
 NORMALIZERS = ["softmax", "top_k_2", "rela"]
@@ -42,21 +42,12 @@ SUPPORTED, CONTRADICTED, UNDECIDED = VERDICTS
     not KEPT.is_dir(), reason="no page of translation is in the repository"
 )
 def test_the_page_in_the_repository_is_made_of_its_tables():
-    assert page(KEPT, TEMPLATE) == PAGE.read_text(encoding="utf-8"), (
-        "run workflow/scripts/write_page.py translation render"
-    )
-    made = published_page.read(KEPT).made
-    sizes = {path.name: path.stat().st_size for path in KEPT.iterdir()}
-    assert set(sizes) == {published.PROVENANCE, *made["files"]}
+    sizes = check_page("translation", page)
     assert sum(sizes[name] for name in sizes if name.endswith(".csv")) < 150_000
 
 
 def test_the_template_has_no_number_of_its_own():
-    text = TEMPLATE.read_text(encoding="utf-8")
-    words = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\]\(.*?\)", "", text, flags=re.S)
-    assert re.findall(r"\d", words) == []
-    said = words.split("## What was run")[1]
-    assert not [v for v in VERDICTS[:2] if re.search(rf"\b{v}\b", said)]
+    check_template(TEMPLATE)
 
 
 def alignment_of(found):

@@ -7,16 +7,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from attention_audit.figures import published, published_page, vision
+from attention_audit.figures import published, vision
 from attention_audit.figures.published import CELL
 from attention_audit.figures.vision_page import page
 from attention_audit.records import tables
-from attention_audit.statistics.verdicts import VERDICTS
 from tests.unit.grids import order_of, tables_of, write
+from tests.unit.pages import check_page, check_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "workflow/report/vision.md.jinja"
-PAGE = ROOT / "docs/vision.md"
 KEPT = ROOT / "docs/vision"
 
 AXES = (["digits"], ["late", "everywhere"], ["additive"], ["softmax", "sparsemax"])
@@ -28,20 +27,11 @@ CLAIMS = ["late_attention", "plausible_attention", "weak_agreement", "one", "two
     not KEPT.is_dir(), reason="no page of pictures is in the repository"
 )
 def test_the_page_in_the_repository_is_made_of_its_tables():
-    assert page(KEPT, TEMPLATE) == PAGE.read_text(encoding="utf-8"), (
-        "run workflow/scripts/write_page.py vision render"
-    )
-    made = published_page.read(KEPT).made
-    found = {path.name for path in KEPT.iterdir()}
-    assert found == {published.PROVENANCE, *made["files"]}
+    check_page("vision", page)
 
 
 def test_the_template_has_no_number_of_its_own():
-    text = TEMPLATE.read_text(encoding="utf-8")
-    words = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\]\(.*?\)", "", text, flags=re.S)
-    assert re.findall(r"\d", words) == []
-    said = words.split("## What was run")[1]
-    assert not [v for v in VERDICTS[:2] if re.search(rf"\b{v}\b", said)]
+    check_template(TEMPLATE)
 
 
 @pytest.fixture(scope="module")
