@@ -1,7 +1,5 @@
 # align: what attention and importances link, held against what people linked.
 
-ALIGNED_RUNS = RUNS_HAVING["alignments"]
-ALIGNED = sorted({run.dataset for run in ALIGNED_RUNS})
 # Data sets of sentence pairs, in the grid or not.
 TRANSLATIONS = one_of(
     name
@@ -60,11 +58,7 @@ rule align:
         methods={
             name: {
                 "function": method_function(config["methods"][name]["kind"]),
-                "settings": {
-                    key: value
-                    for key, value in config["methods"][name].items()
-                    if key != "kind"
-                },
+                "settings": method_settings(name),
             }
             for name in METHODS
         },
@@ -115,10 +109,9 @@ rule align_floors:
 rule alignment_summary:
     input:
         alignment=[
-            f"{RESULTS}/attributions/{run.path}/alignment.parquet"
-            for run in ALIGNED_RUNS
+            f"{RESULTS}/attributions/{run.path}/alignment.parquet" for run in PAIR_RUNS
         ],
-        floors=expand(rules.align_floors.output.table, dataset=ALIGNED),
+        floors=expand(rules.align_floors.output.table, dataset=PAIRED),
     output:
         summary=f"{RESULTS}/statistics/alignment_summary.parquet",
         comparison=f"{RESULTS}/statistics/alignment_comparison.parquet",
@@ -130,8 +123,8 @@ rule alignment_summary:
         **needs("alignment_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise_alignment.py"),
-        runs=list(map(asdict, ALIGNED_RUNS)),
-        datasets=ALIGNED,
+        runs=list(map(asdict, PAIR_RUNS)),
+        datasets=PAIRED,
         methods=METHODS,
         statistics=statistics_slice(
             "reference", "interval", "confidence", "correction", "smallest_effect"
@@ -145,15 +138,14 @@ rule alignment_summary:
 rule alignment_examples:
     input:
         attention=[
-            f"{RESULTS}/attributions/{run.path}/attention.parquet"
-            for run in ALIGNED_RUNS
+            f"{RESULTS}/attributions/{run.path}/attention.parquet" for run in PAIR_RUNS
         ],
         importances=[
             f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
-            for run in ALIGNED_RUNS
+            for run in PAIR_RUNS
             for method in METHODS
         ],
-        examples=expand(rules.prepare.output.test, dataset=ALIGNED),
+        examples=expand(rules.prepare.output.test, dataset=PAIRED),
     output:
         table=f"{RESULTS}/statistics/alignment_examples.parquet",
     log:
@@ -164,9 +156,9 @@ rule alignment_examples:
         **needs("alignment_examples", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("pick_alignments.py"),
-        runs=list(map(asdict, ALIGNED_RUNS)),
+        runs=list(map(asdict, PAIR_RUNS)),
         methods=METHODS,
-        datasets=ALIGNED,
+        datasets=PAIRED,
         audit=config["audit"],
     message:
         "Sentence pairs with gold, and what every model attends to in them"
@@ -213,7 +205,7 @@ rule null_summary:
     input:
         queries=[
             f"{RESULTS}/attributions/{run.path}/null_queries.parquet"
-            for run in ALIGNED_RUNS
+            for run in PAIR_RUNS
         ],
     output:
         table=f"{RESULTS}/statistics/null_summary.parquet",
@@ -225,7 +217,7 @@ rule null_summary:
         **needs("null_summary", lambda w: COMPARE_MB, lambda w: COMPARE_SECONDS),
     params:
         **made_by("summarise_null_queries.py"),
-        runs=list(map(asdict, ALIGNED_RUNS)),
+        runs=list(map(asdict, PAIR_RUNS)),
         statistics=statistics_slice("interval", "confidence"),
     message:
         "Queries that attend to nothing, by class of words"

@@ -37,10 +37,10 @@ rule attend:
         "../scripts/attend.py"
 
 
-def method_parameters(wildcards):
-    """A method's parameters: its settings without the kind."""
-    settings = config["methods"][wildcards.method]
-    return {key: value for key, value in settings.items() if key != "kind"}
+def method_settings(method):
+    """A method's parameters: what is declared of it without the kind."""
+    declared = config["methods"][method]
+    return {key: value for key, value in declared.items() if key != "kind"}
 
 
 def method_choice(wildcards):
@@ -88,7 +88,7 @@ rule attribute:
         run=identity,
         method="{method}",
         function=lambda w: method_function(config["methods"][w.method]["kind"]),
-        settings=method_parameters,
+        settings=lambda w: method_settings(w.method),
         audit=config["audit"],
         device=config["training"]["device"],
     message:

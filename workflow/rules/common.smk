@@ -127,6 +127,9 @@ PICTURES = [
 # The runs of the grid that have what not every run has.
 RUNS_HAVING = {what: sorted(runs_having(what, config), key=astuple) for what in HAVING}
 PICTURE_RUNS = RUNS_HAVING["pictures"]
+# Those on sentence pairs, and their data sets.
+PAIR_RUNS = RUNS_HAVING["alignments"]
+PAIRED = sorted({run.dataset for run in PAIR_RUNS})
 HEAD_RUNS = RUNS_HAVING["heads"]
 OFFSET_RUNS = RUNS_HAVING["offsets"]
 FIGURES = figures_of(

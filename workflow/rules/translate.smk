@@ -1,7 +1,5 @@
 # translate: the test split as a model says it, and how well by BLEU and chrF.
 
-TRANSLATION_RUNS = RUNS_HAVING["alignments"]
-TRANSLATION_SETS = sorted({run.dataset for run in TRANSLATION_RUNS})
 BEAMS = sorted(config["translation"]["beams"])
 
 
@@ -49,9 +47,7 @@ rule translate:
 
 rule translation_scores:
     input:
-        translations=[
-            f"{RESULTS}/translations/{run.path}.parquet" for run in TRANSLATION_RUNS
-        ],
+        translations=[f"{RESULTS}/translations/{run.path}.parquet" for run in PAIR_RUNS],
     output:
         table=f"{RESULTS}/statistics/translation_scores.parquet",
     log:
@@ -63,15 +59,13 @@ rule translation_scores:
             "translation_scores",
             lambda w: 500,
             # of a thousand sentences
-            lambda w: LIGHT + 0.4 * len(BEAMS) * len(TRANSLATION_RUNS),
+            lambda w: LIGHT + 0.4 * len(BEAMS) * len(PAIR_RUNS),
         ),
     params:
         **made_by("score_translations.py"),
         **statistics_slice("confidence"),
-        runs=list(map(asdict, TRANSLATION_RUNS)),
-        lowercase={
-            name: config["datasets"][name]["lowercase"] for name in TRANSLATION_SETS
-        },
+        runs=list(map(asdict, PAIR_RUNS)),
+        lowercase={name: config["datasets"][name]["lowercase"] for name in PAIRED},
     message:
         "BLEU and chrF of all translations"
     script:
@@ -80,9 +74,7 @@ rule translation_scores:
 
 # Seeds cost alike.
 FIRST_RUNS = [
-    run
-    for run in TRANSLATION_RUNS
-    if run.seed == min(other.seed for other in TRANSLATION_RUNS)
+    run for run in PAIR_RUNS if run.seed == min(other.seed for other in PAIR_RUNS)
 ]
 
 
@@ -90,8 +82,8 @@ rule translation_speed:
     input:
         models=[f"{RESULTS}/models/{run.path}/model.safetensors" for run in FIRST_RUNS],
         settings=[f"{RESULTS}/models/{run.path}/settings.json" for run in FIRST_RUNS],
-        examples=expand(rules.prepare.output.test, dataset=TRANSLATION_SETS),
-        reading=expand(rules.prepare.output.reading, dataset=TRANSLATION_SETS),
+        examples=expand(rules.prepare.output.test, dataset=PAIRED),
+        reading=expand(rules.prepare.output.reading, dataset=PAIRED),
     output:
         table=f"{RESULTS}/statistics/translation_speed.parquet",
     log:
@@ -118,7 +110,7 @@ rule translation_speed:
             over_runs(normalizers_of, encoder_of, TO_AUDIT, runs=FIRST_RUNS),
         ),
         runs=list(map(asdict, FIRST_RUNS)),
-        modalities=dict.fromkeys(TRANSLATION_SETS, "translation"),
+        modalities=dict.fromkeys(PAIRED, "translation"),
         audit=config["audit"],
         reference=REFERENCE,
         rounds=config["efficiency"]["rounds"],

@@ -6,6 +6,7 @@ are T + 1, for after the last word its end is to be predicted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -76,12 +77,12 @@ class PairBatch:
             gold,
         )
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Source words of each decision, (B,)."""
         return self.source_mask.sum(-1).cpu().numpy()[self.pair]
 
-    @property
+    @cached_property
     def mask(self) -> Tensor:
         """True at source words and False at padding, (B, n)."""
         return self.source_mask[self.pair]

@@ -144,6 +144,21 @@ def scores_by_normalizer(
     )
 
 
+def scores_of_models(
+    axes: Axes,
+    rows: pd.DataFrame,
+    order: Order,
+    looks: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """The scores of runs, a position a normalizer and a series a model, as `looks` are."""
+    names = normalizers(rows, order)
+    for i, (model, style) in enumerate(looks.items()):
+        series = rows[rows["model"] == model]
+        shift = dodge(i, len(looks), 0.3)
+        scores_by_normalizer(axes, series, names, style, shift, model)
+    category_axis(axes, names)
+
+
 # --- lines along sparsity ---------------------------------------------------------
 
 

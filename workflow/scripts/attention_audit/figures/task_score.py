@@ -7,12 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.pages import panel_pages
-from attention_audit.figures.panels import (
-    category_axis,
-    category_size,
-    dodge,
-    scores_by_normalizer,
-)
+from attention_audit.figures.panels import category_size, scores_of_models
 from attention_audit.figures.style import Order, model_looks, normalizers, with_model
 
 
@@ -26,12 +21,7 @@ def draw(
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
         part = rows[rows["dataset"] == dataset]
-        names = normalizers(part, order)
-        for i, (model, style) in enumerate(looks.items()):
-            series = part[part["model"] == model]
-            shift = dodge(i, len(looks), 0.3)
-            scores_by_normalizer(axes, series, names, style, shift, model)
-        category_axis(axes, names)
+        scores_of_models(axes, part, order, looks)
 
     pages = panel_pages(
         [None],

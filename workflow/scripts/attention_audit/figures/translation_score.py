@@ -7,12 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.pages import panel_pages
-from attention_audit.figures.panels import (
-    category_axis,
-    category_size,
-    dodge,
-    scores_by_normalizer,
-)
+from attention_audit.figures.panels import category_size, scores_of_models
 from attention_audit.figures.style import Order, model_looks, normalizers, with_model
 
 LABELS = {"bleu": "BLEU", "chrf": "chrF"}
@@ -34,12 +29,7 @@ def draw(
             & (rows["metric"] == metric)
             & (rows["beam"] == beam)
         ]
-        names = normalizers(part, order)
-        for i, (model, style) in enumerate(looks.items()):
-            series = part[part["model"] == model]
-            shift = dodge(i, len(looks), 0.3)
-            scores_by_normalizer(axes, series, names, style, shift, model)
-        category_axis(axes, names)
+        scores_of_models(axes, part, order, looks)
 
     def title(line: tuple[str, int], dataset: str) -> str:
         beam = line[1]

@@ -267,11 +267,11 @@ def enumerate_small(
     """The farthest weights on one position, or on two, that hold the tolerance.
 
     ``hidden`` (n, H), ``weights`` (n,) and ``query`` (Q,), where one asked, are those of one
-    decision, in double precision on the CPU; ``size`` is 1 or more, and more than 2 counts as 2. Divergence is convex in
-    the weights, so that between two positions it is largest at an end of where the
-    output is the same. With two classes, and a context that is the weighted sum, that is
-    all there is: weights at the same output are a simplex cut by two planes, whose
-    corners have at most two positions with weight.
+    decision, in double precision on the CPU; ``size`` is 1 or more, and more than 2 counts
+    as 2. Divergence is convex in the weights, so that between two positions it is largest
+    at an end of where the output is the same. With two classes, and a context that is the
+    weighted sum, that is all there is: weights at the same output are a simplex cut by two
+    planes, whose corners have at most two positions with weight.
     """
     n, mass = len(weights), weights.sum()
     p = weights / mass

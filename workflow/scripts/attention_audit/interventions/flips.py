@@ -40,8 +40,8 @@ def removals_to_flip(
     """For each order, how many weights are removed when the decision first flips.
 
     ``hidden`` (n, H), ``weights`` (n,) and ``query`` (Q,), where one asked, are those of one
-    decision, in double precision on the CPU; an order lists the positions of the support, at least two. None where the
-    decision stands as long as any weight is left.
+    decision, in double precision on the CPU; an order lists the positions of the support,
+    at least two. None where the decision stands as long as any weight is left.
     """
     numbers = weights.numpy()
     rows = np.concatenate([without_leading(numbers, order) for order in orders])

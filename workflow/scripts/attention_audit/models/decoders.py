@@ -13,7 +13,6 @@ Shapes: P sentence pairs, T steps, m hidden states of size M, E embedding size, 
 query, nh heads.
 """
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -21,10 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.models.attention import CrossAttention, SelfAttention
-from attention_audit.models.encoder_kinds import DECODERS
+from attention_audit.models.encoder_kinds import DECODERS, made_of_kind
 from attention_audit.models.layers import FeedForwardLayer, read_lstm
 from attention_audit.models.positions import sinusoidal_positions
-from attention_audit.records.errors import AuditError, suggestion
 
 
 class Asked(NamedTuple):
@@ -233,10 +231,4 @@ def build_decoder(
     settings: Mapping[str, Any], embedding_size: int, memory_size: int
 ) -> nn.Module:
     """The decoder of a declared instance, for hidden states of ``memory_size``."""
-    parameters = dict(settings)
-    kind = parameters.pop("kind")
-    if kind not in DECODERS:
-        raise AuditError(f"unknown decoder kind '{kind}'.{suggestion(kind, DECODERS)}")
-    module, name = DECODERS[kind]
-    made = importlib.import_module(f"attention_audit.{module}")
-    return getattr(made, name)(embedding_size, memory_size, **parameters)
+    return made_of_kind("decoder", DECODERS, settings, embedding_size, memory_size)

@@ -4,8 +4,11 @@ The workflow reads this table and tells each job the encoder of its model, so th
 depends on that one and not on this list. Settings are those of a validated config.
 """
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
+
+from attention_audit.records.errors import AuditError, suggestion
 
 # kind -> module and class, relative to the package
 ENCODERS: dict[str, tuple[str, str]] = {
@@ -21,6 +24,25 @@ DECODERS: dict[str, tuple[str, str]] = {
     "lstm": ("models.decoders", "LSTMDecoder"),
     "transformer": ("models.decoders", "TransformerDecoder"),
 }
+
+
+def made_of_kind(
+    what: str,
+    kinds: Mapping[str, tuple[str, str]],
+    settings: Mapping[str, Any],
+    *sizes: int,
+) -> Any:
+    """An instance of one of ``kinds``, for ``sizes``, as it is declared.
+
+    Raises `AuditError`, naming ``what`` it is to be, where the kind is not known.
+    """
+    parameters = dict(settings)
+    kind = parameters.pop("kind")
+    if kind not in kinds:
+        raise AuditError(f"unknown {what} kind '{kind}'.{suggestion(kind, kinds)}")
+    module, name = kinds[kind]
+    made = importlib.import_module(f"attention_audit.{module}")
+    return getattr(made, name)(*sizes, **parameters)
 
 
 def has_heads(settings: Mapping[str, Any]) -> bool:

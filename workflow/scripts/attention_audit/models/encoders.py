@@ -6,17 +6,15 @@ there is. One whose hidden states depend on their own input alone says so with
 ``contextual = False``.
 """
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attention_audit.models.encoder_kinds import ENCODERS
+from attention_audit.models.encoder_kinds import ENCODERS, made_of_kind
 from attention_audit.models.layers import TransformerLayer, read_lstm
 from attention_audit.models.positions import sinusoidal_grid, sinusoidal_positions
-from attention_audit.records.errors import AuditError, suggestion
 
 
 class AverageEncoder(nn.Module):
@@ -157,10 +155,4 @@ class TransformerEncoder(nn.Module):
 
 def build_encoder(settings: Mapping[str, Any], input_size: int) -> nn.Module:
     """The encoder of a declared instance, for embeddings of ``input_size``."""
-    parameters = dict(settings)
-    kind = parameters.pop("kind")
-    if kind not in ENCODERS:
-        raise AuditError(f"unknown encoder kind '{kind}'.{suggestion(kind, ENCODERS)}")
-    module, name = ENCODERS[kind]
-    made = importlib.import_module(f"attention_audit.{module}")
-    return getattr(made, name)(input_size, **parameters)
+    return made_of_kind("encoder", ENCODERS, settings, input_size)

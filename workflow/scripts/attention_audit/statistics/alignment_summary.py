@@ -30,7 +30,7 @@ from attention_audit.statistics.estimates import (
     summarise,
 )
 from attention_audit.statistics.families import correct_families
-from attention_audit.statistics.in_step import check_run
+from attention_audit.statistics.frames import frames_by_cell
 from attention_audit.statistics.measures import ALIGNMENT_MEASURES
 from attention_audit.statistics.random_effects import Floats
 
@@ -192,14 +192,8 @@ def _cells(
     runs: Sequence[Mapping[str, Any]], paths: Sequence[str | Path]
 ) -> dict[tuple, dict[tuple[Key, str], Matrix]]:
     """The matrices of every cell of the grid, in order."""
-    grouped: dict[tuple, list[pd.DataFrame]] = {}
-    for run, path in zip(runs, paths, strict=True):
-        table = tables.read_table(path, "alignment")
-        check_run(table, run, path)
-        cell = tuple(run[column] for column in CELL)
-        if len(table):
-            grouped.setdefault(cell, []).append(table.to_pandas())
-    return {cell: matrices_of(pd.concat(grouped[cell])) for cell in sorted(grouped)}
+    frames = frames_by_cell(runs, paths, "alignment")
+    return {cell: matrices_of(frame) for cell, frame in frames.items()}
 
 
 def _floors(paths: Mapping[str, str | Path]) -> dict[tuple, dict]:

@@ -5,11 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from attention_audit.records import tables
 from attention_audit.statistics.estimates import Settings, summarise
-from attention_audit.statistics.in_step import check_run
+from attention_audit.statistics.frames import frames_by_cell
 from attention_audit.statistics.matrices import cluster_ids, cluster_places
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
@@ -32,18 +30,11 @@ def head_table(
     without a head is about its layer: the mean over the heads of an instance, which for
     ``divergence`` is the Jensen-Shannon divergence between them.
     """
-    cells: dict[tuple, list[pd.DataFrame]] = {}
-    for run, source in zip(runs, paths, strict=True):
-        table = tables.read_table(source, "heads")
-        check_run(table, run, source)
-        cell = tuple(run[column] for column in CELL)
-        cells.setdefault(cell, []).append(table.to_pandas())
     shared = {name: cluster_ids(source) for name, source in examples.items()}
     clusters: dict[tuple[str, bool], list] = {}
     rows: dict[tuple[str, bool], list[dict]] = {}
     matrices: dict[tuple[str, bool], list] = {}
-    for cell in sorted(cells):
-        frame = pd.concat(cells[cell])
+    for cell, frame in frames_by_cell(runs, paths, "heads").items():
         layers, values = ["kind", "layer"], ["instance_id", "seed"]
         of_heads = frame.set_index([*layers, "head", *values])[MEASURES]
         of_layers = frame.groupby([*layers, *values])[MEASURES].mean()

@@ -11,7 +11,7 @@ import pandas as pd
 from attention_audit.records import tables
 from attention_audit.statistics.alignment_summary import CELL, linearized
 from attention_audit.statistics.estimates import Settings, summarise
-from attention_audit.statistics.in_step import check_run
+from attention_audit.statistics.frames import frames_by_cell
 
 
 def null_table(
@@ -26,14 +26,7 @@ def null_table(
     The share is over the queries of all heads of a layer and of all sentence pairs
     together; one without a layer or a class is over all of these.
     """
-    cells: dict[tuple, list[pd.DataFrame]] = {}
-    for run, source in zip(runs, paths, strict=True):
-        table = tables.read_table(source, "null_queries")
-        check_run(table, run, source)
-        cell = tuple(run[column] for column in CELL)
-        if len(table):
-            cells.setdefault(cell, []).append(table.to_pandas())
-    frames = {cell: pd.concat(cells[cell]) for cell in sorted(cells)}
+    frames = frames_by_cell(runs, paths, "null_queries")
     written = [
         row
         # what lends strength: classes to classes, and layers to layers
