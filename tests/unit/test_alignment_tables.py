@@ -98,6 +98,7 @@ def attention_table(path, weights, run=RUN):
                     "length": len(row),
                     "label": 0,
                     "predicted": 0,
+                    "targets": None,
                     "probabilities": [1.0],
                     "scores": row,
                     "attention": row,

@@ -37,6 +37,7 @@ def write_run(folder, normalizer, scores, attention, importances, ids=None):
             "length": lengths,
             "label": [0] * len(ids),
             "predicted": [0] * len(ids),
+            "targets": None,
             "probabilities": [[0.5, 0.5]] * len(ids),
             "scores": scores,
             "attention": attention,

@@ -88,6 +88,7 @@ def write_run(folder, seed) -> Files:
         | {
             "label": [0] * n,
             "predicted": [seed] * n,
+            "targets": None,
             "probabilities": [[0.5, 0.5]] * n,
             "scores": list(weights),
             "attention": list(weights),

@@ -63,6 +63,7 @@ def write_attention(path, run, labels, predicted, probabilities, attention) -> N
         "length": [len(a) for a in attention],
         "label": labels,
         "predicted": predicted,
+        "targets": None,
         "probabilities": probabilities,
         "scores": attention,
         "attention": attention,

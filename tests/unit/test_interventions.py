@@ -68,6 +68,8 @@ class LinearModel:
     The hidden states are the logits that each position stands for.
     """
 
+    link = "softmax"
+
     def decide(self, hidden, weights, query=None):
         return torch.einsum("bn,bnk->bk", weights, hidden)
 
@@ -577,6 +579,7 @@ def attention_table(path, batch, weights, scores=None):
         "length": batch.lengths,
         "label": 0,
         "predicted": 0,
+        "targets": None,
         "probabilities": [[0.5, 0.5]] * len(lists),
         "scores": lists if scores is None else scores,
         "attention": lists,

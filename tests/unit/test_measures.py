@@ -85,6 +85,7 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
                 "length": lengths,
                 "label": [0, 1, 1, 0],
                 "predicted": [0, 1, 0, 0],
+                "targets": None,
                 "probabilities": [[0.5, 0.5]] * 4,
                 "scores": ATTENTION,
                 "attention": ATTENTION,

@@ -17,8 +17,8 @@ from attention_audit.models.outputs import (
     RESOLUTION,
     LogitSize,
     Readout,
-    changed_probabilities,
-    class_probabilities,
+    changed_outputs,
+    exact_outputs,
 )
 from attention_audit.records import tables
 from attention_audit.statistics.estimates import Settings
@@ -61,7 +61,7 @@ def test_differences_below_the_resolution_tie_and_larger_ones_are_kept():
     step = RESOLUTION * EPS * 5.0
     moves = torch.tensor([[0.0, 0.0], [0.4, -0.4], [1.0, 0.0], [1.4, 0.2], [3.0, 0.0]])
     # the steps exist in single precision here, so that only `moves` decides
-    before, after = changed_probabilities(own, own + moves * step, 5.0)
+    before, after = changed_outputs(own, own + moves * step, 5.0)
     torch.testing.assert_close(before, own.double().softmax(-1), rtol=0, atol=0)
     assert (after[:2] == before).all()
     assert (after[2] == after[3]).all()
@@ -71,7 +71,7 @@ def test_differences_below_the_resolution_tie_and_larger_ones_are_kept():
 def test_probabilities_near_one_are_told_apart():
     logits = torch.tensor([[20.0, 0.0], [21.0, 0.0]])
     assert (logits.softmax(-1)[:, 0] == 1).all()
-    p = class_probabilities(logits)
+    p = exact_outputs(logits)
     assert p.dtype == torch.float64 and p[0, 0] < p[1, 0] < 1
 
 

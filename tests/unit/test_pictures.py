@@ -56,6 +56,7 @@ def given(tmp_path):
             "length": 16,
             "label": [0, 1] * 3,
             "predicted": [0] * 6,
+            "targets": None,
             "probabilities": [[1.0, 0.0]] * 6,
             "scores": list(attention),
             "attention": list(attention),

@@ -9,13 +9,8 @@ import torch
 from attention_audit.data.text_batches import TextExamples
 from attention_audit.models.modalities.text import Classifier, ModelSettings
 from attention_audit.models.optimizer import AMSGrad
-from attention_audit.models.training import (
-    build_optimizer,
-    classes_absent,
-    evaluate,
-    macro_f1,
-    train,
-)
+from attention_audit.models.scores import classes_absent, macro_f1
+from attention_audit.models.training import build_optimizer, evaluate, train
 from attention_audit.records.errors import AuditError
 from tests.unit.models import ENCODERS, tiny_model
 from tests.unit.programs import PRINT_COMPILER, output_of

@@ -15,7 +15,7 @@ from attention_audit.interventions.permutation import permutation_differences, s
 from attention_audit.methods import effects_of
 from attention_audit.models.decisions import grouped
 from attention_audit.models.model import load_model, save_model, settings_json
-from attention_audit.models.outputs import Readout, class_probabilities
+from attention_audit.models.outputs import Readout, exact_outputs
 from attention_audit.models.training import evaluate
 from attention_audit.models.translating import translations
 from attention_audit.records.errors import AuditError
@@ -172,13 +172,13 @@ def test_a_source_word_left_out_is_read_without_it(kind, output):
     batch = pair_batch(3)
     importance = leave_one_out(model, batch, "inputs", output=output)
     for row, one in enumerate(one_by_one(batch)):
-        own = class_probabilities(model(one).logits)[0]
+        own = exact_outputs(model(one).logits)[0]
         for t in range(int(one.lengths[0])):
             ids = np.delete(one.source_ids[0].numpy(), t)
             words = one.target_ids[0, 1:].numpy()
             rest = PairBatch.of(["p"], [ids], [words], CPU)
             # behind the words that stand before the decision
-            left = class_probabilities(model(rest).logits)[int(one.step[0])]
+            left = exact_outputs(model(rest).logits)[int(one.step[0])]
             if output == "all":
                 expected = (left - own).abs().mean()
             else:
@@ -333,8 +333,7 @@ def test_every_audit_asks_with_the_query_of_the_decision(kind, tmp_path):
     )
     with torch.no_grad():
         before, after = (
-            class_probabilities(model(b).logits)[row]
-            for b, row in ((one, 0), (left, 3))
+            exact_outputs(model(b).logits)[row] for b, row in ((one, 0), (left, 3))
         )
     top = before.argmax()
     expected = (before - after)[top].item()

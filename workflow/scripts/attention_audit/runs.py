@@ -28,7 +28,7 @@ from attention_audit.figures.heatmap import Heatmap, as_html, as_rich, write_pag
 from attention_audit.methods import METHODS, method_function
 from attention_audit.models.decisions import DecisionModel
 from attention_audit.models.model import load_model, resolve_device
-from attention_audit.models.outputs import class_probabilities
+from attention_audit.models.outputs import exact_outputs
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import split
 from attention_audit.records.provenance import file_digest, record
@@ -164,7 +164,7 @@ class Run:
         batch = TextBatch.of([reading.instance_id], [reading.token_ids], device)
         with torch.no_grad():
             output = self.model(batch)
-        (probabilities,) = class_probabilities(output.logits).tolist()
+        (probabilities,) = exact_outputs(output.logits).tolist()
         weights = {"attention": output.attention}
         for name, declared in self.methods.items():
             parameters = {k: v for k, v in declared.items() if k != "kind"}

@@ -5,7 +5,12 @@ import torch
 from torch import Tensor
 
 from attention_audit.models.decisions import Batch, DecisionModel, grouped
-from attention_audit.models.outputs import RESOLUTION, Readout, probabilities_anew
+from attention_audit.models.outputs import (
+    RESOLUTION,
+    Readout,
+    asked_output,
+    outputs_anew,
+)
 
 
 def _change(own: Tensor, without: Tensor, output: str, label: int | None) -> Tensor:
@@ -25,7 +30,7 @@ def _of_inputs(
     """Of each of the decisions of a batch, which have their inputs in common."""
     each = torch.eye(int(group.lengths[0]), dtype=torch.bool, device=group.mask.device)
     labels = _labels(group)
-    changes = probabilities_anew(model, group, group.without(each, removal))
+    changes = outputs_anew(model, group, group.without(each, removal))
     return [
         _change(own, without, output, label)
         for (own, without), label in zip(changes, labels, strict=True)
@@ -59,7 +64,7 @@ def _of_hidden_states(
     limit = RESOLUTION * torch.finfo(torch.float32).eps * weights.max()
     same = (weights == 0) & ((without - weights).abs() <= limit).all(-1)
     without = torch.where(same.unsqueeze(1), weights, without)
-    own, changed = readout.probabilities(hidden, weights, without, query)
+    own, changed = readout.changed_outputs(hidden, weights, without, query)
     return _change(own, changed, output, label)
 
 
@@ -73,7 +78,7 @@ def leave_one_out(
 ) -> Tensor:
     """mean_k |y_k(without t) - y_k| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
 
-    y are the class probabilities. With ``output = "label"`` or ``"predicted"`` it is
+    y are the class probabilities, or scores. Of classes, with ``output = "label"`` or ``"predicted"`` it is
     |log y_k(without t) - log y_k| of that class alone; None is what the model's modality
     has. Of inputs: input t is removed, in one of the ways of the modality, its usual one
     where ``removal`` is None, and what is left read again. Of hidden states: state t is
@@ -87,7 +92,7 @@ def leave_one_out(
     Returns (B, n), of hidden states (B, m), in double precision on the CPU, exactly 0 at
     padding, not normalized.
     """
-    removal, output = removal or batch.removal, output or model.importance_of
+    removal, output = removal or batch.removal, asked_output(model, output)
     lengths, shape = batch.lengths, batch.mask.shape
     if of == "hidden_states" and model.cell is not None:
         lengths = model.states(lengths)

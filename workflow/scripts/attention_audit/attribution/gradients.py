@@ -6,7 +6,7 @@ from torch import Tensor
 
 from attention_audit.models.decisions import Batch, DecisionModel, grouped
 from attention_audit.models.layers import lstm_in_parts
-from attention_audit.models.outputs import class_probabilities
+from attention_audit.models.outputs import asked_output, steep_outputs
 
 # Groups of decisions in one forward pass, and decisions of each: enough to fill the
 # processor. With fewer decisions there are more passes forwards; with more, backward ones
@@ -24,15 +24,15 @@ def gradient_importance(
 ) -> Tensor:
     """sum_k |d y_k / d v_t . v_t| over the outputs y_k (Jain & Wallace 2019, sec. 4.1).
 
-    y are the class probabilities; v_t is the input embedding or, for ``of =
+    y are the class probabilities, or scores; v_t is the input embedding or, for ``of =
     "hidden_states"``, the hidden state at t as the attention finds it. With ``attention =
     "detached"`` the weights are constants and no gradient flows through them, as in the
-    paper; with ``"attached"`` it does. With ``output = "label"`` or ``"predicted"`` it is
+    paper; with ``"attached"`` it does. Of classes, with ``output = "label"`` or ``"predicted"`` it is
     |d log y_k / d v_t . v_t| of that class alone; None is what the model's modality has.
 
     Returns (B, n), of hidden states (B, m), exactly 0 at padding, not normalized.
     """
-    output = output or model.importance_of
+    output = asked_output(model, output)
     if of == "inputs" and output != "all" and batch.groups is not None:
         return _of_groups(model, batch, attention, output)
     leaf, mask = model.embed(batch).detach(), batch.mask
@@ -51,20 +51,20 @@ def gradient_importance(
             _log_probabilities(logits, batch, output).sum(), leaf
         )
         return (gradient * leaf).sum(-1).detach().abs() * mask
-    outputs = class_probabilities(logits)
-    # The outputs sum to one, so the products of all classes sum to zero and the last
-    # one costs no backward pass: half the work in the binary case. That is the most
-    # probable one, whose slope vanishes in rounding where it is nearly certain.
-    outputs = outputs.sort(-1).values
+    outputs = steep_outputs(logits, model.link)
 
     total = torch.zeros_like(mask, dtype=leaf.dtype)
     rest = torch.zeros_like(total)
-    for k in range(outputs.shape[-1] - 1):
+    for k in range(outputs.shape[-1]):
         (gradient,) = torch.autograd.grad(outputs[:, k].sum(), leaf, retain_graph=True)
         product = (gradient * leaf).sum(-1).detach()
         total += product.abs()
         rest -= product
-    return (total + rest.abs()) * mask
+    if model.link == "softmax":
+        # The outputs sum to one, so the products of all classes sum to zero and the last
+        # one costs no backward pass: half the work in the binary case.
+        total += rest.abs()
+    return total * mask
 
 
 def _decided(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -13,9 +14,17 @@ from attention_audit.models.decisions import (
     ragged,
 )
 from attention_audit.models.laws import lawful
-from attention_audit.models.outputs import class_probabilities
+from attention_audit.models.outputs import exact_outputs
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.distributions import entropy, support_size
+
+
+def _wanted(model: DecisionModel, batch: Batch, outputs: np.ndarray) -> dict[str, Any]:
+    """The label and what is predicted for it, or the true scores; null where it has none."""
+    known = batch.labels.cpu().numpy()
+    if model.link == "softmax":
+        return {"label": known, "predicted": outputs.argmax(-1), "targets": None}
+    return {"label": None, "predicted": None, "targets": list(known)}
 
 
 @torch.no_grad()
@@ -38,16 +47,15 @@ def write_attention(
             output = model(batch)
         states = model.states(batch.lengths)
         scores = model.pooling.scores(output.hidden, output.query)
-        probabilities = class_probabilities(output.logits).numpy()
+        outputs = exact_outputs(output.logits, model.link).numpy()
         weights, mask = output.attention.cpu().numpy(), output.mask.cpu().numpy()
         table.write(
             {
                 **run,
                 "instance_id": batch.instance_ids,
                 "length": batch.lengths,
-                "label": batch.labels.cpu().numpy(),
-                "predicted": probabilities.argmax(-1),
-                "probabilities": list(probabilities),
+                **_wanted(model, batch, outputs),
+                "probabilities": list(outputs),
                 "scores": ragged(scores, states),
                 "attention": ragged(output.attention, states),
                 "support": support_size(weights, mask),

@@ -132,19 +132,20 @@ def point_pages(
     """Values of instances against their largest weight: a row a normalizer.
 
     A column is a dataset and model. Colours and markers tell predicted classes apart
-    where ``classes`` says so; lines are medians within `BINS`.
+    where ``classes`` says so and outputs are classes; lines are medians within `BINS`.
     """
     rows = with_model(points)
 
     def fill(axes: Axes, part: pd.DataFrame) -> None:
-        groups = part.groupby("predicted") if classes else [(0, part)]
+        known = classes and part["predicted"].notna().all()
+        groups = part.groupby("predicted") if known else [(0, part)]
         for value, group in groups:
             _scatter_with_medians(axes, group, int(value))
         axes.set_xlim(0, 1.02)
 
     def key(axes: Axes) -> None:
-        for value in sorted(rows["predicted"].unique()):
-            label = f"predicted class {value}"
+        for value in sorted(rows["predicted"].dropna().unique()):
+            label = f"predicted class {int(value)}"
             axes.plot([], [], linestyle="", **series_style(int(value)), label=label)
 
     return pages_by_normalizer(
@@ -153,7 +154,7 @@ def point_pages(
         fill,
         x_label="largest attention weight",
         y_label=y_label,
-        key=key if classes else None,
+        key=key if classes and rows["predicted"].notna().any() else None,
     )
 
 

@@ -5,7 +5,7 @@ they exist, the model's weights are not the only explanation of its output. On f
 positions they are enumerated, otherwise searched by gradient.
 
 Shapes: B instances, C candidates each, n positions (hidden states), H hidden size, K
-classes.
+outputs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from attention_audit.models.decisions import Batch, DecisionModel, Output, ragged
 from attention_audit.models.normalizers import Normalizer
 from attention_audit.models.optimizer import AMSGrad
-from attention_audit.models.outputs import RESOLUTION, Readout
+from attention_audit.models.outputs import RESOLUTION, Readout, linked
 from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter
 
@@ -43,7 +43,7 @@ class SearchSettings:
     """How the search goes; the defaults are the paper's.
 
     ``tolerance`` bounds sum_k |y_k' - y_k|, the total change of the class
-    probabilities, and ``penalty`` is the price of exceeding it. Candidates start from
+    probabilities or scores, and ``penalty`` is the price of exceeding it. Candidates start from
     normally distributed logits of standard deviation ``noise``.
     """
 
@@ -96,7 +96,7 @@ def search(
 ) -> Found:
     """Search weights far from the model's at an equal output, for a batch of instances.
 
-    With candidates a_1 ... a_C, the model's weights a and its class probabilities y,
+    With candidates a_1 ... a_C, the model's weights a and its outputs y,
     maximizes the sum of JSD(a_i, a), plus the sum of JSD(a_i, a_j) over pairs divided
     by C (C - 1), less ``penalty`` / C times the sum of relu(sum_k |y_k(a_i) - y_k| -
     ``tolerance``), by Adam with AMSGrad on the logits. Of all weights that the search
@@ -120,7 +120,7 @@ def search(
     repeated = hidden.detach().repeat_interleave(C, 0)
     asked = None if query is None else query.repeat_interleave(C, 0)
     with torch.no_grad():
-        target = model.decide(hidden, weights, query).softmax(-1).unsqueeze(1)
+        target = linked(model.decide(hidden, weights, query), model.link).unsqueeze(1)
     own_entropy = _entropy(scaled).unsqueeze(-1)
     # A divergence is a difference of entropies of up to ln n: below this, of their
     # rounding.
@@ -138,7 +138,7 @@ def search(
     for step in range(settings.steps + 1):
         p = candidate_distributions(logits, mask, support)
         pooled = (p * mass.view(-1, 1, 1)).view(B * C, n)
-        y = model.decide(repeated, pooled, asked).softmax(-1).view(B, C, -1)
+        y = linked(model.decide(repeated, pooled, asked), model.link).view(B, C, -1)
         difference = (y - target).abs().sum(-1)  # (B, C)
         entropy = _entropy(p)
         divergence = (
@@ -178,7 +178,7 @@ OfPairs = Callable[[Tensor, Tensor, Tensor], Tensor]
 def _between(
     readout: Readout, hidden: Tensor, mass: Tensor, query: Tensor | None
 ) -> OfPairs:
-    """Class probabilities by weights on two positions, as a function of (i, j, share)."""
+    """Outputs by weights on two positions, as a function of (i, j, share)."""
     normalizer = readout.pooling.normalizer
     values = mass * readout.pooling.values(hidden)
     if query is None and type(normalizer).context is Normalizer.context:
@@ -187,11 +187,12 @@ def _between(
     else:
 
         def read(mixed: Tensor) -> Tensor:
-            return readout.outputs(normalizer.context(mixed), query)
+            return readout.logits_of(normalizer.context(mixed), query)
 
     def outputs(i: Tensor, j: Tensor, share: Tensor) -> Tensor:
         share = share.unsqueeze(-1)
-        return read(share * values[i] + (1 - share) * values[j]).softmax(-1)
+        logits = read(share * values[i] + (1 - share) * values[j])
+        return linked(logits, readout.model.link)
 
     return outputs
 
@@ -267,15 +268,16 @@ def enumerate_small(
     """The farthest weights on one position, or on two, that hold the tolerance.
 
     ``hidden`` (n, H), ``weights`` (n,) and ``query`` (Q,), where one asked, are those of one
+    ``hidden`` (n, H), ``weights`` (n,) and ``query`` (Q,), where one asked, are those of one
     decision, in double precision on the CPU; ``size`` is 1 or more, and more than 2 counts
     as 2. Divergence is convex in the weights, so that between two positions it is largest
-    at an end of where the output is the same. With two classes, and a context that is the
-    weighted sum, that is all there is: weights at the same output are a simplex cut by two
-    planes, whose corners have at most two positions with weight.
+    at an end of where the output is the same. With two classes or one score, and a context
+    that is the weighted sum, that is all there is: weights at the same output are a simplex
+    cut by two planes, whose corners have at most two positions with weight.
     """
     n, mass = len(weights), weights.sum()
     p = weights / mass
-    own = readout.logits(hidden, weights.unsqueeze(0), query).softmax(-1)
+    own = readout.outputs(hidden, weights.unsqueeze(0), query)
     outputs = _between(readout, hidden, mass, query)
 
     def difference(i: Tensor, j: Tensor, share: Tensor) -> Tensor:

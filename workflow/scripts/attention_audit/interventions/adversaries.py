@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.models.decisions import Batch, DecisionModel, Examples
-from attention_audit.models.outputs import class_probabilities
+from attention_audit.models.outputs import exact_outputs, linked
 from attention_audit.models.training import new_model
 from attention_audit.records.tables import TableWriter
 
@@ -56,6 +56,15 @@ def total_variation(p: Tensor, q: Tensor) -> Tensor:
     return (p - q).abs().sum(-1) / 2
 
 
+def mean_difference(p: Tensor, q: Tensor) -> Tensor:
+    """Mean of absolute differences over the last axis: of scores, which sum to nothing."""
+    return (p - q).abs().mean(-1)
+
+
+# How far outputs are apart, by the link of their models.
+DISTANCES = {"softmax": total_variation, "sigmoid": mean_difference}
+
+
 def _bounded_kl(one: Tensor, other: Tensor) -> Tensor:
     """`kl` with a floor under the other's weights, so that its gradient stays finite.
 
@@ -75,14 +84,14 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def paper_weight(weight: float, n_classes: int) -> float | None:
+def paper_weight(weight: float, n_classes: int, link: str = "softmax") -> float | None:
     """Lambda on the paper's scale, whose output is one sigmoid: of two classes alone.
 
     Half the change of one probability is the paper's distance of outputs, half the
     changes of both together is ours, which is twice as much. So the same balance takes
     twice their lambda.
     """
-    return weight / 2 if n_classes == 2 else None
+    return weight / 2 if n_classes == 2 and link == "softmax" else None
 
 
 def train_adversary(
@@ -99,11 +108,12 @@ def train_adversary(
 ) -> tuple[DecisionModel, int]:
     """A model of the base's settings, trained on its outputs and against its attention.
 
-    The loss of an instance is TVD(y, y_base) - weight * D(attention_base, attention).
+    The loss of an instance is TVD(y, y_base) - weight * D(attention_base, attention), of
+    scores with mean_k |y_k - y_base_k| for TVD.
     All parameters start anew, the embeddings from the pretrained ``vectors`` where there
     are some. Returns the model and its best epoch by dev loss.
     """
-    measure = DIVERGENCES[divergence]
+    measure, apart = DIVERGENCES[divergence], DISTANCES[base.link]
     targets = {
         id(split): attention_of(base, split, training["batch_size"], device)
         for split in (examples, dev)
@@ -114,7 +124,7 @@ def train_adversary(
         attention, outputs = targets[id(split)]
         wanted = pad_sequence([attention[i] for i in rows], batch_first=True)
         output = model(split.batch(rows, device))
-        distance = total_variation(output.logits.softmax(-1), outputs[rows])
+        distance = apart(linked(output.logits, model.link), outputs[rows])
         return (distance - weight * measure(wanted, output.attention)).sum()
 
     return model, fit(model, loss, examples, dev, training, seed, name)
@@ -134,6 +144,7 @@ def write_adversary(
     for batch in batches:
         ours = adversary(batch)
         theirs = base(batch)
+        outputs = (exact_outputs(model.logits, base.link) for model in (ours, theirs))
         attention = [model.attention.cpu().double() for model in (theirs, ours)]
         directions = {
             "kl_run_adversary": kl(*attention),
@@ -143,13 +154,15 @@ def write_adversary(
             {
                 **run,
                 "weight": weight,
-                "paper_weight": paper_weight(weight, base.output.out_features),
+                "paper_weight": paper_weight(
+                    weight, base.output.out_features, base.link
+                ),
                 "trained_on": divergence,
                 "instance_id": batch.instance_ids,
-                "correct": (ours.logits.argmax(-1) == batch.labels).tolist(),
-                "tvd": total_variation(
-                    class_probabilities(ours.logits), class_probabilities(theirs.logits)
-                ).tolist(),
+                "correct": (ours.logits.argmax(-1) == batch.labels).tolist()
+                if base.link == "softmax"
+                else None,
+                "tvd": DISTANCES[base.link](*outputs).tolist(),
                 "jsd": jsd(*attention).tolist(),
                 **{
                     name: [v if np.isfinite(v) else None for v in kls.tolist()]

@@ -2,7 +2,8 @@
 
 Comprehensiveness is how much the probability of the predicted class falls when the
 most important tokens are taken out of the input, sufficiency how much it falls when
-only these are left. The benchmark looks at fixed shares of the tokens. Sparse attention
+only these are left. Scores have no predicted class: of them both are how far the outputs
+move, mean_k |dy_k|. The benchmark looks at fixed shares of the tokens. Sparse attention
 ranks no more tokens than it attends to: what a larger share takes besides is drawn at
 random from its zeros. At the size of the support, the same for every ranking of a text,
 all rankings are compared that attention has.
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 
 from attention_audit.models.decisions import Batch, DecisionModel, cell_array
-from attention_audit.models.outputs import probabilities_anew
+from attention_audit.models.outputs import outputs_anew
 from attention_audit.records.errors import AuditError
 from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter, iterate_table
@@ -33,7 +34,7 @@ from attention_audit.statistics.cells import Cell, by_state
 
 
 class Erasure(NamedTuple):
-    """Falls in the probability of the predicted class, (A, B, C) each."""
+    """Falls in the probability of the predicted class, or moves of scores, (A, B, C) each."""
 
     comprehensiveness: np.ndarray
     sufficiency: np.ndarray
@@ -42,13 +43,17 @@ class Erasure(NamedTuple):
 def _falls(model: DecisionModel, one: Batch, keep: Tensor) -> Tensor:
     """Falls (R,) in the probability of the predicted class of one decision.
 
-    Row r of ``keep`` (R, n) says which of its inputs are left.
+    Of scores it is mean_k |dy_k|, how far they move. Row r of ``keep`` (R, n) says which of its inputs are left.
     """
     # Many shares of few inputs come to the same ones; each is read once.
     distinct, inverse = keep.unique(dim=0, return_inverse=True)
-    ((own, left),) = probabilities_anew(model, one, one.without(~distinct))
-    predicted = own.argmax()
-    return (own[0, predicted] - left[:, predicted])[inverse.cpu()]
+    ((own, left),) = outputs_anew(model, one, one.without(~distinct))
+    if model.link == "softmax":
+        predicted = own.argmax()
+        falls = own[0, predicted] - left[:, predicted]
+    else:
+        falls = (own - left).abs().mean(-1)
+    return falls[inverse.cpu()]
 
 
 def token_counts(shares: Sequence[float], lengths: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from attention_audit.data.batches import in_order_of_length
 from attention_audit.models import training
 from attention_audit.models.decisions import DecisionModel, Examples
 from attention_audit.models.laws import lawful
+from attention_audit.models.outputs import linked
 
 # Summed loss of the given rows of a split.
 Loss = Callable[[Examples, np.ndarray], Tensor]
@@ -47,13 +48,13 @@ def fit(
 def attention_of(
     model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
 ) -> tuple[list[Tensor], Tensor]:
-    """Attention of each decision of a split, without padding, and probabilities (N, K)."""
+    """Attention of each decision of a split, without padding, and outputs (N, K)."""
     weights: list[Tensor] = [torch.empty(0)] * len(examples)
     outputs = torch.empty(len(examples), model.output.out_features, device=device)
     with torch.no_grad():
         for rows in in_order_of_length(examples.lengths, batch_size):
             output = model(examples.batch(rows, device))
-            outputs[rows] = output.logits.softmax(-1).to(outputs)
+            outputs[rows] = linked(output.logits, model.link).to(outputs)
             states = model.states(examples.lengths[rows])
             for row, attention, n in zip(rows, output.attention, states, strict=True):
                 weights[row] = attention[:n]

@@ -10,18 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from attention_audit.data.batches import in_order_of_length
 from attention_audit.interventions.fitting import attention_of, fit
 from attention_audit.models.decisions import (
+    Batch,
     DecisionModel,
     Examples,
     ModelSettings,
     cell_array,
 )
-from attention_audit.models.training import classes_absent, macro_f1, new_model
+from attention_audit.models.losses import loss_of
+from attention_audit.models.outputs import exact_outputs
+from attention_audit.models.scores import agreement_scores, class_scores
+from attention_audit.models.training import new_model
 from attention_audit.statistics.cells import by_input, by_state
 
 
@@ -52,8 +56,7 @@ def train_guided(
 
     ``splits`` holds train, dev and test. With a guide the model's own scorer is never
     used; without one the model attends for itself, in the way of its normalizer.
-    Returns accuracy, macro F1 and the number of absent classes by split, and the best
-    epoch.
+    Returns by split `class_scores` or, of scores, `agreement_scores`; and the best epoch.
     """
     model = new_model(settings, seed, device, vectors)
     weights: dict[int, list[Tensor]] = {}
@@ -62,29 +65,35 @@ def train_guided(
             found, _ = attention_of(guide, split, training["batch_size"], device)
             weights[id(split)] = [given_weights(one, guide, model) for one in found]
 
-    def logits(split: Examples, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    def logits(split: Examples, rows: np.ndarray) -> tuple[Tensor, Batch]:
         batch = split.batch(rows, device)
         if guide is None:
-            return model(batch).logits, batch.labels
+            return model(batch).logits, batch
         fixed = pad_sequence([weights[id(split)][i] for i in rows], batch_first=True)
         hidden, _ = model.encode(model.embed(batch), batch.mask)
-        return model.decide(hidden, fixed), batch.labels
+        return model.decide(hidden, fixed), batch
 
     def loss(split: Examples, rows: np.ndarray) -> Tensor:
-        return nn.functional.cross_entropy(*logits(split, rows), reduction="sum")
+        made, batch = logits(split, rows)
+        return loss_of(model, made, batch.labels, reduction="sum")
 
     best_epoch = fit(model, loss, splits["train"], splits["dev"], training, seed, name)
     scores: dict[str, Any] = {"best_epoch": best_epoch}
     for split in ("dev", "test"):
         examples = splits[split]
-        predicted = np.empty(len(examples), dtype=np.int64)
+        found = torch.empty(len(examples), settings.n_classes)
+        recordings = np.full(len(examples), "", dtype=object)
         with torch.no_grad():
             for rows in in_order_of_length(examples.lengths, training["batch_size"]):
-                predicted[rows] = logits(examples, rows)[0].argmax(-1).cpu().numpy()
-        labels = examples.labels.astype(np.int64)
-        scores[split] = {
-            "accuracy": float((predicted == labels).mean()),
-            "macro_f1": macro_f1(labels, predicted, settings.n_classes),
-            "classes_absent": classes_absent(labels, settings.n_classes),
-        }
+                made, batch = logits(examples, rows)
+                found[rows] = made.cpu()
+                if batch.cluster_ids is not None:
+                    recordings[rows] = batch.cluster_ids
+        if model.link == "softmax":
+            labels = examples.labels.astype(np.int64)
+            predicted = found.argmax(-1).numpy()
+            scores[split] = class_scores(labels, predicted, settings.n_classes)
+        else:
+            outputs = exact_outputs(found, model.link).numpy()
+            scores[split] = agreement_scores(outputs, examples.labels, recordings)
     return scores

@@ -31,7 +31,8 @@ def compare_runs(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
     ``jsd`` (nats) is between the weights, undefined where either has none; ``tvd``,
     half the sum of absolute differences, between the class probabilities; ``gain`` is 1
-    where only the first is right, -1 where only the other is, else 0.
+    where only the first is right, -1 where only the other is, else 0. Of scores ``tvd`` is
+    the mean of absolute differences, and ``gain`` undefined.
     """
     pairs = one.merge(
         other,
@@ -42,6 +43,7 @@ def compare_runs(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     )
     right = pairs["predicted"] == pairs["label"]
     right_other = pairs["predicted_other"] == pairs["label"]
+    classes = pairs["label"].notna()
     return pd.DataFrame(
         {
             "jsd": [
@@ -51,12 +53,15 @@ def compare_runs(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
                 )
             ],
             "tvd": [
-                float(np.abs(a.astype(np.float64) - b).sum() / 2)
-                for a, b in zip(
-                    pairs["probabilities"], pairs["probabilities_other"], strict=True
+                float(np.abs(a.astype(np.float64) - b).sum() / (2 if known else len(a)))
+                for a, b, known in zip(
+                    pairs["probabilities"],
+                    pairs["probabilities_other"],
+                    classes,
+                    strict=True,
                 )
             ],
-            "gain": right.astype(float) - right_other.astype(float),
+            "gain": (right.astype(float) - right_other.astype(float)).where(classes),
         },
         index=pairs.index,
     )
@@ -87,6 +92,6 @@ def write_pairs(
                 "other_seed": other["seed"],
                 "jsd": [None if np.isnan(v) else v for v in pairs["jsd"]],
                 "tvd": pairs["tvd"].to_list(),
-                "gain": pairs["gain"].to_list(),
+                "gain": [None if np.isnan(v) else v for v in pairs["gain"]],
             }
         )

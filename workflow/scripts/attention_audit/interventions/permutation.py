@@ -112,7 +112,7 @@ def permutation_differences(
 
     ``hidden`` (n, H) and ``weights`` (n,) are those of one text without padding, in
     double precision on the CPU, and so is the ``query`` (Q,) that asked, where one did; y
-    are the class probabilities. ``rngs`` holds a
+    are the class probabilities, or scores. ``rngs`` holds a
     generator for "all" and one for "matched". For a null kind weights and moved weights
     are placed anew at random, together, and y is the output of the former; the mean over
     `PLACEMENTS`. NaN where nothing can move.
@@ -121,7 +121,7 @@ def permutation_differences(
     numbers = weights.numpy()
 
     def change(moved: np.ndarray) -> float:
-        own, outputs = readout.probabilities(
+        own, outputs = readout.changed_outputs(
             hidden, weights, torch.from_numpy(moved), query
         )
         return _median(readout, outputs - own)
@@ -136,7 +136,7 @@ def permutation_differences(
     places = [rngs["matched"].permutation(len(numbers)) for _ in range(PLACEMENTS)]
 
     def outputs(rows: np.ndarray) -> Tensor:
-        return readout.logits(hidden, torch.from_numpy(rows), query).softmax(-1)
+        return readout.outputs(hidden, torch.from_numpy(rows), query)
 
     for kind, moved in zip(("support", "border"), pair, strict=True):
         mass = float(moved_mass(numbers, moved).mean())

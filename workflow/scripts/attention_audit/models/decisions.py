@@ -9,7 +9,8 @@ Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size,
 a query, K outputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -27,7 +28,8 @@ class Batch(Protocol):
     instance_ids: Sequence[str]
     # What decisions share that are not independent; None where nobody said.
     cluster_ids: Sequence[str] | None
-    labels: Tensor | None  # (B,) int64; None where nobody gave them
+    # (B,) int64, of scores (B, K) float32; None where nobody gave them
+    labels: Tensor | None
     lengths: np.ndarray  # (B,) inputs of each
     mask: Tensor  # (B, n) bool, True at inputs and False at padding
     # How an input is usually removed: "delete" where what is left closes ranks.
@@ -61,7 +63,7 @@ class Examples(Protocol):
     """One split of a data set: N decisions to train on."""
 
     instance_ids: Sequence[str]
-    labels: np.ndarray  # (N,) int64
+    labels: np.ndarray  # (N,) int64, of scores (N, K) float32
     lengths: np.ndarray  # (N,) inputs of each
 
     def __len__(self) -> int: ...
@@ -102,7 +104,7 @@ class ModelSettings(Protocol):
     """
 
     modality: ClassVar[str]
-    n_classes: int
+    n_classes: int  # outputs, K
     encoder: dict[str, Any]
     scorer: dict[str, Any]
     normalizer: dict[str, Any]
@@ -122,6 +124,13 @@ class DecisionModel(nn.Module):
     # Which outputs an importance is of unless told: "all" of few classes, or of a
     # vocabulary the "label".
     importance_of: ClassVar[str] = "all"
+
+    # What makes outputs of logits: "softmax" makes class probabilities, of which the
+    # largest is the prediction; "sigmoid" makes scores in [0, 1], each by itself.
+    link: ClassVar[str] = "softmax"
+
+    # What scores are learned by: the weight of each of `losses.LOSSES` in their sum.
+    losses: Mapping[str, float] = MappingProxyType({"l1": 1.0})
 
     settings: ModelSettings
     encoder: nn.Module

@@ -6,7 +6,7 @@ there is. One whose hidden states depend on their own input alone says so with
 ``contextual = False``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -80,12 +80,23 @@ class BiLSTMEncoder(nn.Module):
         return x.index_put(last, end), torch.cat([ends, ends, mask], dim=1)
 
     def _states(self, x: Tensor, mask: Tensor) -> Tensor:
-        order = _reversal(mask)
-        for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
-            x = self.dropout(x)
-            turned = read_lstm(backwards, _permuted(x, order))
-            x = torch.cat([read_lstm(forwards, x), _permuted(turned, order)], dim=-1)
-        return x * mask.unsqueeze(-1)
+        return read_both_ways(self.forwards, self.backwards, self.dropout, x, mask)
+
+
+def read_both_ways(
+    forwards: Iterable[nn.RNNBase],
+    backwards: Iterable[nn.RNNBase],
+    dropout: nn.Module,
+    x: Tensor,
+    mask: Tensor,
+) -> Tensor:
+    """Hidden states (B, n, 2H), 0 at padding, of stacked layers that read x (B, n, E)."""
+    order = _reversal(mask)
+    for ahead, back in zip(forwards, backwards, strict=True):
+        x = dropout(x)
+        turned = read_lstm(back, _permuted(x, order))
+        x = torch.cat([read_lstm(ahead, x), _permuted(turned, order)], dim=-1)
+    return x * mask.unsqueeze(-1)
 
 
 def _reversal(mask: Tensor) -> Tensor:

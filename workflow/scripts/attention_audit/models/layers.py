@@ -14,11 +14,11 @@ from attention_audit.models.attention import SelfAttention
 
 
 def read_lstm(
-    lstm: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+    lstm: nn.RNNBase, x: Tensor, state: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """Hidden states (B, n, H), differentiable in evaluation mode too.
+    """Hidden states (B, n, H) of an LSTM or a GRU, differentiable in evaluation mode too.
 
-    There cuDNN has no backward pass for an LSTM, and torch's own kernel takes its place.
+    There cuDNN has no backward pass for these, and torch's own kernel takes its place.
     """
     if lstm.training or not torch.is_grad_enabled():
         return lstm(x, state)[0]

@@ -1,14 +1,17 @@
-"""Class probabilities, and what a change does to them beyond rounding.
+"""Outputs of logits, and what a change does to them beyond rounding.
 
 An importance compares outputs that may differ by less than they are accurate. Ranked, a
 difference of 1e-8 counts as much as one of 0.1, so that what is not there has to be
 told from what is small.
 
+A model's link says what outputs are: class probabilities, which sum to one, or scores in
+[0, 1], each by itself.
+
 Shapes: R changes of one decision, m hidden states, H hidden size, Q size of a query, K
-classes.
+outputs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cached_property
 
@@ -17,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from attention_audit.models.decisions import Batch, DecisionModel
+from attention_audit.records.errors import AuditError
 
 # How many units of rounding a difference counts from. Against the same models in double
 # precision, differences of single-precision logits were off by at most 5.1 units, by 2
@@ -29,13 +33,64 @@ RESOLUTION = 16
 INPUTS_PER_PASS = 8_192
 
 
-def class_probabilities(logits: Tensor) -> Tensor:
-    """Softmax over the last axis in double precision, on the CPU.
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(-1)
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    """Of each logit alone, as one of two classes.
+
+    `torch.sigmoid` computes the last few numbers of a row in another way than the others:
+    equal logits would have unequal outputs.
+    """
+    return torch.stack([logits, torch.zeros_like(logits)], -1).softmax(-1)[..., 0]
+
+
+# What makes outputs of logits, by the link that a model names.
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": _softmax,
+    "sigmoid": _sigmoid,
+}
+
+
+def linked(logits: Tensor, link: str) -> Tensor:
+    """Outputs (..., K) of logits (..., K), in their precision."""
+    return LINKS[link](logits)
+
+
+def exact_outputs(logits: Tensor, link: str = "softmax") -> Tensor:
+    """Outputs (..., K) in double precision, on the CPU.
 
     In single precision 1 - 4e-8 is 1: confident predictions would all be alike.
     """
     # Some GPUs know no double precision.
-    return logits.cpu().double().softmax(-1)
+    return linked(logits.cpu().double(), link)
+
+
+def steep_outputs(logits: Tensor, link: str) -> Tensor:
+    """What outputs have slopes by, where these would vanish in rounding; as `exact_outputs`.
+
+    Of classes all but the most probable, whose slope is that of the others and less: (..., K
+    - 1), in ascending order. Of scores y_k or, where that is smaller, 1 - y_k, whose slope has
+    the same size: (..., K).
+    """
+    if link == "softmax":
+        return exact_outputs(logits).sort(-1).values[..., :-1]
+    return exact_outputs(torch.where(logits > 0, -logits, logits), link)
+
+
+def asked_output(model: DecisionModel, output: str | None) -> str:
+    """Which outputs an importance is of; None is what the model's modality has.
+
+    Raises `AuditError` where it is one class and outputs are none.
+    """
+    output = output or model.importance_of
+    if output != "all" and model.link != "softmax":
+        raise AuditError(
+            f"output '{output}' of a method is one class, and the outputs of this model are "
+            "scores. Set it to 'all', or leave it out."
+        )
+    return output
 
 
 class LogitSize:
@@ -68,13 +123,13 @@ def changed_logits(own: Tensor, changed: Tensor, size: float) -> Tensor:
     return logits
 
 
-def changed_probabilities(
-    own: Tensor, changed: Tensor, size: float
+def changed_outputs(
+    own: Tensor, changed: Tensor, size: float, link: str = "softmax"
 ) -> tuple[Tensor, Tensor]:
-    """Class probabilities (1, K) and (R, K) of `changed_logits`."""
-    # In one call, so that equal logits have equal probabilities.
-    probabilities = changed_logits(own, changed, size).softmax(-1)
-    return probabilities[:1], probabilities[1:]
+    """Outputs (1, K) and (R, K) of `changed_logits`."""
+    # In one call, so that equal logits have equal outputs.
+    outputs = linked(changed_logits(own, changed, size), link)
+    return outputs[:1], outputs[1:]
 
 
 def read_anew(model: DecisionModel, batch: Batch) -> Tensor:
@@ -100,10 +155,10 @@ def read_anew(model: DecisionModel, batch: Batch) -> Tensor:
     return logits
 
 
-def probabilities_anew(
+def outputs_anew(
     model: DecisionModel, batch: Batch, changed: Batch
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """`changed_probabilities` of each decision of a batch and of R others made of it.
+    """`changed_outputs` of each decision of a batch and of R others made of it.
 
     ``changed`` holds what became of all decisions, R times; see `Batch.without`.
     """
@@ -114,7 +169,7 @@ def probabilities_anew(
     size = LogitSize(model.output)
     for g, own_features in enumerate(features):
         logits = own.logits[g : g + 1]
-        yield changed_probabilities(logits, read[:, g], size(own_features))
+        yield changed_outputs(logits, read[:, g], size(own_features), model.link)
 
 
 class Readout:
@@ -134,9 +189,9 @@ class Readout:
         return LogitSize(self.output)
 
     def distance(self, changes: Tensor) -> Tensor:
-        """How much class probabilities change, (R, K) -> (R,).
+        """How much outputs change, (R, K) -> (R,).
 
-        The mean over classes of the size of their changes (Jain & Wallace 2019); of a
+        The mean over outputs of the size of their changes (Jain & Wallace 2019); of a
         vocabulary, where that is next to nothing, half their sum, the total variation. Of
         two classes both are the same.
         """
@@ -145,7 +200,7 @@ class Readout:
             return sizes.mean(-1)
         return sizes.sum(-1) / 2
 
-    def outputs(self, context: Tensor, query: Tensor | None = None) -> Tensor:
+    def logits_of(self, context: Tensor, query: Tensor | None = None) -> Tensor:
         """Logits (R, K) of contexts (R, H), all asked for by one query (Q,)."""
         if query is not None:
             query = query.expand(*context.shape[:-1], -1)
@@ -156,24 +211,30 @@ class Readout:
     ) -> Tensor:
         """Logits (R, K) of hidden states (m, H) pooled with each of weights (R, m)."""
         pooled = weights @ self.pooling.values(hidden)
-        return self.outputs(self.pooling.normalizer.context(pooled), query)
+        return self.logits_of(self.pooling.normalizer.context(pooled), query)
 
-    def probabilities(
+    def outputs(
+        self, hidden: Tensor, weights: Tensor, query: Tensor | None = None
+    ) -> Tensor:
+        """Outputs (R, K) of these logits."""
+        return linked(self.logits(hidden, weights, query), self.model.link)
+
+    def changed_outputs(
         self, hidden: Tensor, own: Tensor, changed: Tensor, query: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """`changed_probabilities` of hidden states (m, H) by their weights.
+        """`changed_outputs` of hidden states (m, H) by their weights.
 
         ``own`` (m,) are those of the model, ``changed`` (R, m) others, and ``query`` (Q,)
         what asks, where something does. All double.
         """
         logits = self.changed_logits(hidden, own, changed, query)
-        probabilities = logits.softmax(-1)
-        return probabilities[:1], probabilities[1:]
+        outputs = linked(logits, self.model.link)
+        return outputs[:1], outputs[1:]
 
     def changed_logits(
         self, hidden: Tensor, own: Tensor, changed: Tensor, query: Tensor | None = None
     ) -> Tensor:
-        """The logits (1 + R, K) of these probabilities, whose order is the same."""
+        """The logits (1 + R, K) of these outputs, whose order is the same."""
         pooled = own @ self.pooling.values(hidden)
         features = self.model.finish(self.pooling.normalizer.context(pooled), query)
         return changed_logits(

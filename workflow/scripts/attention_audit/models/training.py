@@ -19,8 +19,11 @@ from tqdm import tqdm
 from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
 from attention_audit.models.decisions import DecisionModel, Examples, ModelSettings
 from attention_audit.models.laws import lawful
+from attention_audit.models.losses import loss_of
 from attention_audit.models.model import learned_alphas
 from attention_audit.models.optimizer import AMSGrad, learning_rate_factors
+from attention_audit.models.outputs import exact_outputs
+from attention_audit.models.scores import agreement_scores, class_scores
 from attention_audit.records.errors import AuditError
 from attention_audit.records.tables import atomic_path
 
@@ -29,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 # The mean loss of some rows of the training data.
 Loss = Callable[[np.ndarray], Tensor]
+# What is told of the dev data beside its loss, of classes and of scores; None of the other.
+SCORES = ("accuracy", "macro_f1", "pearson", "concordance")
+
 # What the history is to tell of the dev data after an epoch; "dev_loss" decides.
 Score = Callable[[], Mapping[str, Any]]
 
@@ -42,50 +48,54 @@ class Trained:
     best_epoch: int
 
 
-def macro_f1(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> float:
-    """F1 averaged over the classes that are present or predicted, as scikit-learn has it."""
-    hits, labelled, guessed = (
-        np.bincount(ids, minlength=n_classes)
-        for ids in (labels[labels == predicted], labels, predicted)
-    )
-    # 2 TP / (2 TP + FP + FN)
-    total = labelled + guessed
-    met = total > 0
-    return float(np.mean(2 * hits[met] / total[met]))
-
-
-def classes_absent(labels: np.ndarray, n_classes: int) -> int:
-    """How many classes no text has."""
-    return n_classes - len(np.unique(labels))
-
-
 @torch.no_grad()
 def evaluate(
     model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
-) -> dict[str, float]:
-    """Mean cross-entropy (nats), accuracy, macro F1 and n of the decisions of a split.
+) -> dict[str, Any]:
+    """Mean cross-entropy (nats), scores and n of the decisions of a split.
 
-    ``classes_absent`` counts the classes without any text in it. Raises `AuditError`
-    where a normalizer breaks a law.
+    They are `class_scores` or, of scores, the loss that they are learned by and
+    `agreement_scores`. Raises `AuditError` where a normalizer breaks a law.
     """
     model.eval()
+    if model.link != "softmax":
+        return _evaluate_scores(model, examples, batch_size, device)
     loss, read = 0.0, []
     with lawful(model):
         for rows in in_order_of_length(examples.lengths, batch_size):
             batch = examples.batch(rows, device)
             logits = model.logits(batch)
-            loss += nn.functional.cross_entropy(
-                logits, batch.labels, reduction="sum"
-            ).item()
+            loss += loss_of(model, logits, batch.labels, reduction="sum").item()
             read.append(torch.stack([batch.labels, logits.argmax(-1)]).cpu())
     labels, predicted = torch.cat(read, dim=1).numpy()
-    n_classes = model.output.out_features
     return {
         "loss": loss / len(labels),
-        "accuracy": float(np.mean(predicted == labels)),
-        "macro_f1": macro_f1(labels, predicted, n_classes),
-        "classes_absent": classes_absent(labels, n_classes),
+        **class_scores(labels, predicted, model.output.out_features),
         "n": len(labels),
+    }
+
+
+def _evaluate_scores(
+    model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
+) -> dict[str, Any]:
+    """The same of scores, whose loss is that of the whole split: concordance is no mean."""
+    logits, labels = [], []
+    recordings: list[str] | None = []
+    with lawful(model):
+        for rows in in_order_of_length(examples.lengths, batch_size):
+            batch = examples.batch(rows, device)
+            logits.append(model.logits(batch))
+            labels.append(batch.labels)
+            if batch.cluster_ids is None:
+                recordings = None
+            elif recordings is not None:
+                recordings += batch.cluster_ids
+    made, wanted = torch.cat(logits), torch.cat(labels)
+    outputs = exact_outputs(made, model.link).numpy()
+    return {
+        "loss": loss_of(model, made, wanted).item(),
+        **agreement_scores(outputs, wanted.cpu().numpy(), recordings),
+        "n": len(wanted),
     }
 
 
@@ -335,7 +345,7 @@ def train(
     identity: str = "",
     name: str = "train",
 ) -> Trained:
-    """A new model, trained by cross-entropy on the labels; see `fit`.
+    """A new model, trained on the labels by its loss; see `losses.loss_of` and `fit`.
 
     The same settings, data, seed, machine and number of threads give the same bytes.
     """
@@ -345,16 +355,13 @@ def train(
 
     def loss(rows: np.ndarray) -> Tensor:
         batch = examples.batch(rows, device)
-        return nn.functional.cross_entropy(
-            model.logits(batch), batch.labels, label_smoothing=smoothing
-        )
+        return loss_of(model, model.logits(batch), batch.labels, smoothing)
 
     def score() -> dict[str, Any]:
         found = evaluate(model, dev, settings["batch_size"], device)
         return {
             "dev_loss": found["loss"],
-            "dev_accuracy": found["accuracy"],
-            "dev_macro_f1": found["macro_f1"],
+            **{f"dev_{name}": found.get(name) for name in SCORES},
             "alpha": list(learned_alphas(model).values()) or None,
         }
 

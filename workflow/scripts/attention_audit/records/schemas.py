@@ -210,8 +210,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("epoch", pa.int32()),
         ("train_loss", pa.float64()),
         ("dev_loss", pa.float64()),
-        ("dev_accuracy", pa.float64()),
-        ("dev_macro_f1", pa.float64()),
+        # of classes; null of scores, and the other way round
+        ("dev_accuracy", pa.float64(), _NULLABLE),
+        ("dev_macro_f1", pa.float64(), _NULLABLE),
+        ("dev_pearson", pa.float64(), _NULLABLE),
+        ("dev_concordance", pa.float64(), _NULLABLE),
         # every learned alpha after the epoch, in the order of model.learned_alphas,
         # which metrics.json names; null where none is learned
         ("alpha", pa.list_(pa.float64()), _NULLABLE),
@@ -222,8 +225,11 @@ SCHEMAS: dict[str, pa.Schema] = {
     "attention": _schema(
         ("instance_id", pa.string()),
         ("length", pa.int32()),
-        ("label", pa.int32()),
-        ("predicted", pa.int32()),
+        # null of scores, which are no classes
+        ("label", pa.int32(), _NULLABLE),
+        ("predicted", pa.int32(), _NULLABLE),
+        # of scores what they are to be; null of classes
+        ("targets", _floats, _NULLABLE),
         ("probabilities", _floats),
         # what the normalizer makes the attention of
         ("scores", _floats),
@@ -367,8 +373,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("other_seed", pa.int64()),
         ("jsd", pa.float64(), _NULLABLE),
         ("tvd", pa.float64()),
-        # 1 where this run alone is right, -1 where the other is, else 0
-        ("gain", pa.float64()),
+        # 1 where this run alone is right, -1 where the other is, else 0; null of scores
+        ("gain", pa.float64(), _NULLABLE),
     ),
     # models trained to match the outputs of a run, away from its attention
     "adversaries": _schema(
@@ -377,7 +383,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("paper_weight", pa.float64(), _NULLABLE),
         ("trained_on", pa.string()),
         ("instance_id", pa.string()),
-        ("correct", pa.bool_()),
+        # null of scores
+        ("correct", pa.bool_(), _NULLABLE),
         ("tvd", pa.float64()),
         ("jsd", pa.float64()),
         # null where infinite
@@ -708,7 +715,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     # explain: the instances of all runs, for figures that show them
     "explanation_points": _schema(
         ("instance_id", pa.string()),
-        ("predicted", pa.int32()),
+        # null of scores
+        ("predicted", pa.int32(), _NULLABLE),
         ("max_attention", pa.float64()),
         ("measure", pa.string()),
         ("subject", pa.string()),

@@ -94,7 +94,8 @@ def _pairs(rows: pd.DataFrame, reference: str) -> Iterator[pd.DataFrame]:
     yield _measure(means, "jsd", means["jsd"], reference=reference)
     yield _measure(means, "tvd", means["tvd"], "prediction", reference)
     # What a seed gains on others these lose: over all of them it is 0 by arithmetic.
-    if reference != "other_seeds":
+    # Scores are not right or wrong.
+    if reference != "other_seeds" and means["gain"].notna().any():
         yield _measure(means, "gain", means["gain"], "prediction", reference)
 
 

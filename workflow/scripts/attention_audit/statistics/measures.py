@@ -31,7 +31,7 @@ class Measure(TypedDict):
 ALIGNMENT_MEASURES = ("error_rate", "precision", "recall", "f1", "average_precision")
 
 # p: attention, with p̄ = p / Σp; q: another subject; n: how many hidden states they are
-# over, in a text its length; y: class probabilities.
+# over, in a text its length; y: outputs, class probabilities or scores.
 MEASURES: dict[str, Measure] = {
     "support": {
         "label": "Support",
@@ -111,6 +111,14 @@ MEASURES: dict[str, Measure] = {
         "low": 0,
         "high": 1,
         "formula": "1 where argmax_k y_k is the label, else 0",
+        "undefined": "no row of scores",
+    },
+    "absolute_error": {
+        "label": "Absolute error",
+        "unit": "score",
+        "low": 0,
+        "high": 1,
+        "formula": "mean_k |y_k - t_k|, t the true scores; in place of accuracy where outputs are scores",
         "undefined": "",
     },
     "kendall_tau_b": {
@@ -309,7 +317,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": 0,
         "high": 1,
-        "formula": "Σ_k |y_k - y'_k| / 2, between the outputs of two models",
+        "formula": "Σ_k |y_k - y'_k| / 2, between the outputs of two models; of scores mean_k |y_k - y'_k|",
         "undefined": "",
     },
     "gain": {
@@ -318,14 +326,14 @@ MEASURES: dict[str, Measure] = {
         "low": -1,
         "high": 1,
         "formula": "1 where this run alone is right, -1 where the other is, else 0",
-        "undefined": "",
+        "undefined": "no row of scores",
     },
     "flip_never": {
         "label": "Decisions that never flip",
         "unit": "share",
         "low": 0,
         "high": 1,
-        "formula": "1 where argmax_k y_k stays as long as any weight is left, in an order of setting them to 0, else 0; over the draws of random orders their share",
+        "formula": "1 where argmax_k y_k stays as long as any weight is left, in an order of setting them to 0, else 0; over the draws of random orders their share. Scores stay while mean_k |Δy_k| is at most flip_threshold",
         "undefined": "fewer than two weights",
     },
     "flip_share": {
@@ -357,7 +365,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": -1,
         "high": 1,
-        "formula": "y_c(x) - y_c(x without its top k inputs), c the predicted class: mean over shares a of k = ⌈a · n⌉, or with the reference one share (share_a), or k = support (at_support)",
+        "formula": "y_c(x) - y_c(x without its top k inputs), c the predicted class, of scores mean_c |y_c(x) - y_c(x without them)|: mean over shares a of k = ⌈a · n⌉, or with the reference one share (share_a), or k = support (at_support)",
         "undefined": "at_support where the support is 0 or n",
     },
     "sufficiency": {
@@ -365,7 +373,7 @@ MEASURES: dict[str, Measure] = {
         "unit": "probability",
         "low": -1,
         "high": 1,
-        "formula": "y_c(x) - y_c(the top k inputs alone), with the same k",
+        "formula": "y_c(x) - y_c(the top k inputs alone), with the same k and c",
         "undefined": "at_support where the support is 0 or n",
     },
 }

@@ -74,13 +74,16 @@ def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]
     weights, mask = step.attention.values, step.attention.mask
     largest = np.max(weights, axis=1, initial=0.0, where=mask)
     null = support_size(weights, mask) == 0
-    correct = table["predicted"].to_numpy() == table["label"].to_numpy()
     yield from concentration_blocks(weights, mask)
     yield "mass", "attention", None, weights.sum(axis=1, where=mask, dtype=np.float64)
     yield "null", "attention", None, null
     yield "max", "attention", None, largest
-    yield "correct", "prediction", None, correct
-    classes = table["probabilities"].combine_chunks().value_lengths().to_numpy()
+    if table["label"].null_count:
+        yield "absolute_error", "prediction", None, _absolute_error(table)
+    else:
+        correct = table["predicted"].to_numpy() == table["label"].to_numpy()
+        yield "correct", "prediction", None, correct
+    outputs = table["probabilities"].combine_chunks().value_lengths().to_numpy()
     for method, importance in importances.items():
         yield "dispersion", method, None, dispersion(importance.values, mask)
         if method in effects:
@@ -88,7 +91,7 @@ def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]
             read = step.read[method]
             most = np.max(read.values, axis=1, initial=0.0, where=read.mask)
             most = most.astype(np.float64) / (
-                classes if effects[method] == "sum" else 1
+                outputs if effects[method] == "sum" else 1
             )
             yield "largest_effect", method, None, most
     for method, importance in importances.items():
@@ -99,6 +102,15 @@ def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]
         )
         yield "kendall_tau_b", subject, reference, found.tau_b
         yield "kendall_p", subject, reference, found.p
+
+
+def _absolute_error(table: pa.Table) -> npt.NDArray:
+    """mean_k |y_k - t_k| of scores and what they are to be."""
+    found, wanted = (
+        np.stack(table[name].to_numpy()).astype(np.float64)
+        for name in ("probabilities", "targets")
+    )
+    return np.abs(found - wanted).mean(1)
 
 
 def concentration_blocks(weights: Floats, mask: Mask) -> Iterator[Block]:
