@@ -246,7 +246,7 @@ def test_features_without_reactions_are_a_recording_without_seconds(tables_of):
             r"a\.parquet, row 2: the time 0\.5 s of 'v' does not come after 1 s",
         ),
         (
-            [("v", 1, 1, 1)],
+            [("v", 0, 1, 1)],
             [("v", 0, 1), ("w", 0, 1), ("v", 1, 1)],
             r"a\.parquet, row 2: the rows of 'v' go on after those of 'w'",
         ),

@@ -466,11 +466,14 @@ def prepare_dataset(
                             else None,
                         }
                     )
-                    same = ("recording", "group", "known", "streams", "seconds")
-                    same += ("reactions", "events", "origin")
+                    same = ("recording", "known", "streams", "seconds", "reactions")
+                    same += ("origin",)
                     table.write(
                         {
                             **{key: [row[key]] for key in same},
+                            # an array is made of no scalar that is null
+                            "group": [row["group"].as_py()],
+                            "events": [events.as_py()],
                             "dataset": name,
                             "instance_id": instance,
                             "cluster_id": instance,
