@@ -5,9 +5,13 @@ import hashlib
 import pytest
 
 from attention_audit.data import archives
-from attention_audit.data.archives import check_archive, fetch_archive
+from attention_audit.data.archives import (
+    check_archive,
+    fetch_archive,
+    source_members,
+)
 from attention_audit.records.errors import AuditError
-from tests.unit.archives import make_zip
+from tests.unit.archives import make_source, make_zip
 
 
 @pytest.fixture
@@ -90,3 +94,88 @@ def test_a_whole_archive_that_is_not_the_pinned_one_stays_where_it_is(tmp_path):
         with pytest.raises(AuditError, match=r"now w\.whl\.damaged"):
             check_archive(wheel, "0" * 64)
         assert not wheel.exists()
+
+
+# ---------------------------------------------------------------- source archives
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A source archive that leaves a mark where anything of it is run."""
+    mark = tmp_path / "was_run"
+    return make_source(
+        tmp_path / "toy_texts-1.0.tar.gz",
+        {
+            "setup.py": f"open({str(mark)!r}, 'w')",
+            "toy/b.merged": "b",
+            "toy/a.merged": b"\xe9",
+            "toy/c.txt": "c",
+        },
+    )
+
+
+@pytest.mark.parametrize("place", ["folder", "index"])
+def test_a_source_archive_is_taken_and_not_built(
+    source, place, tmp_path, monkeypatch, capfd
+):
+    whole = source.read_bytes()
+    digest = hashlib.sha256(whole).hexdigest()
+    others = tmp_path / "others"
+    others.mkdir()
+    make_source(others / "toy_texts-2.0.tar.gz", {"setup.py": "raise SystemExit"})
+    settings = {"no-index": "1", "find-links": f"{others} {tmp_path}"}
+    if place == "index":
+        page = tmp_path / "simple/toy-texts/index.html"
+        page.parent.mkdir(parents=True)
+        page.write_text(
+            '<a href="../../others/toy_texts-2.0.tar.gz">2.0</a>'
+            '<a href="../../toy_texts-1.0.zip">1.0</a>'
+            '<a href="../../toy_texts-1.0.tar.gz#sha256=00">1.0</a>'
+        )
+        settings = {
+            "index-url": (tmp_path / "none").as_uri(),
+            "extra-index-url": f"{(tmp_path / 'simple').as_uri()}/",
+        }
+    monkeypatch.setattr(archives, "_pip_settings", lambda: settings)
+    target = tmp_path / "raw" / "toy.tar.gz"
+    fetch_archive("toy", "Toy.Texts", "1.0", digest, target)
+    assert target.read_bytes() == whole
+    assert list(target.parent.iterdir()) == [target]
+    assert not (tmp_path / "was_run").exists()
+    with pytest.raises(AuditError, match=r"archives\.toy.*0\.tar\.gz has sha256"):
+        fetch_archive("toy", "toy-texts", "2.0", digest, tmp_path / "other.tar.gz")
+    with pytest.raises(AuditError, match=r"no index has a source archive.*==3\.0"):
+        fetch_archive("toy", "toy-texts", "3.0", digest, tmp_path / "other.tar.gz")
+
+
+def test_pip_is_asked_where_its_packages_come_from(tmp_path, monkeypatch):
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\nindex-url = https://a.example/simple\nno-index = 0\n"
+        "[download]\nno-index = 1\nfind-links =\n    /a\n    /b\n"
+        "[install]\nno-index = 0\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://b.example/simple")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    found = archives._pip_settings()
+    assert found["index-url"] == "https://b.example/simple"
+    assert found["no-index"] == "1"
+    assert found["find-links"].split() == ["/a", "/b"]
+
+
+def test_a_source_archive_is_read_by_name_and_checked(source):
+    members = list(source_members(source, "toy/*.merged"))
+    assert members == [("toy/a.merged", b"\xe9"), ("toy/b.merged", b"b")]
+    with pytest.raises(AuditError, match=r"holds no file like 'x/\*' among 4"):
+        next(source_members(source, "x/*"))
+    with pytest.raises(AuditError, match=r"archives\.toy_texts-1\.sha256.*stays"):
+        check_archive(source, "0" * 64)
+    whole = source.read_bytes()
+    for damaged in (whole[:-9], whole[:45] + bytes([whole[45] ^ 255]) + whole[46:]):
+        source.write_bytes(damaged)
+        with pytest.raises(AuditError, match=r"now toy_texts-1\.0\.tar\.gz\.damaged"):
+            check_archive(source, "0" * 64)
+    source.write_bytes(whole[:45])
+    with pytest.raises(AuditError, match="damaged source archive"):
+        list(source_members(source, "*"))

@@ -6,9 +6,9 @@ from attention_audit.records.errors import AuditError
 _DIGITS = 3
 
 
-def decision_id(pair: str, step: int) -> str:
+def decision_id(pair: str, step: int, digits: int = _DIGITS) -> str:
     """The id of a sentence pair's decision at a step, from 0."""
-    return f"{pair}.{step:0{_DIGITS}d}"
+    return f"{pair}.{step:0{digits}d}"
 
 
 def parts(instance_id: str) -> tuple[str, int]:

@@ -15,6 +15,11 @@ TABLES: dict[str, tuple[str, str]] = {
     "parallel_texts": ("raw/hub/{dataset}", "a sentence pair of the hub, as it came"),
     "sentence_pairs": ("data/{dataset}/{split}", "a sentence pair"),
     "pair_vocabulary": ("data/{dataset}/reading", "a side of the sentence pairs"),
+    "recordings": ("data/{dataset}/{split}", "a recording"),
+    "recording_reading": (
+        "data/{dataset}/reading",
+        "a stream of features, or a reaction, of the recordings",
+    ),
     "history": ("models/{run}/history", "an epoch"),
     "attention": ("attributions/{run}/attention", "an audited instance"),
     "importance": ("attributions/{run}/importance/{method}", "an audited instance"),
@@ -266,6 +271,32 @@ COLUMNS: dict[str, str] = {
     "pair_vocabulary.counts": "how often the training pairs have each token",
     "pair_vocabulary.pieces_model": "sentencepiece's model that cuts words into pieces; "
     "null where tokens are words",
+    "recordings.instance_id": "hash of the recording's name",
+    "recordings.cluster_id": "the recording: its seconds are decisions of one cluster",
+    "recordings.recording": "the name that the source gives it",
+    "recordings.group": "what recordings share, such as a season; null where nothing",
+    "recordings.known": "whether the features of each moment are known; moments are as "
+    "many a second as the sampling needs, one of them the middle of each second",
+    "recordings.streams": "features of each stream, moment by moment, as they were measured",
+    "recordings.seconds": "the seconds whose reactions are known, 0 for that from 0 to 1",
+    "recordings.targets": "reactions of each second, smoothed, on the scale of the training "
+    "recordings, from 0 to 1",
+    "recordings.reactions": "reactions of each second as the source has them",
+    "recordings.events": "whether a reaction happened in the second; null where reactions "
+    "are no events",
+    "recordings.origin": "where the recording stands in its source",
+    "recording_reading.kind": "stream or reaction",
+    "recording_reading.name": "of the stream or the reaction",
+    "recording_reading.size": "values of a moment; 1 of a reaction",
+    "recording_reading.center": "what is taken from each value: the mean of the training "
+    "recordings' moments; 0 of a reaction",
+    "recording_reading.scale": "what each value is then divided by: the standard deviation "
+    "of these, or the largest smoothed reaction of the training recordings",
+    "recording_reading.rate": "moments a second that a decision is made by",
+    "recording_reading.span": "from the first to the last of them, in seconds",
+    "recording_reading.side": "past, where none is after the decision's, or both",
+    "recording_reading.audit_every": "of an audited recording, every so many of its seconds "
+    "with a known reaction are audited",
     "history.epoch": "from 1",
     "history.train_loss": "mean loss over the epoch: cross-entropy, or what scores are learned "
     "by",

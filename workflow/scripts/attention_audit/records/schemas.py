@@ -205,6 +205,46 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("pieces_model", pa.binary(), _NULLABLE),
         run=False,
     ),
+    # a row a recording; its moments and seconds are in order
+    "recordings": _schema(
+        ("dataset", pa.string()),
+        ("instance_id", pa.string()),
+        ("cluster_id", pa.string()),
+        ("recording", pa.string()),
+        ("group", pa.string(), _NULLABLE),
+        # a value a moment of the grid: whether its features are known
+        ("known", pa.list_(pa.bool_())),
+        # a list a stream, in the order of the reading: moments x values of the stream
+        ("streams", pa.list_(_floats)),
+        # a value a decision: the second of the recording
+        ("seconds", _ids),
+        # seconds x reactions: as a model is to predict them, and as the source has them
+        ("targets", _floats),
+        ("reactions", _floats),
+        # seconds x reactions; null where reactions are no events
+        ("events", pa.list_(pa.bool_()), _NULLABLE),
+        ("origin", pa.string()),
+        run=False,
+    ),
+    # a row a stream or reaction
+    "recording_reading": _schema(
+        ("dataset", pa.string()),
+        # "stream" or "reaction"
+        ("kind", pa.string()),
+        ("name", pa.string()),
+        ("size", pa.int32()),
+        # of the training recordings: what is taken from each value, and what it is then
+        # divided by
+        ("center", _floats),
+        ("scale", _floats),
+        # how moments are sampled for a decision
+        ("rate", pa.float64()),
+        ("span", pa.float64()),
+        ("side", pa.string()),
+        # of an audited recording every so many seconds are decisions
+        ("audit_every", pa.int32()),
+        run=False,
+    ),
     # train
     "history": _schema(
         ("epoch", pa.int32()),
