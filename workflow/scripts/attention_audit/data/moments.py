@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
 
 from attention_audit.data.sampling import rate_and_count
 
@@ -62,6 +63,12 @@ class Sampling(NamedTuple):
 def as_array(value: Any) -> np.ndarray:
     """A list of a table as an array."""
     return value.values.to_numpy(zero_copy_only=False)
+
+
+def as_streams(streams: Mapping[str, np.ndarray]) -> pa.Array:
+    """The streams (m, d) of a recording as a column of one row; see `stream_arrays`."""
+    lists = pa.array([values.ravel() for values in streams.values()])
+    return pa.ListArray.from_arrays([0, len(lists)], lists)
 
 
 def stream_arrays(value: Any, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:

@@ -15,7 +15,12 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from attention_audit.data.moments import Sampling, as_array, stream_arrays
+from attention_audit.data.moments import (
+    Sampling,
+    as_array,
+    as_streams,
+    stream_arrays,
+)
 from attention_audit.data.recording_sources import Line, Measured, Recording
 from attention_audit.data.splits import (
     DROPPED,
@@ -269,7 +274,7 @@ def _write_spool(
                     "recording": [recording.name],
                     "group": [recording.group],
                     "known": [known],
-                    "streams": [[values.ravel() for values in streams.values()]],
+                    "streams": as_streams(streams),
                     "seconds": [recording.seconds[kept]],
                     "targets": [targets[kept].ravel()],
                     "reactions": [recording.reactions[kept].ravel()],
@@ -467,14 +472,10 @@ def prepare_dataset(
                             else None,
                         }
                     )
-                    same = ("recording", "known", "streams", "seconds", "reactions")
-                    same += ("origin",)
                     table.write(
                         {
-                            **{key: [row[key]] for key in same},
-                            # an array is made of no scalar that is null
-                            "group": [row["group"].as_py()],
-                            "events": [events.as_py()],
+                            # By itself Arrow would look at every number of a list.
+                            **{key: pa.repeat(value, 1) for key, value in row.items()},
                             "dataset": name,
                             "instance_id": instance,
                             "cluster_id": instance,
