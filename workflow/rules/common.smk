@@ -46,7 +46,13 @@ from attention_audit.records.provenance import (
 )
 from attention_audit.records.metadata import made_otherwise
 from attention_audit.data.sizes import TYPICAL, UNKNOWN, size_of
-from attention_audit.targets import HAVING, MEASURED, check_target, runs_having
+from attention_audit.targets import (
+    ARCHIVES,
+    HAVING,
+    MEASURED,
+    check_target,
+    runs_having,
+)
 from attention_audit.records.unique_keys import check_arguments, check_files
 
 # Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,

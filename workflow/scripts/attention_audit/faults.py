@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
 from attention_audit.data.own_files import OWN_KINDS
+from attention_audit.data.sampling import rate_and_count
 from attention_audit.grid import AXES, about_decoders, fits, grid
 from attention_audit.kinds import branches, encoders_of
 from attention_audit.records.errors import AuditError, suggestion
@@ -437,7 +438,7 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 # The modalities that have a way to remove an input.
 REMOVALS = {
-    **dict.fromkeys(("delete", "replace"), ("text", "translation")),
+    **dict.fromkeys(("delete", "replace"), ("text", "translation", "reactions")),
     **dict.fromkeys(("mean", "blur"), ("images",)),
 }
 
@@ -567,8 +568,33 @@ def _dataset_faults(
                 f"{', '.join(source['splits'])}. Leave it out, or name it in both."
             )
     held_out = source.get("held_out") or {}
-    if twice := [book for book in held_out.get("dev", []) if book in held_out["test"]]:
+    if twice := [name for name in held_out.get("dev", []) if name in held_out["test"]]:
         yield (
-            f"{key}.source.held_out: {', '.join(twice)} in dev and in test. A book is "
-            "in one split: take it out of the other."
+            f"{key}.source.held_out: {', '.join(twice)} in dev and in test. Each is in one "
+            "split: take it out of the other."
+        )
+    if dataset["modality"] == "reactions":
+        yield from _recording_faults(key, dataset)
+
+
+def _recording_faults(key: str, dataset: Mapping[str, Any]) -> Iterator[str]:
+    """Moments that lie on no grid, and filters that have no middle."""
+    sampling = dataset["sampling"]
+    try:
+        rate_and_count(sampling["rate"], sampling["span"], f"{key}.sampling")
+    except AuditError as error:
+        yield str(error)
+    width = dataset["smoothing"].get("width", 1)
+    if width % 2 == 0:
+        yield (
+            f"{key}.smoothing.width must be odd, so that a second is in the middle of its "
+            f"window, got {width}. Set {width - 1} or {width + 1}."
+        )
+    if (
+        dataset["source"]["kind"] == "reaction_tables"
+        and dataset["vectors"] is not None
+    ):
+        yield (
+            f"{key}.vectors: a source of kind 'reaction_tables' has no words. Set it to "
+            "null, or leave it out."
         )

@@ -100,6 +100,9 @@ OF_ATTRIBUTIONS = {
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
 
+# What the name of a fetched archive ends in, by which of a package's files it is.
+ARCHIVES = {"wheel": ".whl", "source": ".tar.gz"}
+
 
 def runs_having(what: str, config: Mapping[str, Any]) -> list[Run]:
     """The runs of a validated config's grid that have something of `HAVING`."""
@@ -141,6 +144,7 @@ def _is_result(path: PurePosixPath) -> bool:
         ".json",
         ".safetensors",
         ".whl",
+        ".gz",
     )
 
 
@@ -165,8 +169,8 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
     match path.parts:
         case ("raw", "hub", file) if file.endswith(".parquet"):
             yield from _hub_faults(file.removesuffix(".parquet"), config)
-        case ("raw", file) if file.endswith(".whl"):
-            yield from _undeclared("archive", "archives", path.stem, config)
+        case ("raw", file) if file.endswith(tuple(ARCHIVES.values())):
+            yield from _archive_faults(file, config)
         case ("data", dataset, _, *_):
             yield from _undeclared("dataset", "datasets", dataset, config)
         case ("models", *names, seed, _) if len(names) == len(AXES):
@@ -242,6 +246,18 @@ def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"seed '{names[-1]}' should be the word seed and a whole number, "
             "such as seed0"
+        )
+
+
+def _archive_faults(file: str, config: Mapping[str, Any]) -> Iterator[str]:
+    suffix = next(s for s in ARCHIVES.values() if file.endswith(s))
+    name = file.removesuffix(suffix)
+    yield from _undeclared("archive", "archives", name, config)
+    own = ARCHIVES[config["archives"][name]["file"]]
+    if suffix != own:
+        yield (
+            f"archives.{name}.file is {config['archives'][name]['file']}. Ask for "
+            f"{results_of(config['experiment'])}/raw/{name}{own}."
         )
 
 

@@ -32,6 +32,7 @@ class Reading(NamedTuple):
     center: dict[str, np.ndarray]  # (d,) by stream
     scale: dict[str, np.ndarray]
     reactions: list[str]
+    train_every: int  # seconds, of which one is a decision to learn from
     audit_every: int
 
     @classmethod
@@ -48,6 +49,7 @@ class Reading(NamedTuple):
             {row["name"]: np.array(row["center"]) for row in streams},
             {row["name"]: np.array(row["scale"]) for row in streams},
             [row["name"] for row in rows if row["kind"] == "reaction"],
+            first["train_every"],
             first["audit_every"],
         )
 
@@ -260,7 +262,17 @@ def _examples(
 
 
 def read_examples(path: str | Path, reading: str | Path) -> RecordingExamples:
-    """Read all decisions of one split that `recordings.prepare_dataset` wrote, in its order."""
+    """The decisions of a split to learn from: one second in ``train_every`` of a recording.
+
+    They are in the order of the file that `recordings.prepare_dataset` wrote.
+    """
+    how = Reading.read(reading)
+    rows = tables.read_table(path, "recordings", list(COLUMNS))
+    return _examples(rows, how, how.train_every)
+
+
+def read_all(path: str | Path, reading: str | Path) -> RecordingExamples:
+    """All decisions of a split, likewise: every second of each recording."""
     rows = tables.read_table(path, "recordings", list(COLUMNS))
     return _examples(rows, Reading.read(reading), 1)
 

@@ -385,7 +385,8 @@ def prepare_dataset(
     "both"}, see `Sampling`); ``smoothing`` (see `smoothed`); ``scale``, "max" where a
     target is divided by the largest of train, or "none"; either way it is then cut at 1;
     ``unlabelled``, whether a recording without reactions is an error ("refuse") or counted
-    in the card ("drop"); ``audit_every`` (seconds); ``max_examples`` ({split: number of
+    in the card ("drop"); ``train_every`` and ``audit_every`` (seconds, of which one is a
+    decision); ``max_examples`` ({split: number of
     recordings or None} or None); ``split`` ({"dev": share, "test": share}); ``note`` (for
     the card, or None). ``reactions`` are the names of the K reactions, ``notes`` what
     `read_recordings` counted, once ``recordings`` are read, and ``vectors`` an entry of
@@ -500,6 +501,7 @@ def prepare_dataset(
                 "rate": float(sampling.rate),
                 "span": float(settings["sampling"]["span"]),
                 "side": sampling.side,
+                "train_every": settings["train_every"],
                 "audit_every": settings["audit_every"],
             },
             provenance,
