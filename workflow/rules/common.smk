@@ -216,9 +216,9 @@ def length(wildcards):
 
 
 def audited_tokens(wildcards, instances=config["audit"]["instances"], power=1):
-    """The sum over a job's audited instances of the tokens of each, to some power."""
+    """The sum over a job's audited decisions of the tokens of each, to some power."""
     found = size(wildcards)
-    return min(instances, found.of("test")) * found.tokens**power
+    return min(instances, found.of("test")) * found.decisions * found.tokens**power
 
 
 def growing(amount):

@@ -324,13 +324,24 @@ def _undeclared(key: str, name: str, section: str, config: Mapping) -> Iterator[
         yield f"{key}: '{name}' is not declared under {section}.{hint}"
 
 
+def _archive_faults(key: str, name: str, file: str, config: Mapping) -> Iterator[str]:
+    """The same of an archive, or a line where it is another ``file`` of its package."""
+    yield from _undeclared(key, name, "archives", config)
+    found = config["archives"].get(name, {"file": file})["file"]
+    if found != file:
+        yield (
+            f"{key}: archives.{name}.file is {found}, and a {file} archive is read here. "
+            "Name another."
+        )
+
+
 def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
     """Faults of a completed configuration that no single key shows."""
     yield from _grid_faults(config)
     for name, vectors in config["vectors"].items():
         if vectors["kind"] == "archive":
             key = f"vectors.{name}.archive"
-            yield from _undeclared(key, vectors["archive"], "archives", config)
+            yield from _archive_faults(key, vectors["archive"], "wheel", config)
     for name, dataset in config["datasets"].items():
         yield from _dataset_faults(f"datasets.{name}", dataset, config)
     for name, encoder in config["encoders"].items():
@@ -542,8 +553,9 @@ def _dataset_faults(
     if dataset.get("vectors") is not None:
         yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
     if "archive" in source:
+        file = "source" if source["kind"] == "sitcom_laughs" else "wheel"
         archive_key = f"{key}.source.archive"
-        yield from _undeclared(archive_key, source["archive"], "archives", config)
+        yield from _archive_faults(archive_key, source["archive"], file, config)
     if dataset.get("size") and any(side % dataset["patch"] for side in dataset["size"]):
         yield (
             f"{key}.patch must divide size ({' x '.join(map(str, dataset['size']))}), "
@@ -595,6 +607,6 @@ def _recording_faults(key: str, dataset: Mapping[str, Any]) -> Iterator[str]:
         and dataset["vectors"] is not None
     ):
         yield (
-            f"{key}.vectors: a source of kind 'reaction_tables' has no words. Set it to "
+            f"{key}.vectors: a source of kind 'reaction_tables' has no words on screen. Set it to "
             "null, or leave it out."
         )

@@ -482,7 +482,11 @@ def prepare_dataset(
                             "targets": [targets.ravel()],
                         }
                     )
-            cards[part] = _card_of(counts, reactions) | {"recordings": len(counts)}
+            every = settings["audit_every" if part == "test" else "train_every"]
+            cards[part] = _card_of(counts, reactions) | {
+                "recordings": len(counts),
+                "decisions": sum(-(-one["seconds"] // every) for one in counts),
+            }
         tables.write_table(
             paths["reading"],
             "recording_reading",
@@ -516,7 +520,11 @@ def prepare_dataset(
         "streams": sizes,
         "reactions": list(reactions),
         "share_of_words_with_a_vector": coverage,
-        "counts": {part: {"recordings": cards[part]["recordings"]} for part in SPLITS},
+        "counts": {
+            part: {"recordings": cards[part].pop("recordings")} for part in SPLITS
+        },
+        # to learn from, and of test those of an audit of all recordings
+        "decisions": {part: cards[part].pop("decisions") for part in SPLITS},
         "dropped": {reason: n for reason, n in dropped.items() if n},
         "left_out": {k: n for k, n in (Counter(notes) + left_out).items() if n},
         "splits": cards,

@@ -10,9 +10,8 @@ from attention_audit.data.modality import Audited
 
 # Imported where they are used, as in `modalities.text`.
 
-# The kinds of encoders that read moments. A Transformer would tell them apart by their
-# places, where those of one place are of different times.
-ENCODERS = ("average", "bilstm", "gated")
+# The kinds of encoders that read moments.
+ENCODERS = ("average", "bilstm", "gated", "transformer")
 
 
 def prepare(
@@ -56,4 +55,6 @@ def audited(reading: str | Path) -> Audited:
     """How audited recordings are read, each with one of its seconds in ``audit_every``."""
     from attention_audit.data.recording_batches import COLUMNS, Reading, batch_of
 
-    return Audited("recordings", COLUMNS, partial(batch_of, Reading.read(reading)))
+    batch = partial(batch_of, Reading.read(reading))
+    # A recording of twenty minutes has a hundred decisions and more.
+    return Audited("recordings", COLUMNS, batch, a_pass=4)
