@@ -285,12 +285,6 @@ def read_all(path: str | Path, reading: str | Path) -> RecordingExamples:
     return _examples(_split(path), Reading.read(reading), 1)
 
 
-def read_all(path: str | Path, reading: str | Path) -> RecordingExamples:
-    """All decisions of a split, likewise: every second of each recording."""
-    rows = tables.read_table(path, "recordings", list(COLUMNS))
-    return _examples(rows, Reading.read(reading), 1)
-
-
 def batch_of(
     reading: Reading, rows: pa.Table, path: str | Path, device: torch.device
 ) -> RecordingBatch:
