@@ -559,7 +559,7 @@ def pages_of(n_lines, n_columns, **more):
         list(range(n_columns)),
         fill,
         title=lambda line, column: f"{line}/{column}",
-        **{"y_label": str, "x_label": "x", **more},
+        **{"y_label": lambda line, _: str(line), "x_label": "x", **more},
     )
     return pages, seen
 
@@ -592,7 +592,7 @@ def test_panels_wrap_and_go_on_over_the_page(lines, columns, panels):
 
 
 def test_lines_of_a_single_column_stand_side_by_side():
-    pages, seen = pages_of(8, 1, y_label=lambda line: "y")
+    pages, seen = pages_of(8, 1, y_label=lambda *_: "y")
     (page,) = pages
     assert seen == [(a, 0) for a in range(8)]
     places = [axes.get_subplotspec() for axes in page.axes]
