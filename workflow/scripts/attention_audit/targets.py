@@ -49,6 +49,10 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "alignment_comparison",
             "alignment_examples",
             "null_summary",
+            "reaction_scores",
+            "reaction_summary",
+            "reaction_comparison",
+            "reaction_episodes",
         ),
         (),
     ),
@@ -87,6 +91,11 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
         lambda dataset, encoder: dataset["modality"] == "translation",
         "sentence pairs",
         "a data set of modality translation",
+    ),
+    "recordings": (
+        lambda dataset, encoder: dataset["modality"] == "reactions",
+        "recordings",
+        "a data set of modality reactions",
     ),
 }
 

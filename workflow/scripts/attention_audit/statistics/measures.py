@@ -255,6 +255,15 @@ MEASURES: dict[str, Measure] = {
         "ties for the last place by chance",
         "undefined": "all inputs are marked, or none; no row where nobody marks any",
     },
+    "lookback": {
+        "label": "Look-back",
+        "unit": "seconds",
+        "low": 0,
+        "high": None,
+        "formula": "Σ_t p̄_t |s_t|, s_t the seconds from the decision to t; also of each "
+        "importance, and of equal weights (uniform), as a guess has them",
+        "undefined": "all weights are 0; no row where inputs have no times",
+    },
     "permutation_difference": {
         "label": "Output under shuffled attention",
         "unit": "probability",
