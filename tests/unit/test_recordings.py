@@ -29,6 +29,7 @@ SETTINGS = {
     "smoothing": {"kind": "none"},
     "scale": "max",
     "unlabelled": "refuse",
+    "train_every": 1,
     "audit_every": 5,
     "max_examples": None,
     "split": {"dev": 0.2, "test": 0.2},

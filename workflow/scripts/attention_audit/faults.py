@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 
 from attention_audit.data.own_files import OWN_KINDS
+from attention_audit.data.sampling import rate_and_count
 from attention_audit.grid import AXES, about_decoders, fits, grid
 from attention_audit.kinds import branches, encoders_of
 from attention_audit.records.errors import AuditError, suggestion
@@ -323,19 +324,31 @@ def _undeclared(key: str, name: str, section: str, config: Mapping) -> Iterator[
         yield f"{key}: '{name}' is not declared under {section}.{hint}"
 
 
+def _archive_faults(key: str, name: str, file: str, config: Mapping) -> Iterator[str]:
+    """The same of an archive, or a line where it is another ``file`` of its package."""
+    yield from _undeclared(key, name, "archives", config)
+    found = config["archives"].get(name, {"file": file})["file"]
+    if found != file:
+        yield (
+            f"{key}: archives.{name}.file is {found}, and a {file} archive is read here. "
+            "Name another."
+        )
+
+
 def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
     """Faults of a completed configuration that no single key shows."""
     yield from _grid_faults(config)
     for name, vectors in config["vectors"].items():
         if vectors["kind"] == "archive":
             key = f"vectors.{name}.archive"
-            yield from _undeclared(key, vectors["archive"], "archives", config)
+            yield from _archive_faults(key, vectors["archive"], "wheel", config)
     for name, dataset in config["datasets"].items():
         yield from _dataset_faults(f"datasets.{name}", dataset, config)
     for name, encoder in config["encoders"].items():
         yield from _encoder_faults(f"encoders.{name}", encoder)
     yield from _name_faults(config)
     yield from _removal_faults(config)
+    yield from _score_faults(config)
     yield from _explanation_faults(config)
     yield from _recorded_faults(config)
     yield from _optional_faults(config)
@@ -348,12 +361,18 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _encoder_faults(key: str, encoder: Mapping[str, Any]) -> Iterator[str]:
-    """Sizes that heads do not divide, and those of shared weights that differ."""
+    """Sizes that heads do not divide, those of shared weights that differ, no loss."""
     stages = encoder.get("stages", ())
     sizes = [
         (key, "hidden_size", encoder),
         *((f"{key}.stages[{i}]", "width", stage) for i, stage in enumerate(stages)),
     ]
+    losses = encoder.get("losses")
+    if losses is not None and not any(losses.values()):
+        yield (
+            f"{key}.losses: every weight is 0, so that nothing would be learned. Set one "
+            f"of {', '.join(losses)} above it."
+        )
     decoder = encoder.get("decoder")
     if decoder is not None:
         sizes.append((f"{key}.decoder", "hidden_size", decoder))
@@ -435,9 +454,31 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
                 )
 
 
+def _score_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the recordings of the grid, whose outputs are scores, do not have."""
+    for name in config["grid"]["datasets"]:
+        dataset = config["datasets"].get(name, {"modality": None})
+        if dataset["modality"] != "reactions":
+            continue
+        for method, settings in config["methods"].items():
+            if settings.get("output") not in (None, "all"):
+                yield (
+                    f"methods.{method}.output: '{settings['output']}' is one class, and the "
+                    f"outputs of datasets.{name} are scores. Set it to all, or leave it out."
+                )
+        for scorer in config["grid"]["scorers"]:
+            kind = config["scorers"].get(scorer, {}).get("kind")
+            if kind == "last" and dataset["sampling"]["side"] != "past":
+                yield (
+                    f"scorers.{scorer} attends to the last moment, and those of "
+                    f"datasets.{name} go on after the second that is decided. Set its "
+                    "sampling.side to past, or leave one of both out of the grid."
+                )
+
+
 # The modalities that have a way to remove an input.
 REMOVALS = {
-    **dict.fromkeys(("delete", "replace"), ("text", "translation")),
+    **dict.fromkeys(("delete", "replace"), ("text", "translation", "reactions")),
     **dict.fromkeys(("mean", "blur"), ("images",)),
 }
 
@@ -541,8 +582,9 @@ def _dataset_faults(
     if dataset.get("vectors") is not None:
         yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
     if "archive" in source:
+        file = "source" if source["kind"] == "sitcom_laughs" else "wheel"
         archive_key = f"{key}.source.archive"
-        yield from _undeclared(archive_key, source["archive"], "archives", config)
+        yield from _archive_faults(archive_key, source["archive"], file, config)
     if dataset.get("size") and any(side % dataset["patch"] for side in dataset["size"]):
         yield (
             f"{key}.patch must divide size ({' x '.join(map(str, dataset['size']))}), "
@@ -567,8 +609,33 @@ def _dataset_faults(
                 f"{', '.join(source['splits'])}. Leave it out, or name it in both."
             )
     held_out = source.get("held_out") or {}
-    if twice := [book for book in held_out.get("dev", []) if book in held_out["test"]]:
+    if twice := [name for name in held_out.get("dev", []) if name in held_out["test"]]:
         yield (
-            f"{key}.source.held_out: {', '.join(twice)} in dev and in test. A book is "
-            "in one split: take it out of the other."
+            f"{key}.source.held_out: {', '.join(twice)} in dev and in test. Each is in one "
+            "split: take it out of the other."
+        )
+    if dataset["modality"] == "reactions":
+        yield from _recording_faults(key, dataset)
+
+
+def _recording_faults(key: str, dataset: Mapping[str, Any]) -> Iterator[str]:
+    """Moments that lie on no grid, and filters that have no middle."""
+    sampling = dataset["sampling"]
+    try:
+        rate_and_count(sampling["rate"], sampling["span"], f"{key}.sampling")
+    except AuditError as error:
+        yield str(error)
+    width = dataset["smoothing"].get("width", 1)
+    if width % 2 == 0:
+        yield (
+            f"{key}.smoothing.width must be odd, so that a second is in the middle of its "
+            f"window, got {width}. Set {width - 1} or {width + 1}."
+        )
+    if (
+        dataset["source"]["kind"] == "reaction_tables"
+        and dataset["vectors"] is not None
+    ):
+        yield (
+            f"{key}.vectors: a source of kind 'reaction_tables' has no words on screen. Set it to "
+            "null, or leave it out."
         )

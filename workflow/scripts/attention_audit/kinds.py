@@ -26,7 +26,9 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "image_source": ("data/image_sources", "READERS"),
     "method": ("methods", "METHODS"),
     "pair_source": ("data/pair_sources", "READERS"),
+    "recording_source": ("data/recording_sources", "READERS"),
     "scorer": ("models/attention", "SCORERS"),
+    "smoothing": ("data/recordings", "FILTERS"),
     "source": ("data/sources", "READERS"),
     "vectors": ("data/vectors", "VECTORS"),
 }

@@ -109,6 +109,9 @@ OF_ATTRIBUTIONS = {
 
 FIGURE_FORMATS = (".png", ".pdf", ".parquet")
 
+# What the name of a fetched archive ends in, by which of a package's files it is.
+ARCHIVES = {"wheel": ".whl", "source": ".tar.gz"}
+
 
 def runs_having(what: str, config: Mapping[str, Any]) -> list[Run]:
     """The runs of a validated config's grid that have something of `HAVING`."""
@@ -150,6 +153,7 @@ def _is_result(path: PurePosixPath) -> bool:
         ".json",
         ".safetensors",
         ".whl",
+        ".gz",
     )
 
 
@@ -174,8 +178,8 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
     match path.parts:
         case ("raw", "hub", file) if file.endswith(".parquet"):
             yield from _hub_faults(file.removesuffix(".parquet"), config)
-        case ("raw", file) if file.endswith(".whl"):
-            yield from _undeclared("archive", "archives", path.stem, config)
+        case ("raw", file) if file.endswith(tuple(ARCHIVES.values())):
+            yield from _archive_faults(file, config)
         case ("data", dataset, _, *_):
             yield from _undeclared("dataset", "datasets", dataset, config)
         case ("models", *names, seed, _) if len(names) == len(AXES):
@@ -187,7 +191,10 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _run_faults([d, e, s, n, path.stem], config)
         case ("translations", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
-            yield from _translation_faults(d, config)
+            yield from _dataset_faults(d, "alignments", config)
+        case ("reactions", d, e, s, n, file) if file.endswith(".parquet"):
+            yield from _run_faults([d, e, s, n, path.stem], config)
+            yield from _dataset_faults(d, "recordings", config)
         case ("controls", d, e, s, n, seed, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _control_faults(n, path.stem, config)
@@ -254,6 +261,18 @@ def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _archive_faults(file: str, config: Mapping[str, Any]) -> Iterator[str]:
+    suffix = next(s for s in ARCHIVES.values() if file.endswith(s))
+    name = file.removesuffix(suffix)
+    yield from _undeclared("archive", "archives", name, config)
+    own = ARCHIVES[config["archives"][name]["file"]]
+    if suffix != own:
+        yield (
+            f"archives.{name}.file is {config['archives'][name]['file']}. Ask for "
+            f"{results_of(config['experiment'])}/raw/{name}{own}."
+        )
+
+
 def _hub_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
     yield from _undeclared("dataset", "datasets", dataset, config)
     kind = config["datasets"].get(dataset, {}).get("source", {}).get("kind", "hub")
@@ -276,8 +295,11 @@ def _attribution_faults(
         yield from _undeclared("method", "methods", method, config)
 
 
-def _translation_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
-    has, what, named = HAVING["alignments"]
+def _dataset_faults(
+    dataset: str, needed: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    """A line where a data set does not make what its runs have; see `HAVING`."""
+    has, what, named = HAVING[needed]
     if not has(config["datasets"][dataset], {}):
         yield f"datasets.{dataset} has no {what}. Name {named}."
 

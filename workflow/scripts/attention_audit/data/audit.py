@@ -13,10 +13,6 @@ from tqdm import tqdm
 from attention_audit.data.modality import of_data
 from attention_audit.records.tables import iterate_table
 
-# Instances that are read at once. Fixed, because results depend in their last digits on
-# what shares a pass.
-A_PASS = 32
-
 
 def selected(path: str | Path, table: str | pa.Schema, instances: int) -> set[str]:
     """The ids of the ``instances`` examples with the smallest ids; ``table`` is the schema.
@@ -44,22 +40,22 @@ def audited(
 
     They are batches of the ``modality``, see `models.decisions.Batch`.
     """
-    table, columns, batch = of_data(modality, "audited")(reading)
+    table, columns, batch, a_pass = of_data(modality, "audited")(reading)
     chosen = selected(path, table, instances)
     wanted = pa.array(sorted(chosen))
     with tqdm(total=len(chosen), desc=name, unit=" instances", disable=None) as bar:
         pending: list[pa.Table] = []
         waiting = 0
-        for rows in iterate_table(path, table, columns=columns):
+        for rows in iterate_table(path, table, 32 * a_pass, columns):
             found = rows.filter(pc.is_in(rows["instance_id"], wanted))
             pending.append(found)
             waiting += len(found)
-            while waiting >= A_PASS:
+            while waiting >= a_pass:
                 whole = pa.concat_tables(pending)
-                yield batch(whole.slice(0, A_PASS), path, device)
-                bar.update(A_PASS)
-                pending = [whole.slice(A_PASS)]
-                waiting -= A_PASS
+                yield batch(whole.slice(0, a_pass), path, device)
+                bar.update(a_pass)
+                pending = [whole.slice(a_pass)]
+                waiting -= a_pass
         if waiting:
             yield batch(pa.concat_tables(pending), path, device)
             bar.update(waiting)

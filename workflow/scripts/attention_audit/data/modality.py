@@ -30,11 +30,16 @@ import pyarrow as pa
 
 
 class Audited(NamedTuple):
-    """How the rows of a split become batches: ``batch(rows, path, device)``."""
+    """How the rows of a split become batches: ``batch(rows, path, device)``.
+
+    ``a_pass`` is how many rows are read at once, each with all of its decisions. It is
+    fixed, because results depend in their last digits on what shares a pass.
+    """
 
     table: str | pa.Schema  # the schema of a split, or its name
     columns: Sequence[str]
     batch: Callable[[pa.Table, str | Path, Any], Any]
+    a_pass: int = 32
 
 
 def of_data(modality: str, name: str) -> Any:

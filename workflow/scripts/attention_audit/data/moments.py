@@ -10,8 +10,9 @@ from fractions import Fraction
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
 
-from attention_audit.records.errors import AuditError
+from attention_audit.data.sampling import rate_and_count
 
 
 class Sampling(NamedTuple):
@@ -28,19 +29,7 @@ class Sampling(NamedTuple):
     @classmethod
     def of(cls, rate: float, span: float, side: str, where: str) -> Self:
         """Raises `AuditError`, naming ``where``, for moments that lie on no grid."""
-        exact = Fraction(rate).limit_denominator(1000)
-        count = exact * Fraction(span).limit_denominator(1000)
-        if 1 not in (exact.numerator, exact.denominator) or exact <= 0:
-            raise AuditError(
-                f"{where}.rate: {rate:g} moments a second are on no common grid. Set a "
-                "whole number of moments a second, or of seconds a moment (0.5, 0.25)."
-            )
-        if count.denominator != 1 or count < 1:
-            raise AuditError(
-                f"{where}.span: {span:g} s at {rate:g} moments a second are "
-                f"{float(count):g} moments. Set a span of a whole number of them, at least 1."
-            )
-        return cls(exact, int(count), side)
+        return cls(*rate_and_count(rate, span, where), side)
 
     @property
     def base(self) -> int:
@@ -74,6 +63,12 @@ class Sampling(NamedTuple):
 def as_array(value: Any) -> np.ndarray:
     """A list of a table as an array."""
     return value.values.to_numpy(zero_copy_only=False)
+
+
+def as_streams(streams: Mapping[str, np.ndarray]) -> pa.Array:
+    """The streams (m, d) of a recording as a column of one row; see `stream_arrays`."""
+    lists = pa.array([values.ravel() for values in streams.values()])
+    return pa.ListArray.from_arrays([0, len(lists)], lists)
 
 
 def stream_arrays(value: Any, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:

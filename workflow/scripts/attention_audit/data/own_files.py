@@ -5,7 +5,7 @@ from typing import Any
 
 # Kinds of sources that name paths on the user's disk: a file a split, a folder a split, or
 # several files a split, by what they hold.
-OWN_KINDS = ("aligned_files", "folder", "idx", "local")
+OWN_KINDS = ("aligned_files", "folder", "idx", "local", "reaction_tables")
 
 
 def own_files(source: Mapping[str, Any]) -> dict[str, str]:

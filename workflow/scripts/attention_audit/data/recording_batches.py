@@ -4,10 +4,10 @@ Shapes: N decisions of a split, B of a batch, n moments of a decision, d values 
 K reactions, M moments of all recordings of a split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from attention_audit.records.decision_ids import decision_id
 # What is read of a table "recordings".
 COLUMNS = ("instance_id", "cluster_id", "known", "streams", "seconds", "targets")
 
+_ROWS = 4  # recordings that are read at once
 _DIGITS = 5  # of a second's number, so that ids of a recording sort as its seconds do
 
 
@@ -32,6 +33,7 @@ class Reading(NamedTuple):
     center: dict[str, np.ndarray]  # (d,) by stream
     scale: dict[str, np.ndarray]
     reactions: list[str]
+    train_every: int  # seconds, of which one is a decision to learn from
     audit_every: int
 
     @classmethod
@@ -48,6 +50,7 @@ class Reading(NamedTuple):
             {row["name"]: np.array(row["center"]) for row in streams},
             {row["name"]: np.array(row["scale"]) for row in streams},
             [row["name"] for row in rows if row["kind"] == "reaction"],
+            first["train_every"],
             first["audit_every"],
         )
 
@@ -213,61 +216,78 @@ def _sampled(
 
 
 def _examples(
-    rows: pa.Table, reading: Reading, every: int, columns: Sequence[str] = COLUMNS
+    parts: Iterable[pa.Table], reading: Reading, every: int
 ) -> RecordingExamples:
-    """The decisions of some recordings, or one in ``every`` of them."""
+    """The decisions of recordings with `COLUMNS`, or one in ``every`` of them.
+
+    Recordings come in parts, so that no more than these are held as they were measured.
+    """
     n_reactions = len(reading.reactions)
-    found: dict[str, list[Any]] = {
-        key: [] for key in ("labels", "own", "first", "end", "known")
+    found: dict[str, list[np.ndarray]] = {
+        key: [] for key in ("labels", "lengths", "own", "first", "end")
     }
-    streams: dict[str, list[np.ndarray]] = {name: [] for name in reading.sizes}
-    instance_ids, cluster_ids = [], []
+    features: dict[str, list[np.ndarray]] = {name: [] for name in reading.sizes}
+    known: list[np.ndarray] = []
+    instance_ids: list[str] = []
+    cluster_ids: list[str] = []
     start = 0
-    for number in range(len(rows)):
-        row = {key: rows[key][number] for key in columns}
-        known = as_array(row["known"])
-        seconds = as_array(row["seconds"]).astype(np.int64)[::every]
-        targets = as_array(row["targets"]).reshape(-1, n_reactions)[::every]
-        name, cluster = row["instance_id"].as_py(), row["cluster_id"].as_py()
-        instance_ids += [decision_id(name, second, _DIGITS) for second in seconds]
-        cluster_ids += [cluster] * len(seconds)
-        found["labels"].append(targets)
-        found["own"].append(start + reading.sampling.middle(seconds))
-        found["first"].append(np.full(len(seconds), start))
-        found["end"].append(np.full(len(seconds), start + len(known)))
-        found["known"].append(known)
-        for key, values in stream_arrays(row["streams"], reading.sizes).items():
-            values = (values - reading.center[key]) / reading.scale[key]
-            streams[key].append(values.astype(np.float32))
-        start += len(known)
-    joined = {key: np.concatenate(values) for key, values in found.items()}
-    known = joined.pop("known")
+    for part in parts:
+        for number in range(len(part)):
+            row = {key: part[key][number] for key in COLUMNS}
+            there = as_array(row["known"])
+            seconds = as_array(row["seconds"]).astype(np.int64)[::every]
+            name, cluster = row["instance_id"].as_py(), row["cluster_id"].as_py()
+            instance_ids += [decision_id(name, second, _DIGITS) for second in seconds]
+            cluster_ids += [cluster] * len(seconds)
+            own = reading.sampling.middle(seconds)
+            first, end = np.zeros_like(own), np.full_like(own, len(there))
+            _, sampled = _sampled(own, first, end, reading.sampling, there)
+            targets = as_array(row["targets"]).reshape(-1, n_reactions)
+            found["labels"].append(targets[::every])
+            found["lengths"].append(sampled.sum(1))
+            found["own"].append(start + own)
+            found["first"].append(start + first)
+            found["end"].append(start + end)
+            known.append(there)
+            for key, values in stream_arrays(row["streams"], reading.sizes).items():
+                scaled = (values - reading.center[key]) / reading.scale[key]
+                features[key].append(scaled.astype(np.float32))
+            start += len(there)
     moments = _Moments(
         reading.sampling,
-        known,
-        {key: np.concatenate(values) for key, values in streams.items()},
-    )
-    _, there = _sampled(
-        joined["own"], joined["first"], joined["end"], reading.sampling, known
+        np.concatenate(known),
+        # each stream goes as soon as it is joined
+        {key: np.concatenate(features.pop(key)) for key in reading.sizes},
     )
     return RecordingExamples(
         instance_ids,
         cluster_ids,
-        lengths=there.sum(1),
         moments=moments,
-        **joined,
+        **{key: np.concatenate(values) for key, values in found.items()},
     )
 
 
+def _split(path: str | Path) -> Iterator[pa.Table]:
+    return tables.iterate_table(path, "recordings", _ROWS, list(COLUMNS))
+
+
 def read_examples(path: str | Path, reading: str | Path) -> RecordingExamples:
-    """Read all decisions of one split that `recordings.prepare_dataset` wrote, in its order."""
-    rows = tables.read_table(path, "recordings", list(COLUMNS))
-    return _examples(rows, Reading.read(reading), 1)
+    """The decisions of a split to learn from: one second in ``train_every`` of a recording.
+
+    They are in the order of the file that `recordings.prepare_dataset` wrote.
+    """
+    how = Reading.read(reading)
+    return _examples(_split(path), how, how.train_every)
+
+
+def read_all(path: str | Path, reading: str | Path) -> RecordingExamples:
+    """All decisions of a split, likewise: every second of each recording."""
+    return _examples(_split(path), Reading.read(reading), 1)
 
 
 def batch_of(
     reading: Reading, rows: pa.Table, path: str | Path, device: torch.device
 ) -> RecordingBatch:
     """The audited decisions of some rows of a table "recordings" with `COLUMNS`."""
-    examples = _examples(rows, reading, reading.audit_every)
+    examples = _examples([rows], reading, reading.audit_every)
     return examples.batch(np.arange(len(examples)), device)

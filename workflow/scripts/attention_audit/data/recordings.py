@@ -15,7 +15,12 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from attention_audit.data.moments import Sampling, as_array, stream_arrays
+from attention_audit.data.moments import (
+    Sampling,
+    as_array,
+    as_streams,
+    stream_arrays,
+)
 from attention_audit.data.recording_sources import Line, Measured, Recording
 from attention_audit.data.splits import (
     DROPPED,
@@ -269,7 +274,7 @@ def _write_spool(
                     "recording": [recording.name],
                     "group": [recording.group],
                     "known": [known],
-                    "streams": [[values.ravel() for values in streams.values()]],
+                    "streams": as_streams(streams),
                     "seconds": [recording.seconds[kept]],
                     "targets": [targets[kept].ravel()],
                     "reactions": [recording.reactions[kept].ravel()],
@@ -385,7 +390,8 @@ def prepare_dataset(
     "both"}, see `Sampling`); ``smoothing`` (see `smoothed`); ``scale``, "max" where a
     target is divided by the largest of train, or "none"; either way it is then cut at 1;
     ``unlabelled``, whether a recording without reactions is an error ("refuse") or counted
-    in the card ("drop"); ``audit_every`` (seconds); ``max_examples`` ({split: number of
+    in the card ("drop"); ``train_every`` and ``audit_every`` (seconds, of which one is a
+    decision); ``max_examples`` ({split: number of
     recordings or None} or None); ``split`` ({"dev": share, "test": share}); ``note`` (for
     the card, or None). ``reactions`` are the names of the K reactions, ``notes`` what
     `read_recordings` counted, once ``recordings`` are read, and ``vectors`` an entry of
@@ -466,21 +472,21 @@ def prepare_dataset(
                             else None,
                         }
                     )
-                    same = ("recording", "known", "streams", "seconds", "reactions")
-                    same += ("origin",)
                     table.write(
                         {
-                            **{key: [row[key]] for key in same},
-                            # an array is made of no scalar that is null
-                            "group": [row["group"].as_py()],
-                            "events": [events.as_py()],
+                            # By itself Arrow would look at every number of a list.
+                            **{key: pa.repeat(value, 1) for key, value in row.items()},
                             "dataset": name,
                             "instance_id": instance,
                             "cluster_id": instance,
                             "targets": [targets.ravel()],
                         }
                     )
-            cards[part] = _card_of(counts, reactions) | {"recordings": len(counts)}
+            every = settings["audit_every" if part == "test" else "train_every"]
+            cards[part] = _card_of(counts, reactions) | {
+                "recordings": len(counts),
+                "decisions": sum(-(-one["seconds"] // every) for one in counts),
+            }
         tables.write_table(
             paths["reading"],
             "recording_reading",
@@ -500,6 +506,7 @@ def prepare_dataset(
                 "rate": float(sampling.rate),
                 "span": float(settings["sampling"]["span"]),
                 "side": sampling.side,
+                "train_every": settings["train_every"],
                 "audit_every": settings["audit_every"],
             },
             provenance,
@@ -513,7 +520,11 @@ def prepare_dataset(
         "streams": sizes,
         "reactions": list(reactions),
         "share_of_words_with_a_vector": coverage,
-        "counts": {part: {"recordings": cards[part]["recordings"]} for part in SPLITS},
+        "counts": {
+            part: {"recordings": cards[part].pop("recordings")} for part in SPLITS
+        },
+        # to learn from, and of test those of an audit of all recordings
+        "decisions": {part: cards[part].pop("decisions") for part in SPLITS},
         "dropped": {reason: n for reason, n in dropped.items() if n},
         "left_out": {k: n for k, n in (Counter(notes) + left_out).items() if n},
         "splits": cards,

@@ -22,6 +22,8 @@ PACKED = {".gz": 4, ".parquet": 4}
 # Height and width of pictures of a size that nobody said, and words of a sentence.
 SIDES = (32, 32)
 WORDS = 100
+# Seconds of a recording, how many texts are as much as one, and bytes of a number.
+SECONDS, TEXTS_A_RECORDING, BYTES_A_NUMBER = 1000, 100, 8
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Size:
     """Examples of a data set by split, and inputs of one: tokens of a text after the cut.
 
     Of a sentence pair these are the source's. ``tokens`` is the mean, ``longest`` the most.
+    Of recordings ``examples`` are the seconds to learn from in train and dev, and the
+    recordings of test, each with as many audited ``decisions``, whose inputs are moments.
     """
 
     examples: Mapping[str, int]
     tokens: float
     longest: int
+    decisions: float = 1.0
 
     def of(self, *splits: str) -> int:
         """The examples of some splits together."""
@@ -58,9 +63,15 @@ def _prepared(card: Path, time: int) -> tuple[dict[str, Any] | None, Size | None
     try:
         found = json.loads(card.read_text(encoding="utf-8"))
         examples = {split: sum(found["counts"][split].values()) for split in SPLITS}
-        tokens = sum(examples[s] * found["length"][s]["mean"] for s in SPLITS)
-        longest = max(found["length"][split]["max"] for split in SPLITS)
-        size = Size(examples, tokens / sum(examples.values()), longest)
+        if "decisions" in found:
+            recordings, decisions = examples["test"], found["decisions"]
+            examples = decisions | {"test": recordings}
+            audited = decisions["test"] / recordings
+            size = Size(examples, found["moments"], found["moments"], audited)
+        else:
+            tokens = sum(examples[s] * found["length"][s]["mean"] for s in SPLITS)
+            longest = max(found["length"][split]["max"] for split in SPLITS)
+            size = Size(examples, tokens / sum(examples.values()), longest)
         return found["provenance"]["params"]["dataset"], size
     # A damaged card is for its readers to name.
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
@@ -73,6 +84,8 @@ def expected_size(dataset: Mapping[str, Any], unknown: int = UNKNOWN) -> Size:
     ``unknown`` stands for the texts of a source that is not there yet.
     """
     source = dataset["source"]
+    if "sampling" in dataset:
+        return _expected_recordings(dataset, unknown)
     found = unknown
     if source["kind"] in ("local", "aligned_files"):
         # of files that belong together line by line, those of one side
@@ -89,14 +102,33 @@ def expected_size(dataset: Mapping[str, Any], unknown: int = UNKNOWN) -> Size:
     return Size(examples, inputs, inputs)
 
 
+def _expected_recordings(dataset: Mapping[str, Any], unknown: int) -> Size:
+    source, sampling = dataset["source"], dataset["sampling"]
+    recordings = unknown // TEXTS_A_RECORDING
+    if source["kind"] == "reaction_tables":
+        row = BYTES_A_NUMBER * (2 + len(source["reactions"]))
+        files = [Path(named["labels"]) for named in source["files"].values()]
+        rows = [
+            _texts_in(f, unknown * SECONDS // TEXTS_A_RECORDING, row) for f in files
+        ]
+        recordings = -(-sum(rows) // SECONDS)
+    limits = dataset["max_examples"] or {}
+    of = {split: min(recordings, limits.get(split) or recordings) for split in SPLITS}
+    learned = {s: of[s] * SECONDS // dataset["train_every"] for s in ("train", "dev")}
+    moments = round(sampling["rate"] * sampling["span"])
+    audited = SECONDS / dataset["audit_every"]
+    return Size(learned | {"test": of["test"]}, moments, moments, audited)
+
+
 def _patches(dataset: Mapping[str, Any]) -> int:
     """Patches of a picture, whose size may be known to its files alone."""
     return math.prod(-(-side // dataset["patch"]) for side in dataset["size"] or SIDES)
 
 
-def _texts_in(file: Path, unknown: int) -> int:
+def _texts_in(file: Path, unknown: int, text: int = BYTES_A_TEXT) -> int:
+    """Texts of a file, of so many bytes each."""
     try:
         size = file.stat().st_size
     except OSError:
         return unknown
-    return 1 + size * PACKED.get(file.suffix, 1) // BYTES_A_TEXT
+    return 1 + size * PACKED.get(file.suffix, 1) // text

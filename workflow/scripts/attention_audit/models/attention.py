@@ -68,8 +68,29 @@ class ScaledDotProductScorer(nn.Module):
         return asked @ hidden.mT * self.scale
 
 
+class LastScorer(nn.Module):
+    """The place of a state, in steps so large that the last one gets all weight.
+
+    It learns nothing: a model without attention, which decides by its last state, seen as
+    one that has some.
+    """
+
+    step = 1e4  # exp(-step) is 0 in double precision too
+
+    def __init__(self, input_size: int, query_size: int | None = None):
+        super().__init__()
+
+    def forward(self, hidden: Tensor, query: Tensor | None = None) -> Tensor:
+        """(B, n, H) and none, (B, Q) or (B, T, Q) -> (B, n) or (B, T, n)"""
+        n = hidden.shape[-2]
+        places = torch.arange(n, dtype=hidden.dtype, device=hidden.device) * self.step
+        shape = hidden.shape[:1] if query is None else query.shape[:-1]
+        return places.expand(*shape, n)
+
+
 SCORERS: dict[str, type[nn.Module]] = {
     "additive": AdditiveScorer,
+    "last": LastScorer,
     "scaled_dot_product": ScaledDotProductScorer,
 }
 

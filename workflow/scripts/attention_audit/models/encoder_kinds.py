@@ -14,6 +14,7 @@ from attention_audit.records.errors import AuditError, suggestion
 ENCODERS: dict[str, tuple[str, str]] = {
     "average": ("models.encoders", "AverageEncoder"),
     "bilstm": ("models.encoders", "BiLSTMEncoder"),
+    "gated": ("models.gated", "GatedEncoder"),
     "lit": ("models.lit", "LitEncoder"),
     "transformer": ("models.encoders", "TransformerEncoder"),
     # the same, over a grid of patches

@@ -315,6 +315,8 @@ COLUMNS: dict[str, str] = {
     "recording_reading.rate": "moments a second that a decision is made by",
     "recording_reading.span": "from the first to the last of them, in seconds",
     "recording_reading.side": "past, where none is after the decision's, or both",
+    "recording_reading.train_every": "of a training or dev recording, every so many of its "
+    "seconds with a known reaction are learned from, or stopped by",
     "recording_reading.audit_every": "of an audited recording, every so many of its seconds "
     "with a known reaction are audited",
     "history.epoch": "from 1",

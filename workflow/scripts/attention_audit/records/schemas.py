@@ -250,7 +250,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("rate", pa.float64()),
         ("span", pa.float64()),
         ("side", pa.string()),
-        # of an audited recording every so many seconds are decisions
+        # one second in so many is a decision: to learn from, and of an audited recording
+        ("train_every", pa.int32()),
         ("audit_every", pa.int32()),
         run=False,
     ),

@@ -30,6 +30,9 @@ class Measure(TypedDict):
 # What alignment with gold is measured by, over all sentence pairs together.
 ALIGNMENT_MEASURES = ("error_rate", "precision", "recall", "f1", "average_precision")
 
+# What predicted reactions are held against the true ones by, over each recording.
+REACTION_METRICS = ("pearson", "concordance", "average_precision")
+
 # p: attention, with p̄ = p / Σp; q: another subject; n: how many hidden states they are
 # over, in a text its length; y: outputs, class probabilities or scores.
 MEASURES: dict[str, Measure] = {
