@@ -43,7 +43,7 @@ def write_run(folder, normalizer, scores, attention, importances, ids=None):
             "attention": attention,
             "support": [sum(v > 0 for v in w) for w in attention],
             "entropy": [0.0] * len(ids),
-            **dict.fromkeys(("cell", "gold", "guess"), [None] * len(ids)),
+            **dict.fromkeys(("cell", "gold", "guess", "times"), [None] * len(ids)),
         },
         {},
     )

@@ -46,6 +46,7 @@ class Series:
     gold = None
     guess = None
     places = None
+    times = None
     groups = None
 
     def take(self, rows):

@@ -94,7 +94,7 @@ def write_run(folder, seed) -> Files:
             "attention": list(weights),
             "support": [1] * n,
             "entropy": [0.0] * n,
-            **dict.fromkeys(("cell", "gold", "guess"), [None] * n),
+            **dict.fromkeys(("cell", "gold", "guess", "times"), [None] * n),
         },
         {},
     )

@@ -69,7 +69,7 @@ def write_attention(path, run, labels, predicted, probabilities, attention) -> N
         "attention": attention,
         "support": [1] * len(labels),
         "entropy": [0.0] * len(labels),
-        **dict.fromkeys(("cell", "gold", "guess"), [None] * len(labels)),
+        **dict.fromkeys(("cell", "gold", "guess", "times"), [None] * len(labels)),
     }
     write_table(path, "attention", columns, {})
 

@@ -585,7 +585,7 @@ def attention_table(path, batch, weights, scores=None):
         "attention": lists,
         "support": [sum(w > 0 for w in row) for row in lists],
         "entropy": [0.0] * len(lists),
-        **dict.fromkeys(("cell", "gold", "guess"), [None] * len(lists)),
+        **dict.fromkeys(("cell", "gold", "guess", "times"), [None] * len(lists)),
     }
     write_table(path, "attention", columns, {})
     return path

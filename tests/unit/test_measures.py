@@ -74,7 +74,7 @@ IMPORTANCE = {
 }
 
 
-def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
+def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None, times=None):
     """Files of a run with four instances; returns `measure_run`'s paths."""
     lengths = [len(w) for w in ATTENTION]
     with tables.open_table(folder / "attention.parquet", "attention", {}) as table:
@@ -92,6 +92,7 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None):
                 "support": [3, 1, 0, 4],
                 "entropy": [0.0] * 4,
                 **dict.fromkeys(("cell", "gold", "guess"), [None] * 4),
+                "times": times,
             }
         )
     for method, values in importance.items():
@@ -254,3 +255,28 @@ def test_files_of_another_run_method_or_instance_are_named(tmp_path):
     tables.write_table(paths["influence"], "influence", strange, {})
     with pytest.raises(AuditError, match="instance 'z' is not in"):
         measured(paths)
+
+
+def test_lookback_is_how_far_weights_lie_from_the_decision(tmp_path):
+    times = [[-20.0, -10.0, 0.0], [-5.0], [-3.0, 3.0], [-3.0, -1.0, 1.0, 3.0]]
+    found = measured(write_run(tmp_path, times=times), batch_size=3)
+    expected = {
+        "attention": [12.5, 5, None, 2],
+        "input_gradient": [15, 5, 3, 2],
+        "hidden_gradient": [5, 5, 3, 2],
+        # equal weights
+        "uniform": [10, 5, 3, 2],
+    }
+    for subject, values in expected.items():
+        for instance, value in zip("abcd", values, strict=True):
+            got = found[instance, "lookback", subject, None]
+            if value is None:
+                assert got is None
+            else:
+                assert got == pytest.approx(value, rel=1e-6)
+
+
+def test_inputs_without_times_have_no_lookback(tmp_path):
+    assert not any(
+        measure == "lookback" for _, measure, *_ in measured(write_run(tmp_path))
+    )

@@ -65,6 +65,7 @@ def given(tmp_path):
             "cell": [CELL] * 6,
             "gold": [[i < 8 for i in range(16)]] * 6,
             "guess": None,
+            "times": None,
         },
     )
     importance = rng.random((6, 16)).astype(np.float32)

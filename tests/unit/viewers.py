@@ -25,6 +25,7 @@ class Moments:
     gold = None
     guess = None
     places = None
+    times = None
     groups = None
 
     @property

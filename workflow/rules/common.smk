@@ -136,6 +136,9 @@ PICTURE_RUNS = RUNS_HAVING["pictures"]
 # Those on sentence pairs, and their data sets.
 PAIR_RUNS = RUNS_HAVING["alignments"]
 PAIRED = sorted({run.dataset for run in PAIR_RUNS})
+# Those on recordings, and theirs.
+REACTION_RUNS = RUNS_HAVING["recordings"]
+REACTED = sorted({run.dataset for run in REACTION_RUNS})
 HEAD_RUNS = RUNS_HAVING["heads"]
 OFFSET_RUNS = RUNS_HAVING["offsets"]
 FIGURES = figures_of(

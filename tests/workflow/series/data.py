@@ -38,6 +38,7 @@ class Batch:
     gold = None
     guess = None
     places = None
+    times = None
     groups = None
 
     @property

@@ -348,6 +348,7 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
         yield from _encoder_faults(f"encoders.{name}", encoder)
     yield from _name_faults(config)
     yield from _removal_faults(config)
+    yield from _score_faults(config)
     yield from _explanation_faults(config)
     yield from _recorded_faults(config)
     yield from _optional_faults(config)
@@ -360,12 +361,18 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _encoder_faults(key: str, encoder: Mapping[str, Any]) -> Iterator[str]:
-    """Sizes that heads do not divide, and those of shared weights that differ."""
+    """Sizes that heads do not divide, those of shared weights that differ, no loss."""
     stages = encoder.get("stages", ())
     sizes = [
         (key, "hidden_size", encoder),
         *((f"{key}.stages[{i}]", "width", stage) for i, stage in enumerate(stages)),
     ]
+    losses = encoder.get("losses")
+    if losses is not None and not any(losses.values()):
+        yield (
+            f"{key}.losses: every weight is 0, so that nothing would be learned. Set one "
+            f"of {', '.join(losses)} above it."
+        )
     decoder = encoder.get("decoder")
     if decoder is not None:
         sizes.append((f"{key}.decoder", "hidden_size", decoder))
@@ -444,6 +451,28 @@ def _explanation_faults(config: Mapping[str, Any]) -> Iterator[str]:
                     f"explanations.{experiment} trains models of classes anew, and all "
                     "data sets of the grid are of translation. Set its enabled to false, "
                     "or name a data set of another modality in the grid."
+                )
+
+
+def _score_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """What the recordings of the grid, whose outputs are scores, do not have."""
+    for name in config["grid"]["datasets"]:
+        dataset = config["datasets"].get(name, {"modality": None})
+        if dataset["modality"] != "reactions":
+            continue
+        for method, settings in config["methods"].items():
+            if settings.get("output") not in (None, "all"):
+                yield (
+                    f"methods.{method}.output: '{settings['output']}' is one class, and the "
+                    f"outputs of datasets.{name} are scores. Set it to all, or leave it out."
+                )
+        for scorer in config["grid"]["scorers"]:
+            kind = config["scorers"].get(scorer, {}).get("kind")
+            if kind == "last" and dataset["sampling"]["side"] != "past":
+                yield (
+                    f"scorers.{scorer} attends to the last moment, and those of "
+                    f"datasets.{name} go on after the second that is decided. Set its "
+                    "sampling.side to past, or leave one of both out of the grid."
                 )
 
 

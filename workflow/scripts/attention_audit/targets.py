@@ -49,6 +49,10 @@ STATISTICS: dict[str, tuple[str, ...]] = {
             "alignment_comparison",
             "alignment_examples",
             "null_summary",
+            "reaction_scores",
+            "reaction_summary",
+            "reaction_comparison",
+            "reaction_episodes",
         ),
         (),
     ),
@@ -87,6 +91,11 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
         lambda dataset, encoder: dataset["modality"] == "translation",
         "sentence pairs",
         "a data set of modality translation",
+    ),
+    "recordings": (
+        lambda dataset, encoder: dataset["modality"] == "reactions",
+        "recordings",
+        "a data set of modality reactions",
     ),
 }
 
@@ -182,7 +191,10 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _run_faults([d, e, s, n, path.stem], config)
         case ("translations", d, e, s, n, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, path.stem], config)
-            yield from _translation_faults(d, config)
+            yield from _dataset_faults(d, "alignments", config)
+        case ("reactions", d, e, s, n, file) if file.endswith(".parquet"):
+            yield from _run_faults([d, e, s, n, path.stem], config)
+            yield from _dataset_faults(d, "recordings", config)
         case ("controls", d, e, s, n, seed, file) if file.endswith(".parquet"):
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _control_faults(n, path.stem, config)
@@ -283,8 +295,11 @@ def _attribution_faults(
         yield from _undeclared("method", "methods", method, config)
 
 
-def _translation_faults(dataset: str, config: Mapping[str, Any]) -> Iterator[str]:
-    has, what, named = HAVING["alignments"]
+def _dataset_faults(
+    dataset: str, needed: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    """A line where a data set does not make what its runs have; see `HAVING`."""
+    has, what, named = HAVING[needed]
     if not has(config["datasets"][dataset], {}):
         yield f"datasets.{dataset} has no {what}. Name {named}."
 

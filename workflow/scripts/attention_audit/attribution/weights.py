@@ -38,7 +38,7 @@ def write_attention(
 
     The entropy is that of weights scaled to sum to one; null without any weight. With
     them stands what they are to be compared with: in whose cell an input lies, which
-    inputs are marked, and which of them a guess would mark.
+    inputs are marked, which of them a guess would mark, and when they are.
     Raises `AuditError` where a normalizer, in self-attention too, breaks a law.
     """
     cell = cell_array(model)
@@ -65,5 +65,8 @@ def write_attention(
                 "cell": [cell] * len(states),
                 "gold": batch.gold,
                 "guess": [batch.guess] * len(states),
+                "times": None
+                if batch.times is None
+                else ragged(batch.times, batch.lengths),
             }
         )

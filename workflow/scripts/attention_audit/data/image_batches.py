@@ -139,6 +139,8 @@ class PatchBatch:
     cluster_ids: list[str] | None = None
     # Which patches are marked, (n,) bool each; None for what has no mask.
     gold: list[np.ndarray | None] | None = None
+    # Patches have no times.
+    times: ClassVar[None] = None
     # Each picture is a decision of its own.
     groups: ClassVar[None] = None
 

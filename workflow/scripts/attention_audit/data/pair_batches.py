@@ -46,6 +46,7 @@ class PairBatch:
     removal: ClassVar[str] = "delete"
     guess = None
     places = None
+    times = None
 
     @classmethod
     def of(

@@ -25,10 +25,11 @@ class TextBatch:
     cluster_ids: list[str] | None = None
 
     removal: ClassVar[str] = "delete"
-    # Nobody marked words, or guesses at any, and they lie on no grid.
+    # Nobody marked words, or guesses at any, and they lie on no grid and have no times.
     gold = None
     guess = None
     places = None
+    times = None
     # Each text is a decision of its own.
     groups = None
 

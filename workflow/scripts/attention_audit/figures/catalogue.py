@@ -47,6 +47,10 @@ OF_SOME = {
     "null_summary": "alignments",
     "translation_scores": "alignments",
     "translation_speed": "alignments",
+    "reaction_scores": "recordings",
+    "reaction_summary": "recordings",
+    "reaction_comparison": "recordings",
+    "reaction_episodes": "recordings",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the

@@ -42,6 +42,9 @@ class Batch(Protocol):
     # The row and column where each input lies, (n, 2), the same for all; None where inputs
     # lie on no grid.
     places: np.ndarray | None
+    # When each input is, in seconds from its decision, (B, n), 0 at padding; None where
+    # inputs have no times.
+    times: Tensor | None
     # Which decisions have all their inputs in common, (B,) numbers from 0, each group in a
     # row; None where each has its own.
     groups: np.ndarray | None

@@ -68,6 +68,9 @@ def loss_of(
             logits, labels, reduction=reduction, label_smoothing=smoothing
         )
     mean = sum(
-        weight * LOSSES[name](logits, labels) for name, weight in model.losses.items()
+        weight * LOSSES[name](logits, labels)
+        for name, weight in model.losses.items()
+        # of a batch of one, say, a concordance that nobody asked for is not there
+        if weight
     )
     return mean if reduction == "mean" else mean * len(logits)

@@ -67,6 +67,14 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/translation_scores",
         "a run, beam and metric, over the test split",
     ),
+    "reaction_predictions": (
+        "reactions/{run}",
+        "a second of a recording of the test split",
+    ),
+    "reaction_scores": (
+        "statistics/reaction_scores",
+        "a run or floor, recording of the test split, reaction and metric",
+    ),
     "measures": (
         "measures/{run} and explanations/{run}/measures and controls/{run}/{control} and "
         "controls/{run}/explanation_{control}",
@@ -90,6 +98,18 @@ TABLES: dict[str, tuple[str, str]] = {
     "alignment_comparison": (
         "statistics/alignment_comparison",
         "a difference of two normalizers in one of these",
+    ),
+    "reaction_summary": (
+        "statistics/reaction_summary",
+        "a cell or floor and metric, over recordings, their reactions and seeds",
+    ),
+    "reaction_comparison": (
+        "statistics/reaction_comparison",
+        "a normalizer less the reference, or a cell less a floor, and a metric",
+    ),
+    "reaction_episodes": (
+        "statistics/reaction_episodes",
+        "a run of the first seed, a second of a recording that is shown, and a reaction",
     ),
     "claims": ("statistics/claims", "a claim over all cells, or in one"),
     "recorded": (
@@ -317,6 +337,8 @@ COLUMNS: dict[str, str] = {
     "attention.gold": "whether an input is marked as what matters; null where nobody says",
     "attention.guess": "how much somebody would guess an input to matter without a look, "
     "as the middle of a picture; null where nobody would",
+    "attention.times": "seconds from the decision to an input, negative before it; null where "
+    "inputs have no times",
     "importance.importance": "one value an input, or a hidden state where it is of these; "
     "not negative, not normalized",
     "influence.dispersion": "of the inputs' influence, summed over the cells of states, one "
@@ -402,6 +424,53 @@ COLUMNS: dict[str, str] = {
     "alignment_comparison.baseline": "the reference normalizer",
     "alignment_comparison.measure": "as in alignment_summary",
     "alignment_comparison.n_instances": "sentence pairs",
+    "recording": "the name that the source gives it",
+    "second": "of the recording, 0 for that from 0 to 1",
+    "reaction": "its name",
+    "reaction_predictions.instance_id": "that of the decision: the recording and the second",
+    "reaction_predictions.outputs": "what the model predicts of each reaction, from 0 to 1",
+    "reaction_predictions.targets": "what it is to predict: smoothed reactions, on the scale of "
+    "the training recordings",
+    "reaction_predictions.events": "whether each reaction happened in the second; null where "
+    "reactions are no events",
+    "reaction_predictions.attention": "a weight a moment that is sampled; null but of the "
+    "first recordings, see `reactions.shown`",
+    "reaction_predictions.times": "when these moments are, in seconds from the decision; null as "
+    "attention",
+    "reaction_scores.encoder": "name of the encoder; null of floors",
+    "reaction_scores.scorer": "name of the scorer; null of floors",
+    "reaction_scores.normalizer": "name of the normalizer; null of floors",
+    "reaction_scores.seed": "seed of the run; null of floors",
+    "reaction_scores.subject": "model; base_rate, a floor: what the training recordings have at "
+    "that time after their start, smoothed; or last_seconds, a floor: the mean of the true "
+    "reaction in the last seconds before the decision's",
+    "reaction_scores.metric": "pearson, concordance (Lin 1989), or average_precision of finding "
+    "the seconds in which the reaction happened",
+    "reaction_scores.value": "0 where what is scored is constant; null where the truth is",
+    "reaction_summary.encoder": "name of the encoder; null of floors",
+    "reaction_summary.scorer": "name of the scorer; null of floors",
+    "reaction_summary.normalizer": "name of the normalizer; null of floors",
+    "reaction_summary.subject": "as in reaction_scores",
+    "reaction_summary.metric": "as in reaction_scores",
+    "reaction_summary.rate": "moments a second that a decision is made by",
+    "reaction_summary.span": "from the first to the last of them, in seconds",
+    "reaction_summary.side": "past, where none is after the decision's, or both",
+    "reaction_summary.moments": "inputs of a decision, where the recording has them all",
+    "reaction_summary.mean": "of each recording and reaction, then over these and seeds",
+    "reaction_summary.sd_seeds": "standard deviation over seeds",
+    "reaction_summary.n_undefined": "recordings, reactions and seeds without a value",
+    "n_recordings": "recordings with a value, which sample as one with all their reactions",
+    "reaction_comparison.baseline": "the reference normalizer, or a floor",
+    "reaction_comparison.contrast": "normalizer, less the reference one; or floor, the model less "
+    "a floor",
+    "reaction_comparison.metric": "as in reaction_scores",
+    "reaction_comparison.difference": "of the means, the model less the baseline",
+    "reaction_episodes.target": "what the model is to predict",
+    "reaction_episodes.output": "what it predicts",
+    "reaction_episodes.event": "whether the reaction happened in the second; null where "
+    "reactions are no events",
+    "reaction_episodes.attention": "a weight a moment that is sampled",
+    "reaction_episodes.times": "when these moments are, in seconds from the decision",
     "permutation.length": "hidden states, of a text as many as tokens",
     "permutation.moved_mass": "share of the weight that stands elsewhere, mean over draws",
     "permutation.difference": "median change of the output; null where nothing moves",
@@ -593,6 +662,7 @@ def meaning(table: str, column: str) -> str:
     """What a column of a table holds; empty where nobody says."""
     same = {
         "alignment_comparison": "comparison",
+        "reaction_comparison": "comparison",
         "explanation_comparison": "comparison",
         "explanation_summary": "summary",
     }

@@ -90,6 +90,15 @@ _ALIGNED = [
     ("measure", pa.string()),
 ]
 
+# What scores of reactions are of.
+_REACTED = [
+    ("dataset", pa.string()),
+    # null of floors
+    ("encoder", pa.string(), _NULLABLE),
+    ("scorer", pa.string(), _NULLABLE),
+    ("normalizer", pa.string(), _NULLABLE),
+]
+
 _REMARKS = [
     # what has to be known to read the row; null where nothing has
     ("note", pa.string(), _NULLABLE),
@@ -284,6 +293,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("cell", pa.list_(pa.int32()), _NULLABLE),
         ("gold", pa.list_(pa.bool_()), _NULLABLE),
         ("guess", _floats, _NULLABLE),
+        # a value an input, in seconds from the decision; null where inputs have no times
+        ("times", _floats, _NULLABLE),
     ),
     "importance": _schema(
         ("method", pa.string()),
@@ -501,6 +512,31 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_instances", pa.int64()),
         ("n_resamples", pa.int64()),
     ),
+    # react: a row a second of each recording of the test split, a value a reaction
+    "reaction_predictions": _schema(
+        ("instance_id", pa.string()),
+        ("recording", pa.string()),
+        ("second", pa.int32()),
+        ("outputs", _floats),
+        ("targets", _floats),
+        # null where reactions are no events
+        ("events", pa.list_(pa.bool_()), _NULLABLE),
+        # a value a moment; null but of the first recordings
+        ("attention", _floats, _NULLABLE),
+        ("times", _floats, _NULLABLE),
+    ),
+    # a row a (recording, reaction, metric and what it is of); null where undefined
+    "reaction_scores": _schema(
+        *_REACTED,
+        ("seed", pa.int64(), _NULLABLE),
+        # "model", or a floor: "base_rate" or "last_seconds"
+        ("subject", pa.string()),
+        ("recording", pa.string()),
+        ("reaction", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64(), _NULLABLE),
+        run=False,
+    ),
     # measure: a row an (instance, measure); null where the measure is undefined
     "measures": _schema(
         ("instance_id", pa.string()),
@@ -691,6 +727,57 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_seeds", pa.int64()),
         ("note", pa.string(), _NULLABLE),
         run=False,
+    ),
+    # over recordings, their reactions and seeds; null where undefined
+    "reaction_summary": _schema(
+        *_REACTED,
+        ("subject", pa.string()),
+        ("metric", pa.string()),
+        # how moments are sampled for a decision, and how many at most
+        ("rate", pa.float64()),
+        ("span", pa.float64()),
+        ("side", pa.string()),
+        ("moments", pa.int64()),
+        ("mean", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        ("sd_seeds", pa.float64(), _NULLABLE),
+        ("n_recordings", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("n_undefined", pa.int64()),
+        ("note", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    "reaction_comparison": _schema(
+        ("dataset", pa.string()),
+        ("encoder", pa.string()),
+        ("scorer", pa.string()),
+        ("normalizer", pa.string()),
+        ("baseline", pa.string()),
+        ("contrast", pa.string()),
+        ("metric", pa.string()),
+        ("difference", pa.float64(), _NULLABLE),
+        *_INTERVAL,
+        ("seed_low", pa.float64(), _NULLABLE),
+        ("seed_high", pa.float64(), _NULLABLE),
+        ("seed_signs", pa.string(), _NULLABLE),
+        *_TESTS,
+        ("n_recordings", pa.int64()),
+        ("n_seeds", pa.int64()),
+        ("note", pa.string(), _NULLABLE),
+        run=False,
+    ),
+    # compare: a row a second, reaction and run of the first seed, of the recordings shown
+    "reaction_episodes": _schema(
+        ("recording", pa.string()),
+        ("second", pa.int32()),
+        ("reaction", pa.string()),
+        ("target", pa.float32()),
+        ("output", pa.float32()),
+        # null where reactions are no events
+        ("event", pa.bool_(), _NULLABLE),
+        # a value a moment
+        ("attention", _floats),
+        ("times", _floats),
     ),
     "comparison": _schema(
         ("dataset", pa.string()),

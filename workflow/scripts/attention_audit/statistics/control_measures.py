@@ -29,6 +29,7 @@ from attention_audit.statistics.run_measures import (
     Block,
     agreement_blocks,
     concentration_blocks,
+    lookback_blocks,
     table_of,
 )
 
@@ -95,3 +96,4 @@ def _blocks(weights: Floats, of: Step) -> Iterator[Block]:
     yield from concentration_blocks(weights, mask)
     for method, importance in of.importances.items():
         yield from agreement_blocks(weights, method, importance.values, mask)
+    yield from lookback_blocks(of, {"attention": weights})

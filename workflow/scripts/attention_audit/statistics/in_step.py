@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS
-from attention_audit.statistics.cells import Cell, by_state
-from attention_audit.statistics.distributions import Mask
+from attention_audit.statistics.cells import Cell, by_input, by_state
+from attention_audit.statistics.distributions import Floats, Mask
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Step(NamedTuple):
     def states(self) -> int | None:
         """How many hidden states each instance has; None where as many as inputs."""
         return None if self.cell is None else self.attention.values.shape[1]
+
+    def of_inputs(self, values: Floats) -> Floats:
+        """Values (B, n) of inputs, those (B, m) of hidden states spread over their cells."""
+        return by_input(values, self.cell) if values.shape[1] == self.states else values
 
 
 def check_run(

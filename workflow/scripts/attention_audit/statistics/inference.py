@@ -39,6 +39,7 @@ from attention_audit.statistics.matrices import (
     sorted_keys,
 )
 from attention_audit.statistics.plausibility import GUESS
+from attention_audit.statistics.run_measures import UNIFORM
 
 logger = logging.getLogger(__name__)
 
@@ -325,7 +326,7 @@ def comparison_table(
             shared = sides[0].measures.keys() & sides[1].measures.keys()
             for key in sorted_keys(shared, subjects.methods):
                 # A guess is the same whatever the model.
-                if key[0] in _NOT_COMPARED or key[1] == GUESS:
+                if key[0] in _NOT_COMPARED or key[1] in (GUESS, UNIFORM):
                     continue
                 reason = _by_construction(key, encoder, subjects, *sides)
                 row = _identified(group, normalizer, key) | {

@@ -30,6 +30,9 @@ class Measure(TypedDict):
 # What alignment with gold is measured by, over all sentence pairs together.
 ALIGNMENT_MEASURES = ("error_rate", "precision", "recall", "f1", "average_precision")
 
+# What predicted reactions are held against the true ones by, over each recording.
+REACTION_METRICS = ("pearson", "concordance", "average_precision")
+
 # p: attention, with p̄ = p / Σp; q: another subject; n: how many hidden states they are
 # over, in a text its length; y: outputs, class probabilities or scores.
 MEASURES: dict[str, Measure] = {
@@ -254,6 +257,15 @@ MEASURES: dict[str, Measure] = {
         "formula": "|A ∩ B| / |A ∪ B|, with A the k marked inputs and B the k first by the same; "
         "ties for the last place by chance",
         "undefined": "all inputs are marked, or none; no row where nobody marks any",
+    },
+    "lookback": {
+        "label": "Look-back",
+        "unit": "seconds",
+        "low": 0,
+        "high": None,
+        "formula": "Σ_t p̄_t |s_t|, s_t the seconds from the decision to t; also of each "
+        "importance, and of equal weights (uniform), as a guess has them",
+        "undefined": "all weights are 0; no row where inputs have no times",
     },
     "permutation_difference": {
         "label": "Output under shuffled attention",

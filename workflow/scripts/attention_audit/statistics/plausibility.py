@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from attention_audit.statistics.cells import by_input
 from attention_audit.statistics.distributions import Floats
 from attention_audit.statistics.in_step import Step, padded_column
 from attention_audit.statistics.ranks import (
@@ -41,9 +40,7 @@ def plausibility(
     n = gold.mask.shape[1]
     ranking = {}
     for subject, values in subjects.items():
-        of_states = values.shape[1] == step.states
-        of_inputs = by_input(values, step.cell) if of_states else values
-        ranking[subject] = of_inputs[rows, :n]
+        ranking[subject] = step.of_inputs(values)[rows, :n]
     if guess and not marked[GUESS].null_count:
         ranking[GUESS] = padded_column(marked, GUESS, step.attention.path).values
     return gold.ids, [

@@ -39,6 +39,9 @@ from attention_audit.statistics.ranks import (
     weighted_tau,
 )
 
+# What looks back as far as a guess would: equal weights.
+UNIFORM = "uniform"
+
 # (measure, subject, reference, values)
 Block = tuple[str, str, str | None, npt.NDArray]
 
@@ -144,6 +147,22 @@ def agreement_blocks(
         yield name, "attention", method, values
 
 
+def lookback_blocks(step: Step, subjects: Mapping[str, Floats]) -> Iterator[Block]:
+    """How far from their decisions, in seconds, weights lie; nothing where inputs have no times.
+
+    ``subjects`` are (B, n), of inputs, or (B, m), of hidden states.
+    """
+    if step.table["times"].null_count:
+        return
+    times = padded_column(step.table, "times", step.attention.path)
+    away = np.abs(times.values, dtype=np.float64)
+    for subject, values in subjects.items():
+        weights = np.where(times.mask, step.of_inputs(values), 0.0)
+        with np.errstate(invalid="ignore"):
+            mean = (weights * away).sum(axis=1) / weights.sum(axis=1)
+        yield "lookback", subject, None, mean
+
+
 def _mean_over_hidden_states(values: Floats, mask: Mask) -> Floats:
     """Row means over the positions in which a value is defined; NaN without any."""
     defined = mask & ~np.isnan(values)
@@ -189,7 +208,8 @@ def measure_run(
 
     The files of attention and importance are read in step, ``batch_size`` instances
     at a time, so that memory does not grow with the number of instances, their ids
-    aside. Of marked instances the plausibility follows them. The influence, which covers
+    aside. Of inputs with times the look-back follows them, and of marked instances the
+    plausibility. The influence, which covers
     some of the instances, follows in a pass of its own.
 
     Args:
@@ -212,6 +232,9 @@ def measure_run(
         yield table_of(identity, ids, _attention_blocks(step, effects or {}))
         subjects = {"attention": step.attention.values}
         subjects |= {method: read.values for method, read in step.read.items()}
+        looking = [*lookback_blocks(step, subjects | {UNIFORM: step.attention.mask})]
+        if looking:
+            yield table_of(identity, ids, looking)
         marked, blocks = plausibility(step, subjects, guess=True)
         if marked:
             yield table_of(identity, marked, blocks)

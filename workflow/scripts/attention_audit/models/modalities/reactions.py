@@ -13,7 +13,6 @@ from torch import Tensor
 
 from attention_audit.data.recording_batches import Reading, RecordingBatch
 from attention_audit.models.decisions import DecisionModel
-from attention_audit.records.errors import AuditError
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,6 @@ def declare(
     outputs; ``n_classes`` is of data sets with classes.
     """
     read = Reading.read(reading)
-    if scorer["kind"] == "last" and read.sampling.side != "past":
-        raise AuditError(
-            f"{reading}: scorer last attends to the last moment alone, and here moments come "
-            "after the decision's own. Set the data set's sampling.side to past, or name "
-            "another scorer."
-        )
     encoder = dict(encoder)
     losses = encoder.pop("losses", {"l1": 1.0})
     # what only texts and classes have
