@@ -118,11 +118,12 @@ def tables_of(
     layers: int = 1,
     missing: float = 0.0,
     undefined: float = 0.0,
+    scored: Sequence[str] = (),
 ) -> dict[str, pd.DataFrame]:
     """Every table that a figure draws, with all that the experiments measure.
 
     ``missing`` is the share of cells that the grid leaves out, ``undefined`` that of
-    numbers which are not defined.
+    numbers which are not defined, and ``scored`` are the data sets whose outputs are scores.
     """
     rng = np.random.default_rng(0)
     axes = ("dataset", "encoder", "scorer", "normalizer")
@@ -180,6 +181,10 @@ def tables_of(
             for measure in ("gold_average_precision", "gold_iou")
             for subject in ("attention", *methods, "guess")
         ]
+        + [
+            ("lookback", subject, None)
+            for subject in ("attention", *methods, "uniform")
+        ]
     )
     divergences = ("jsd", "kl_adversary_run", "kl_run_adversary")
     trained = [f"trained_{d}_{w}" for d in divergences for w in ("0", "0.1", "1e-05")]
@@ -230,7 +235,17 @@ def tables_of(
         max_attention=rng.random(len(points)),
         value=values(points, 0.7),
     )
+    if scored:
+        of_scores = points["dataset"].isin(scored)
+        points["predicted"] = points["predicted"].astype(float).mask(of_scores)
+        right = explanation_summary["measure"] == "gain"
+        right &= explanation_summary["dataset"].isin(scored)
+        explanation_summary = explanation_summary[~right]
     scores = crossed(cells, seed=range(seeds), metric=("accuracy", "macro_f1"))
+    names = {"accuracy": "pearson", "macro_f1": "concordance"}
+    scores["metric"] = scores["metric"].where(
+        ~scores["dataset"].isin(scored), scores["metric"].map(names)
+    )
     scores = scores.assign(split="test", value=values(scores))
     translated = crossed(cells, seed=range(seeds), beam=(1, 4), metric=("bleu", "chrf"))
     translated = translated.assign(value=values(translated, 100))
@@ -266,6 +281,19 @@ def tables_of(
         ],
         ignore_index=True,
     )
+    sampled = pd.concat(
+        [
+            cells.assign(subject="model"),
+            crossed(
+                pd.DataFrame({"dataset": order["datasets"]}),
+                subject=("base_rate", "last_seconds"),
+            ),
+        ],
+        ignore_index=True,
+    )
+    sampled["rate"] = 1.0 + sampled["dataset"].map(order["datasets"].index)
+    sampled = sampled.assign(span=60.0, side="past", n_recordings=19, n_seeds=seeds)
+    reacted = crossed(sampled, metric=("pearson", "concordance", "average_precision"))
     of_reference = scores["normalizer"] == order["normalizers"][0]
     curve = crossed(scores[of_reference], share=(0.125, 0.25, 0.5, 1.0))
     curve["n_train"] = (2000 * curve["share"]).astype(int)
@@ -290,6 +318,7 @@ def tables_of(
         "comparison": comparison_of(summary, order["normalizers"][0]),
         "head_summary": with_intervals(heads, values(heads)),
         "null_summary": with_intervals(nothing, values(nothing, 0.2)),
+        "reaction_summary": with_intervals(reacted, values(reacted)),
         "alignment_summary": with_intervals(aligned, values(aligned)),
         "explanation_summary": pd.concat(
             [

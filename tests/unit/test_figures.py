@@ -50,8 +50,14 @@ from attention_audit.figures.style import MARKERS, PALETTE, series_style, shorte
 from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
-# Those of pictures and of single sentence pairs have tables, and tests, of their own.
-OF_PICTURES = ("alignment_matrices", "pictures", "sampling_offsets")
+# Those of pictures, single sentence pairs and recordings have tables, and tests, of their
+# own.
+OF_PICTURES = (
+    "alignment_matrices",
+    "pictures",
+    "reaction_episode",
+    "sampling_offsets",
+)
 EVERY = {
     name: tables for name, tables in FIGURES.items() if name not in OF_PICTURES
 } | {
@@ -175,10 +181,10 @@ def check_legible(page: Figure) -> None:
 
 # Their panels are those of other figures, which show what becomes of the largest grids.
 LARGE = ("nine models", "many of each")
-OF_SENTENCE_PAIRS = {
+NOT_LARGE = {
     name
     for name, tables in EVERY.items()
-    if any(OF_SOME.get(table) == "alignments" for table in tables)
+    if {OF_SOME.get(one) for one in (name, *tables)} & {"alignments", "recordings"}
 }
 
 
@@ -188,7 +194,7 @@ OF_SENTENCE_PAIRS = {
         # The most panels, and so the most time, are those of the largest grid.
         pytest.param(figure, grid, marks=[pytest.mark.slow] if grid == LARGEST else [])
         for figure, grid in itertools.product(EVERY, GRIDS)
-        if grid not in LARGE or figure not in OF_SENTENCE_PAIRS
+        if grid not in LARGE or figure not in NOT_LARGE
     ],
 )
 def test_a_grid_of_any_size_and_any_names_is_legible(grids, figure, grid):
@@ -199,8 +205,8 @@ def test_a_grid_of_any_size_and_any_names_is_legible(grids, figure, grid):
         pages, rows = drawn(figure, order, tables)
         page = next(iter(pages))
         check_legible(page)
-    # claims name no part of the grid
-    if grid == "odd names" and figure != "claims":
+    # claims name no part of the grid, and scores of reactions data sets below the panel
+    if grid == "odd names" and figure not in ("claims", "reaction_score"):
         # as it is written, and no formula
         assert "a$b$" in page.axes[0].get_title()
         assert not page.axes[0].title.get_parse_math()
@@ -559,7 +565,7 @@ def pages_of(n_lines, n_columns, **more):
         list(range(n_columns)),
         fill,
         title=lambda line, column: f"{line}/{column}",
-        **{"y_label": str, "x_label": "x", **more},
+        **{"y_label": lambda line, _: str(line), "x_label": "x", **more},
     )
     return pages, seen
 
@@ -592,7 +598,7 @@ def test_panels_wrap_and_go_on_over_the_page(lines, columns, panels):
 
 
 def test_lines_of_a_single_column_stand_side_by_side():
-    pages, seen = pages_of(8, 1, y_label=lambda line: "y")
+    pages, seen = pages_of(8, 1, y_label=lambda *_: "y")
     (page,) = pages
     assert seen == [(a, 0) for a in range(8)]
     places = [axes.get_subplotspec() for axes in page.axes]

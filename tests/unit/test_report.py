@@ -5,6 +5,7 @@ import pandas as pd
 
 from attention_audit.figures import report
 
+SPLITS = ("train", "dev", "test")
 CELL = {
     "dataset": "imdb",
     "encoder": "bilstm",
@@ -177,6 +178,82 @@ def test_what_models_cost_stands_beside_their_accuracy():
     ]
     (row,) = table["rows"]
     assert row == [*CELL.values(), "12,345", "345", "2,000", "1,200", "0.625"]
+
+
+def scores_of(**more):
+    rows = [
+        CELL | more | {"seed": 0, "split": "test", "metric": metric, "value": value}
+        for metric, value in {
+            "pearson": 0.5,
+            "concordance": 0.25,
+            "absolute_error": 0.125,
+            "constant": 1,
+        }.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_scores_of_recordings_stand_beside_those_of_classes():
+    order = ORDER | {"datasets": ["imdb", "sitcom"]}
+    classes = pd.DataFrame(
+        [
+            CELL | {"seed": 0, "split": "test", "metric": metric, "value": 0.75}
+            for metric in ("accuracy", "macro_f1", "classes_absent")
+        ]
+    )
+    of_scores = scores_of(dataset="sitcom")
+    for task, rows in (
+        (of_scores, {"sitcom": ["0.500", "0.250", "0.125"]}),
+        (
+            pd.concat([classes, of_scores], ignore_index=True),
+            {
+                "imdb": ["0.750", "0.750", "–", "–", "–"],
+                "sitcom": ["–", "–", "0.500", "0.250", "0.125"],
+            },
+        ),
+    ):
+        table = report.score_table(task, order)
+        assert {row[0]: row[4:] for row in table["rows"]} == rows
+        assert table["columns"][-3:] == ["pearson", "concordance", "absolute error"]
+        assert "the mean over recordings" in table["text"]
+        runs = task[[*CELL, "seed"]].drop_duplicates()
+        sizes = runs.assign(parameters=1, trainable_parameters=1, multiply_adds=1.0)
+        speed = runs.assign(decisions_per_second=1.0)
+        costs = report.cost_table(task, sizes, speed, order)
+        assert costs["columns"][-1].endswith("Pearson correlation")
+        assert [row[-1] for row in costs["rows"]][-1] == "0.500"
+    assert "recordings" not in scores(1)["text"]
+
+
+def test_a_card_of_recordings_tells_of_seconds_events_and_targets():
+    splits = {
+        name: {
+            "seconds": seconds,
+            "target_mean": {"laughter": 0.0625},
+            "event_rate": {"laughter": rate},
+        }
+        for name, seconds, rate in (("train", 8200, 0.11), ("test", 100, 0.125))
+    }
+    card = {
+        "name": "sitcom",
+        "counts": {
+            s: {"recordings": n} for s, n in zip(SPLITS, (61, 12, 23), strict=True)
+        },
+        "reactions": ["laughter"],
+        "splits": splits,
+        "dropped": {},
+        "left_out": {"laughs_in_credits": 326},
+    }
+    table = report.data_table([card])
+    (row,) = table["rows"]
+    assert row[:4] == ["sitcom", "61", "12", "23"]
+    assert row[4] == (
+        "8,200 / 100 seconds; laughter: target on average 0.062 / 0.062, event in 11.0% / "
+        "12.5% of seconds"
+    )
+    assert row[5] == "laughs_in_credits 326"
+    del splits["train"]["event_rate"]
+    assert "event" not in report.data_table([card])["rows"][0][4]
 
 
 def test_absent_classes_are_told():

@@ -24,7 +24,7 @@ with reported(snakemake.log[0]):
     device = resolve_device(params.training["device"])
     settings, vectors, _ = declared_model(snakemake)
     examples = {split: split_of(snakemake, split) for split in ("train", "dev", "test")}
-    share = on_share(examples["train"], params.share, params.run["seed"])
+    share, n_train = on_share(examples["train"], params.share, params.run["seed"])
     trained = train(
         settings,
         params.training,
@@ -46,7 +46,7 @@ with reported(snakemake.log[0]):
         snakemake.output.metrics,
         {
             **scores,
-            "n_train": len(share),
+            "n_train": n_train,
             "best_epoch": trained.best_epoch,
             "epochs": len(trained.history),
             "provenance": provenance,

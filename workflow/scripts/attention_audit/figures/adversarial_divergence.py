@@ -68,7 +68,7 @@ def draw(
         order["datasets"],
         fill,
         title=lambda model, dataset: f"{dataset}, {model}",
-        y_label=lambda _: "divergence (JSD, nats)",
+        y_label=lambda *_: "divergence (JSD, nats)",
         size=category_size(names, len(shown)),
         key=key,
         legend_columns=3,

@@ -74,7 +74,7 @@ def draw(
             f"{column[0]}, {column[1]}\n{method.replace('_', ' ')}"
         ),
         x_label="alignment error rate of attention",
-        y_label=lambda _: "Kendall's τ-b with importance",
+        y_label=lambda *_: "Kendall's τ-b with importance",
         size=_SIZE,
         key=lambda axes: intervals_key(axes, rows),
     )

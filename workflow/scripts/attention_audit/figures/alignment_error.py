@@ -63,7 +63,7 @@ def draw(
         title=lambda line, column: (
             f"{column[0]}, {line[1]}\n{column[1]}, {STEPS[line[0]]}"
         ),
-        y_label=lambda _: "alignment error rate\n(lower is better)",
+        y_label=lambda *_: "alignment error rate\n(lower is better)",
         size=category_size(normalizers(rows, order), len(labels)),
         key=lambda axes: intervals_key(axes, rows),
     )

@@ -67,7 +67,7 @@ def draw(
         aligned,
         fill,
         title=lambda line, dataset: f"{dataset}, {line[0]}\n{STEPS[line[1]]}",
-        y_label=lambda _: "",
+        y_label=lambda *_: "",
         share_y=False,
         size=(width + 1.2, max(height, 0.9 + _LINE * len(parts))),
     )

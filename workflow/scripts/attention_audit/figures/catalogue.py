@@ -32,6 +32,9 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "alignment_agreement": ("alignment_summary", "summary"),
     "alignment_matrices": ("alignment_examples",),
     "null_rate": ("null_summary",),
+    "reaction_score": ("reaction_summary",),
+    "reaction_lookback": ("summary",),
+    "reaction_episode": ("reaction_episodes",),
 }
 
 # Tables, and figures of others, that not every grid has, and what some of its runs must have
@@ -51,6 +54,7 @@ OF_SOME = {
     "reaction_summary": "recordings",
     "reaction_comparison": "recordings",
     "reaction_episodes": "recordings",
+    "reaction_lookback": "recordings",
 }
 
 # experiment -> its figures and the statistics tables that they draw; part of the

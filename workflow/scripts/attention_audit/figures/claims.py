@@ -64,7 +64,7 @@ def draw(
         [None],
         fill,
         title=lambda *_: "",
-        y_label=lambda _: "",
+        y_label=lambda *_: "",
         x_label="estimate, in the unit of its measure",
         share_y=False,
         size=(WIDTH, 0.6 + HEIGHT * max(map(len, parts), default=1)),

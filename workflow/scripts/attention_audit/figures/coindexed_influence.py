@@ -39,7 +39,7 @@ def draw(
         fill,
         title=lambda _, dataset: dataset,
         title_once=True,
-        y_label=PANELS.__getitem__,
+        y_label=lambda line, _: PANELS[line],
         share_y="row",
         size=category_size(normalizers(rows, order), len(looks)),
         key=marks_key(rows),

@@ -9,7 +9,7 @@ from attention_audit.figures.experiments import pages_by_measure
 from attention_audit.figures.style import Order, measured
 
 MEASURES = {
-    "flip_never": "decisions that never flip\n(share of texts)",
+    "flip_never": "decisions that never flip\n(share of instances)",
     "flip_share": "positions removed\n(share of all)",
     "flip_support_share": "weights removed\n(share of the support)",
 }

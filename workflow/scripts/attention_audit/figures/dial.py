@@ -88,7 +88,7 @@ def pages_of_lines(
         fill,
         title=lambda _, dataset: shortened(dataset, LETTERS),
         title_once=True,
-        y_label=lambda line: _line_label(line, measure),
+        y_label=lambda line, _: _line_label(line, measure),
         x_label=X_LABEL,
         size=panel_size(order, len(lines)),
         key=key,

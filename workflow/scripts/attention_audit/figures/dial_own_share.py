@@ -51,7 +51,7 @@ def draw(
         order["datasets"],
         fill,
         title=title,
-        y_label=lambda _: "influence from\nthe own input, share",
+        y_label=lambda *_: "influence from\nthe own input, share",
         x_label=X_LABEL,
         size=panel_size(order, len(scorers)),
         key=dial_key(rows, order, encoders),

@@ -61,7 +61,7 @@ def draw(
         order,
         fill,
         x_label="inputs taken (share of the instance)",
-        y_label="fall in probability",
+        y_label="change of the output",
         key=key,
     )
     return pages, rows

@@ -83,7 +83,7 @@ def pages_by_measure(
         order["datasets"],
         fill,
         title=lambda line, dataset: f"{dataset}, {line[1]}",
-        y_label=lambda line: measures[line[0]],
+        y_label=lambda line, _: measures[line[0]],
         share_y="row",
         size=category_size(normalizers(rows, order), len(labels)),
         key=lambda axes: intervals_key(axes, rows),
@@ -120,7 +120,7 @@ def pages_by_normalizer(
         fill_cell,
         title=lambda normalizer, column: f"{normalizer}\n{column[0]}, {column[1]}",
         x_label=x_label,
-        y_label=lambda _: y_label,
+        y_label=lambda *_: y_label,
         share_x=True,
         **more,
     )

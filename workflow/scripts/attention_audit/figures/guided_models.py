@@ -13,6 +13,7 @@ from attention_audit.figures.panels import (
     dodge,
     scores_by_normalizer,
 )
+from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import (
     Order,
     models,
@@ -32,9 +33,8 @@ GUIDES = {
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Test macro F1 of every guided model, and its mean over seeds."""
-    scores = with_model(tables["diagnostics"])
-    rows = scores[(scores["split"] == "test") & (scores["metric"] == "macro_f1")]
+    """Test score of every guided model, and its mean over seeds."""
+    rows, label = scores_on_test(with_model(tables["diagnostics"]), "macro_f1")
     names = normalizers(rows, order)
 
     def fill(axes: Axes, model: str, dataset: str) -> None:
@@ -53,7 +53,7 @@ def draw(
         order["datasets"],
         fill,
         title=lambda model, dataset: f"{dataset}\nguides from {model}",
-        y_label=lambda _: "test macro F1",
+        y_label=label,
         share_y=False,
         size=category_size(names, len(GUIDES)),
     )

@@ -62,7 +62,7 @@ def draw(
         fill,
         title=lambda _, dataset: dataset,
         title_once=True,
-        y_label=LABELS.__getitem__,
+        y_label=lambda line, _: LABELS[line],
         share_y="row",
         share_x=True,
         size=category_size(normalizers(rows, order), len(looks)),

@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import Order, model_looks, with_model
 
 
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Test accuracy of every run by its number of training examples, and means over seeds."""
-    curve = with_model(tables["learning_curve"])
-    rows = curve[(curve["split"] == "test") & (curve["metric"] == "accuracy")]
+    """Test score of every run by its number of training examples, and means over seeds."""
+    rows, label = scores_on_test(with_model(tables["learning_curve"]), "accuracy")
     looks = model_looks(rows, order)
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
@@ -44,7 +44,7 @@ def draw(
         order["datasets"],
         fill,
         title=lambda _, dataset: dataset,
-        y_label=lambda _: "test accuracy",
+        y_label=label,
         x_label="training examples",
         share_y=False,
     )

@@ -83,7 +83,7 @@ def draw(
         [(dataset, by) for dataset in aligned for by in places],
         fill,
         title=lambda line, column: f"{column[0]}, {line[0]}: {line[1]}",
-        y_label=lambda _: "share of queries\nwithout weight",
+        y_label=lambda *_: "share of queries\nwithout weight",
         size=category_size(words[BY_CLASS], len(looks)),
         key=lambda axes: intervals_key(axes, rows),
     )

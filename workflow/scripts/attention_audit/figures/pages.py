@@ -33,7 +33,7 @@ def panel_pages(
     fill: Callable[[Axes, Any, Any], None],
     *,
     title: Callable[[Any, Any], str],
-    y_label: Callable[[Any], str],
+    y_label: Callable[[Any, Any], str],
     x_label: str = "",
     share_y: bool | str = True,
     share_x: bool = False,
@@ -47,7 +47,8 @@ def panel_pages(
 
     ``fill(axes, line, column)`` draws one panel. Columns that do not fit side by side
     go on below, lines that do not fit on a page on the next. Of a single column, lines
-    with the same label of y stand side by side. Past `MAX_PAGES` no more are drawn, which
+    with the same label of y stand side by side; elsewhere a panel has its label where the
+    one to its left has none or another. Past `MAX_PAGES` no more are drawn, which
     every page says. What carries a label goes into one legend under
     the panels, and so does what ``key`` draws into the first one for it.
 
@@ -85,7 +86,12 @@ def panel_pages(
                     panel.set_title(text, pad=title_pad)
             for panel in panels[len(row) :]:
                 panel.remove()
-            panels[0].set_ylabel(y_label(row[0][0]))
+            labels = ["", *(y_label(*place) for place in row)]
+            for panel, (left, own) in zip(
+                panels, itertools.pairwise(labels), strict=False
+            ):
+                if own != left:
+                    panel.set_ylabel(own)
         for column in range(n_columns):
             below = [r for r, (row, _) in enumerate(page) if column < len(row)]
             axes[below[-1], column].set_xlabel(x_label)
@@ -113,16 +119,19 @@ def _rows(
     lines: Sequence[Any],
     columns: Sequence[Any],
     n_columns: int,
-    y_label: Callable[[Any], str],
+    y_label: Callable[[Any, Any], str],
 ) -> list[list[_Row]]:
     """Rows of panels in blocks, at whose tops titles stand."""
-    alike = [list(same) for _, same in itertools.groupby(lines, y_label)]
-    if len(columns) == 1 and len(alike) < len(lines):
-        return [
-            [[(line, columns[0]) for line in run]]
-            for same in alike
-            for run in _even(same, min(n_columns, MAX_SIDE_BY_SIDE))
-        ]
+    if len(columns) == 1:
+        panels = [(line, columns[0]) for line in lines]
+        by_label = itertools.groupby(panels, lambda place: y_label(*place))
+        alike = [list(same) for _, same in by_label]
+        if len(alike) < len(lines):
+            return [
+                [run]
+                for same in alike
+                for run in _even(same, min(n_columns, MAX_SIDE_BY_SIDE))
+            ]
     return [
         [[(line, column) for column in across] for line in lines]
         for across in _even(columns, n_columns)

@@ -247,7 +247,7 @@ def pages_by_sparsity(
         fill,
         title=lambda model, dataset: f"{dataset}, {model}",
         title_pad=names_height(order["normalizers"]),
-        y_label=lambda _: y_label,
+        y_label=lambda *_: y_label,
         x_label=x_label,
         size=names_size(order["normalizers"], len(order["methods"])),
         key=marks_key(rows),

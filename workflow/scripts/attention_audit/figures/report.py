@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from attention_audit.figures.scores import LABELS, scores_on_test
 from attention_audit.records.tables import atomic_path
 from attention_audit.statistics.controls import by_cut, is_control
 
@@ -181,7 +182,8 @@ def claim_table(
 def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     """Test scores, mean over seeds with their range where there are several."""
     test = task[task["split"] == "test"]
-    metrics = ["accuracy", "macro_f1"]
+    of_scores = ["pearson", "concordance", "absolute_error"]
+    metrics = ["accuracy", "macro_f1", *of_scores]
     rows = test[test["metric"].isin(metrics)]
     by_seed = rows.groupby([*CELL, "metric"])["value"]
     grouped = by_seed.agg(["count", "mean", "min", "max"]).reset_index()
@@ -211,6 +213,12 @@ def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
             f"predicted: {lacking}."
             if lacking
             else ""
+        )
+        + (
+            " Pearson's correlation and concordance are those within a recording, the mean "
+            "over recordings."
+            if set(of_scores) & set(rows["metric"])
+            else ""
         ),
         "columns": columns,
         "rows": values,
@@ -224,8 +232,8 @@ def cost_table(
     speed: pd.DataFrame,
     order: Mapping[str, Any],
 ) -> dict:
-    """What a decision costs beside test accuracy, means over seeds."""
-    scores = task[(task["split"] == "test") & (task["metric"] == "accuracy")]
+    """What a decision costs beside the score on test, means over seeds."""
+    scores, _ = scores_on_test(task, "accuracy")
     costs = sizes.merge(speed, on=[*CELL, "seed"], suffixes=("", "_timed"))
     shown = {
         "parameters": "{:,.0f}",
@@ -243,7 +251,7 @@ def cost_table(
         "columns": [
             *CELL,
             *(name.replace("_", " ") for name in shown if name != "value"),
-            "accuracy",
+            " or ".join(LABELS[name] for name in LABELS if name in {*scores["metric"]}),
         ],
         "rows": [
             [*(row[column] for column in CELL)]
@@ -409,15 +417,43 @@ def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) ->
     }
 
 
+def _decided(card: Mapping[str, Any]) -> str:
+    """Classes, or reactions with how they are spread over the seconds of each split."""
+    if "reactions" not in card:
+        # where a decision is a word, there are as many as words
+        return ", ".join(card.get("label_names", [])) or "words"
+    splits = card["splits"]
+
+    def spread(reaction: str, key: str, look: str) -> str:
+        found = (one[key][reaction] for one in splits.values())
+        return " / ".join(look.format(value) for value in found)
+
+    told = [
+        f"{reaction}: target on average {spread(reaction, 'target_mean', '{:.3f}')}"
+        + (
+            f", event in {spread(reaction, 'event_rate', '{:.1%}')} of seconds"
+            if all("event_rate" in one for one in splits.values())
+            else ""
+        )
+        for reaction in card["reactions"]
+    ]
+    seconds = " / ".join(f"{one['seconds']:,}" for one in splits.values())
+    return "; ".join([f"{seconds} seconds", *told])
+
+
+def _left_out(card: Mapping[str, Any]) -> dict[str, int]:
+    """What was left out, of recordings parts of them too."""
+    return card["dropped"] | (card["left_out"] if "reactions" in card else {})
+
+
 def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
     """What each data set holds and what was dropped."""
     rows = [
         [
             card["name"],
             *(str(sum(card["counts"][s].values())) for s in ("train", "dev", "test")),
-            # where a decision is a word, there are as many as words
-            ", ".join(card.get("label_names", [])) or "words",
-            ", ".join(f"{k} {v}" for k, v in card["dropped"].items()) or "nothing",
+            _decided(card),
+            ", ".join(f"{k} {v}" for k, v in _left_out(card).items()) or "nothing",
         ]
         for card in cards
     ]
@@ -425,7 +461,7 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
         "title": "Data",
         "text": " ".join(
             [
-                "Instances a split, classes, and instances left out by reason.",
+                "Instances a split, what is decided of them, and what was left out by reason.",
                 *(
                     f"{card['name']}: {card['note']}"
                     for card in cards
@@ -433,11 +469,11 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
                 ),
             ]
         ),
-        "columns": ["dataset", "train", "dev", "test", "classes", "left out"],
+        "columns": ["dataset", "train", "dev", "test", "decided", "left out"],
         "rows": rows,
         "names": 1,
         # lists, which may be long
-        "wrapped": ["classes", "left out"],
+        "wrapped": ["decided", "left out"],
     }
 
 

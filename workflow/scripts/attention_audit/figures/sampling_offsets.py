@@ -80,7 +80,7 @@ def draw(
         shift = f"shifts of {part['distance'].mean():.2g} tokens on average"
         return f"{name}\n{shift}\ndrawn {factors[line]} times as long"
 
-    def y_label(line: tuple) -> str:
+    def y_label(line: tuple, _: str) -> str:
         dataset, model, merging = line
         size = alike[line].iloc[0]
         return (

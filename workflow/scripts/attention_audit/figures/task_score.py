@@ -1,4 +1,4 @@
-"""Task score by normalizer: does sparsity cost accuracy?"""
+"""Task score by normalizer: does sparsity cost anything?"""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 
 from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.panels import category_size, scores_of_models
+from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import Order, model_looks, normalizers, with_model
 
 
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Test macro F1 of every run, and its mean over seeds."""
-    task = with_model(tables["task"])
-    rows = task[(task["split"] == "test") & (task["metric"] == "macro_f1")]
+    """Test score of every run, and its mean over seeds."""
+    rows, label = scores_on_test(with_model(tables["task"]), "macro_f1")
     looks = model_looks(rows, order)
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
@@ -28,7 +28,7 @@ def draw(
         order["datasets"],
         fill,
         title=lambda _, dataset: dataset,
-        y_label=lambda _: "test macro F1",
+        y_label=label,
         share_y=False,
         size=category_size(normalizers(rows, order), len(looks)),
     )

@@ -12,7 +12,7 @@ from attention_audit.figures.trade_off import scores_against
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Test accuracy of every run by the decisions that it makes a second."""
+    """Test score of every run by the decisions that it makes a second."""
     return scores_against(
         tables["task"],
         tables["speed"],

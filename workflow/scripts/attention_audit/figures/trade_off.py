@@ -9,6 +9,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from attention_audit.figures.pages import panel_pages
+from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import (
     Order,
     model_looks,
@@ -41,13 +42,13 @@ def scores_against(
     label: str,
     apart: float,
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """Test accuracy of every run against the column ``cost`` of ``costs``, a row a run.
+    """Test score of every run against the column ``cost`` of ``costs``, a row a run.
 
     A panel a data set, a colour and marker a model. Runs are dots, and markers the means
     of cells over seeds, filled by the normalizer; the normalizers of a model stand side by
     side over ``apart`` points, for those who cost the same.
     """
-    scores = task[(task["split"] == "test") & (task["metric"] == "accuracy")]
+    scores, told = scores_on_test(task, "accuracy")
     rows = with_model(scores).merge(costs, on=list(RUN_COLUMNS), validate="1:1")
     looks = model_looks(rows, order)
     names = normalizers(rows, order)
@@ -100,7 +101,7 @@ def scores_against(
         order["datasets"],
         fill,
         title=lambda _, dataset: dataset,
-        y_label=lambda _: "test accuracy",
+        y_label=told,
         x_label=label,
         share_y=False,
         size=_SIZE,

@@ -40,7 +40,7 @@ def draw(
         datasets,
         fill,
         title=title,
-        y_label=lambda line: f"test {LABELS[line[0]]}",
+        y_label=lambda line, _: f"test {LABELS[line[0]]}",
         # of a metric that of all beams, so that they can be compared
         share_y="row",
         size=category_size(normalizers(rows, order), len(looks)),

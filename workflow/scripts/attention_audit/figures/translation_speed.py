@@ -30,7 +30,7 @@ def draw(
         datasets,
         fill,
         title=lambda of, dataset: f"{dataset}, {of}",
-        y_label=lambda _: "ratio of speeds",
+        y_label=lambda *_: "ratio of speeds",
         size=category_size(normalizers(rows, order), len(looks)),
     )
     return pages, rows

@@ -29,10 +29,11 @@ def draw(
 
     pages = panel_pages(
         [None] if looks else [],
-        order["datasets"],
+        # of scores none is right or wrong
+        [name for name in order["datasets"] if name in set(rows["dataset"])],
         fill,
         title=lambda _, dataset: dataset,
-        y_label=lambda _: "gain in accuracy\nover uniform weights",
+        y_label=lambda *_: "gain in accuracy\nover uniform weights",
         size=category_size(normalizers(rows, order), len(looks)),
         key=marks_key(rows),
     )

@@ -610,7 +610,7 @@ COLUMNS: dict[str, str] = {
     "head_summary.measure": "a column of the table heads",
     "head_summary.head": "in its layer, from 0; null for the layer as a whole",
     "learning_curve.share": "of the training examples; 1 for the run itself",
-    "learning_curve.n_train": "how many examples that is",
+    "learning_curve.n_train": "how many examples that is, of scores recordings",
     "parameters": "numbers that the model has, frozen word vectors among them",
     "trainable_parameters": "of these, that training may change",
     "multiply_adds": "of a decision in matrix products and convolutions: the mean over the "

@@ -448,7 +448,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("guide", pa.string()),
         ("split", pa.string()),
         ("metric", pa.string()),
-        ("value", pa.float64()),
+        ("value", pa.float64(), _NULLABLE),
     ),
     # scores of runs on shares of their training texts, and on all of them
     "learning_curve": _schema(
@@ -456,7 +456,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("n_train", pa.int64()),
         ("split", pa.string()),
         ("metric", pa.string()),
-        ("value", pa.float64()),
+        ("value", pa.float64(), _NULLABLE),
     ),
     # what a run's model costs: what it does, which the same files always give
     "sizes": _schema(
