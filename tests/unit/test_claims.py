@@ -124,7 +124,39 @@ FAULTS = {
     ),
     "a difference between cells": (
         {"less": {"normalizer": "softmax"}},
-        "one.less.normalizer: a difference is taken within a data set, normalizer and seed.",
+        "one.less.normalizer: a difference is taken within a normalizer and seed.",
+    ),
+    "a score of reactions of who knows whom": (
+        {"table": "reaction_summary", "where": {"metric": "pearson"}},
+        "one.where.subject is missing (model, base_rate or last_seconds)",
+    ),
+    "an unknown score of reactions": (
+        {
+            "table": "reaction_comparison",
+            "where": {"metric": "persson", "contrast": "floor"},
+        },
+        "one.where.metric: 'persson' is no metric. Did you mean 'pearson'?",
+    ),
+    "a floor taken off scores of reactions": (
+        {
+            "table": "reaction_summary",
+            "where": {"metric": "pearson", "subject": "model"},
+            "less": {"subject": "base_rate"},
+        },
+        "one.less.subject: scores of reactions are paired by recording between",
+    ),
+    "a difference of differences of reactions": (
+        {
+            "table": "reaction_comparison",
+            "where": {"metric": "pearson", "contrast": "floor"},
+            "less": {"dataset": "sitcom_dense"},
+        },
+        "one.less: the rows of reaction_comparison are differences. Take them from "
+        "reaction_summary, or leave it out.",
+    ),
+    "a data set taken off any": (
+        {"less": {"dataset": "sst2"}},
+        "one.where.dataset is missing (the data set that less.dataset is taken off)",
     ),
     "an experiment that is not named": (
         {"table": "diagnostics", "where": {"metric": "accuracy"}},
@@ -228,6 +260,39 @@ def test_what_is_compared_between_encoders_wants_both_in_the_grid(tmp_path):
     )
 
 
+OF_DATASETS = VALID | {
+    "where": {"measure": "lookback", "dataset": "sitcom_sparse"},
+    "less": {"dataset": ["sitcom_dense", "imdb"]},
+}
+RECORDED = {"encoders": ["gated", "bilstm"]}
+
+
+def test_what_is_compared_between_data_sets_wants_both_in_the_grid(tmp_path):
+    claims = read(tmp_path, {"one": OF_DATASETS})
+    one = config(grid=RECORDED | {"datasets": ["sitcom_sparse"]})
+    assert of_grid(claims, one)["one"]["lacks"] == (
+        "name sitcom_dense or imdb in grid.datasets"
+    )
+    both = config(grid=RECORDED | {"datasets": ["sitcom_sparse", "sitcom_dense"]})
+    assert of_grid(claims, both)["one"]["lacks"] is None
+
+
+def test_data_sets_that_are_compared_are_alike(tmp_path):
+    claims = read(tmp_path, {"one": OF_DATASETS})
+    other = config(grid=RECORDED | {"datasets": ["sitcom_sparse", "imdb"]})
+    with pytest.raises(AuditError) as raised:
+        of_grid(claims, other)
+    assert str(raised.value) == (
+        "workflow/claims.yaml: one.less.dataset: sitcom_sparse is of modality reactions, "
+        "and imdb of text. Compare data sets of one modality."
+    )
+    both = config(grid=RECORDED | {"datasets": ["sitcom_sparse", "sitcom_dense"]})
+    # set behind the back of whatever the config itself refuses
+    both["datasets"]["sitcom_dense"]["sampling"]["span"] = 5
+    with pytest.raises(AuditError, match="60 moments in sitcom_sparse, and 30 in"):
+        of_grid(claims, both)
+
+
 def test_the_declared_list_is_that_of_the_papers():
     claims = read_claims(CLAIMS, SCHEMA)
     counts = {
@@ -237,6 +302,7 @@ def test_the_declared_list_is_that_of_the_papers():
         "Zhang et al. 2021": 1,
         "Zhao et al. 2019": 1,
         "Pan et al. 2022": 4,
+        "Lin et al. 2021": 3,
         "this project": 1,
     }
     for source, least in counts.items():
@@ -249,8 +315,12 @@ def test_the_declared_list_is_that_of_the_papers():
     everything = config(
         on=EXPERIMENT_FIGURES.keys() - {*OWN_SECTIONS},
         grid={
-            "datasets": ["imdb", "digits", "bible_greek"],
-            "encoders": ["bilstm", "translator", *preset["grid"]["encoders"]],
+            "datasets": [
+                *("imdb", "digits", "bible_greek"),
+                *("sitcom_sparse", "sitcom_dense"),
+            ],
+            "encoders": ["bilstm", "translator", "gated", *preset["grid"]["encoders"]],
+            "scorers": ["additive", "last"],
             "normalizers": ["softmax", "entmax15", "top_k", "rela", "uniform"],
         },
         encoders=preset["encoders"] | {"translator": translator},

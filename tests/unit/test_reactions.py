@@ -21,6 +21,7 @@ from attention_audit.statistics.estimates import (
     intervals,
     summarise,
 )
+from attention_audit.statistics.evidence import of_reactions
 from attention_audit.statistics.reaction_scores import (
     BASE_RATE,
     LAST_SECONDS,
@@ -37,6 +38,7 @@ from attention_audit.statistics.reaction_summary import (
     matrices_of,
     reaction_tables,
 )
+from attention_audit.statistics.verdicts import Sources, claims_table
 from tests.unit.viewers import Viewer, viewer_settings
 
 REACTIONS = ["amusement", "awe"]
@@ -408,3 +410,92 @@ def test_what_is_shown_is_told_second_by_second(scored, tmp_path):
     assert one["second"] == 7 and one["event"] == test[1].events[7, 1]
     assert one["target"] == pytest.approx(test[1].targets[7, 1])
     assert one["times"].tolist() == [-1, 0]
+
+
+# ---------------------------------------------------------------- claims
+
+
+def test_sampling_is_compared_by_recording_and_seed(scored):
+    out, *_ = scored
+    claim = {
+        "where": {"metric": ["pearson"], "subject": [MODEL], "dataset": ["sparse"]},
+        "less": {"dataset": ["dense"]},
+    }
+    rows = of_reactions(claim, out, SETTINGS)
+    assert [row["normalizer"] for row in rows] == ["softmax", "sparsemax"]
+    scores = tables.read_table(out, "reaction_scores").to_pandas()
+    scores = scores[(scores["metric"] == "pearson") & (scores["subject"] == MODEL)]
+    for row in rows:
+        assert (row["dataset"], row["measure"], row["subject"], row["less"]) == (
+            *("sparse", "pearson", "model"),
+            "dataset dense",
+        )
+        of_cell = scores[scores["normalizer"] == row["normalizer"]]
+        values = of_cell.pivot(
+            index=["recording", "reaction", "seed"], columns="dataset", values="value"
+        )
+        paired = values["sparse"] - values["dense"]
+        assert row["estimate"] == pytest.approx(paired.mean())
+        assert (row["n_instances"], row["n_seeds"]) == (5, 3)
+        assert row["interval_over"] == "instances and seeds"
+
+
+def test_one_run_stands_against_all_normalizers(scored):
+    out, *_ = scored
+    claim = {
+        "where": {"metric": ["pearson"], "subject": [MODEL], "dataset": ["sparse"]},
+        "less": {"normalizer": ["softmax"]},
+    }
+    (row,) = of_reactions(claim, out, SETTINGS)
+    assert (row["normalizer"], row["less"]) == ("sparsemax", "normalizer softmax")
+    assert row["estimate"] < 0
+
+
+def test_claims_about_reactions_are_judged(scored, tmp_path):
+    out, files, *_ = scored
+    readings = {name: of["reading"] for name, of in files.items()}
+    paths = {
+        n: tmp_path / f"{n}.parquet"
+        for n in ("reaction_summary", "reaction_comparison")
+    }
+    reaction_tables(out, readings, SETTINGS, {}, *paths.values())
+    claim = {
+        "claim": "one",
+        "source": "Nobody 2020",
+        "text": "It is more.",
+        "rule": {"above": 0.0},
+        "holds": "on_average",
+        "figure": "reaction_score",
+        "lacks": None,
+        "less": {},
+    }
+    pearson = {"metric": ["pearson"]}
+    claims = [
+        claim
+        | {
+            "table": "reaction_summary",
+            "where": pearson | {"subject": [MODEL], "dataset": ["sparse"]},
+            "less": {"dataset": ["dense"]},
+        },
+        claim
+        | {
+            "claim": "two",
+            "table": "reaction_comparison",
+            "where": pearson | {"contrast": ["floor"], "baseline": [LAST_SECONDS]},
+        },
+        claim
+        | {
+            "claim": "three",
+            "table": "reaction_summary",
+            "where": pearson | {"subject": [MODEL]},
+        },
+    ]
+    judged = tmp_path / "claims.parquet"
+    sources = Sources(paths | {"reaction_scores": out}, [], {})
+    claims_table(claims, sources, SETTINGS, {}, judged)
+    rows = tables.read_table(judged, "claims").to_pandas()
+    over = rows[rows["n_cells"].notna()].set_index("claim")
+    assert over["n_cells"].to_dict() == {"one": 2, "two": 4, "three": 4}
+    assert over["measure"].tolist() == ["pearson"] * 3
+    assert over["less"].fillna("").tolist() == ["dataset dense", LAST_SECONDS, ""]
+    assert over["verdict"]["three"] == "supported"

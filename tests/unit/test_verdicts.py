@@ -449,6 +449,67 @@ def test_a_difference_between_encoders_is_paired_by_text_and_seed(tmp_path):
         assert row["interval_over"] == "instances and seeds"
 
 
+def test_a_difference_between_data_sets_is_paired_by_recording_and_seed(tmp_path):
+    """The same seconds, of which one data set lacks some, and clusters of recordings."""
+    random = np.random.default_rng(5)
+    shape = pa.schema([*SHARED, pa.field("seconds", pa.list_(pa.int32()))])
+    seconds = {"sparse": [[0, 1, 2, 3], [0, 5]], "dense": [[1, 2, 3], [0, 4, 5]]}
+    runs, paths, rows, splits = [], [], [], {}
+    for dataset, of in seconds.items():
+        splits[dataset] = tmp_path / f"{dataset}.parquet"
+        names = ["b", "a"]
+        columns = {"instance_id": names, "cluster_id": names, "seconds": of}
+        pq.write_table(pa.table(columns, shape), splits[dataset])
+        ids = [
+            f"{name}.{second:05d}"
+            for name, each in zip(names, of, strict=True)
+            for second in each
+        ]
+        for seed in range(3):
+            run = {
+                "dataset": dataset,
+                "encoder": "gated",
+                "scorer": "additive",
+                "normalizer": "softmax",
+                "seed": seed,
+            }
+            path = tmp_path / f"{dataset}{seed}.parquet"
+            measured = {
+                "instance_id": ids,
+                "measure": "lookback",
+                "subject": "attention",
+                "reference": [None] * len(ids),
+                "value": random.normal(9.0, 1.0, len(ids)),
+            }
+            with tables.open_table(path, "measures", {}) as table:
+                table.write(run | measured)
+            runs.append(run)
+            paths.append(path)
+            rows.append(pd.DataFrame(run | measured))
+    claim = CLAIM | {
+        "where": {"measure": ["lookback"], "dataset": ["sparse"]},
+        "less": {"dataset": ["dense"]},
+    }
+    sources = Sources({}, runs, {"summary": paths}, splits)
+    found = written(tmp_path, [claim], sources)
+    (cell,) = found[found["n_cells"].isna()].to_dict("records")
+    assert (cell["dataset"], cell["less"]) == ("sparse", "dataset dense")
+    values = pd.concat(rows).pivot_table(
+        index=["instance_id", "seed"], columns="dataset", values="value"
+    )
+    paired = (values["sparse"] - values["dense"]).dropna()
+    assert len(paired) == 5 * 3
+    assert cell["estimate"] == pytest.approx(paired.mean())
+    assert (cell["n_instances"], cell["n_seeds"]) == (5, 3)
+    by_hand = Compared.of(
+        paired.unstack().to_numpy(),
+        np.zeros((5, 3)),
+        clusters=np.array([0, 0, 1, 1, 1]),
+    )
+    (interval,) = intervals([by_hand.moments], SETTINGS)
+    assert cell["low"] == pytest.approx(interval.low)
+
+
 def test_scores_are_compared_between_encoders(tmp_path):
     scores = {"late": [0.9, 0.92, 0.94], "everywhere": [0.8, 0.83, 0.86]}
     rows = [

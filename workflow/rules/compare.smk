@@ -288,7 +288,11 @@ for prefix, its in COMPARED.items():
 
 # What the claims that this grid can test are decided by.
 TESTED = [claim for claim in CLAIMS if not claim["lacks"]]
-CLAIMED_TABLES = sorted({claim["table"] for claim in TESTED})
+CLAIMED_TABLES = {claim["table"] for claim in TESTED}
+# which are paired by recording and seed
+if any(c["table"] == "reaction_summary" and c["less"] for c in TESTED):
+    CLAIMED_TABLES.add("reaction_scores")
+CLAIMED_TABLES = sorted(CLAIMED_TABLES)
 # Differences within a cell are paired by text and seed, which only the measures can.
 MEASURES_BEHIND = {
     "summary": f"{RESULTS}/measures/{{run}}.parquet",

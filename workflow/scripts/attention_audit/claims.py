@@ -5,6 +5,7 @@ settings of declared instances (``{kind: softmax}``), so that the same list serv
 grid. What a claim comes to is decided in `verdicts`.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
 from attention_audit.grid import AXES, Run
 from attention_audit.records.errors import suggestion
 from attention_audit.records.unique_keys import read_yaml
-from attention_audit.statistics.measures import ALIGNMENT_MEASURES, MEASURES
+from attention_audit.statistics.measures import (
+    ALIGNMENT_MEASURES,
+    MEASURES,
+    REACTION_METRICS,
+)
 from attention_audit.targets import STATISTICS
 
 # Tables whose rows are means of a measure in a cell, and those with a row a run.
@@ -25,6 +30,10 @@ OF_RUNS = ("task", "diagnostics")
 # A table with measures of its own.
 OF_ALIGNMENT = "alignment_comparison"
 
+# Tables about scores of reactions: means, which are paired by recording, and differences.
+OF_REACTIONS = "reaction_summary"
+REACTIONS_COMPARED = "reaction_comparison"
+
 # What a claim must name of a table, besides a measure, for its rows to ask one thing.
 _CONTRAST = (
     "normalizer, for a normalizer less the reference; or cut, beyond_cut, scores, zeros, "
@@ -33,12 +42,14 @@ _CONTRAST = (
 _TO_NAME = (
     ("comparison", "contrast", _CONTRAST),
     ("explanation_comparison", "contrast", _CONTRAST),
+    (OF_REACTIONS, "subject", "model, base_rate or last_seconds"),
+    (REACTIONS_COMPARED, "contrast", "normalizer or floor"),
     (OF_ALIGNMENT, "step", "predicts or reads"),
     (OF_ALIGNMENT, "links", "argmax, support, threshold or ranking"),
 )
 
 # The columns of a cell that a difference may be taken between.
-BETWEEN = ("encoder", "scorer")
+BETWEEN = ("dataset", "encoder", "scorer")
 
 # A column whose names are those of declared instances -> the section that declares them.
 _SECTIONS = {
@@ -69,7 +80,8 @@ def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
     from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
 
     table, of_runs = claim["table"], claim["table"] in OF_RUNS
-    about = "metric" if of_runs else "measure"
+    of_reactions = table in (OF_REACTIONS, REACTIONS_COMPARED)
+    about = "metric" if of_runs or of_reactions else "measure"
     if about not in claim["where"]:
         yield f"where.{about} is missing (which {about} of {table} decides the claim)"
     columns = SCHEMAS[table].names
@@ -85,29 +97,44 @@ def _faults(claim: Mapping[str, Any]) -> Iterator[str]:
                     f"{key}.{column} must name {column}s, got settings. Only "
                     f"{', '.join(_SECTIONS)} are declared with settings."
                 )
-            if column == "measure" and not isinstance(names, Mapping):
-                known = ALIGNMENT_MEASURES if table == OF_ALIGNMENT else MEASURES
+            known = ALIGNMENT_MEASURES if table == OF_ALIGNMENT else MEASURES
+            known = REACTION_METRICS if of_reactions else known
+            # a run has metrics of its own, whatever its modality has
+            checked_names = column == about and not of_runs
+            if checked_names and not isinstance(names, Mapping):
                 for name in _listed(names):
                     if name not in known:
                         yield (
-                            f"{key}.measure: '{name}' is no measure."
+                            f"{key}.{about}: '{name}' is no {about}."
                             f"{suggestion(name, known)}"
                         )
     for of_table, column, named in _TO_NAME:
         if table == of_table and column not in claim["where"]:
             yield f"where.{column} is missing ({named})"
-    if claim["less"] and table not in (*OF_MEANS, *OF_RUNS):
+    if claim["less"] and table not in (*OF_MEANS, *OF_RUNS, OF_REACTIONS):
         instead = table.replace("comparison", "summary")
-        instead = (
-            f"Take them from {instead}, or leave" if instead in OF_MEANS else "Leave"
-        )
+        from_means = instead in (*OF_MEANS, OF_REACTIONS)
+        instead = f"Take them from {instead}, or leave" if from_means else "Leave"
         yield f"less: the rows of {table} are differences. {instead} it out."
-    for column in claim["less"].keys() & {*RUN_COLUMNS} - {*BETWEEN}:
-        yield (
-            f"less.{column}: a difference is taken within a data set, normalizer and seed. "
-            "Normalizers are compared in the tables comparison and "
-            "explanation_comparison."
-        )
+    # In the order of the columns, for a fault is told in the same words each time.
+    refused = [c for c in columns if c in claim["less"]]
+    if table == OF_REACTIONS:
+        # floors are of no cell, and stand beside each
+        for column in (c for c in refused if c not in (*BETWEEN, "normalizer")):
+            yield (
+                f"less.{column}: scores of reactions are paired by recording between data "
+                f"sets, encoders, scorers or normalizers. Models less floors are in the "
+                f"table {REACTIONS_COMPARED}."
+            )
+    else:
+        for column in (c for c in refused if c in {*RUN_COLUMNS} - {*BETWEEN}):
+            yield (
+                f"less.{column}: a difference is taken within a normalizer and seed. "
+                "Normalizers are compared in the tables comparison and "
+                "explanation_comparison."
+            )
+    if "dataset" in claim["less"] and "dataset" not in claim["where"]:
+        yield "where.dataset is missing (the data set that less.dataset is taken off)"
     makers = STATISTICS[table]
     if makers and not set(makers) & set(claim["needs"]):
         yield (
@@ -138,6 +165,10 @@ def resolved(
     runs = list(runs)
     grid = {axis: {getattr(run, axis) for run in runs} for axis in AXES}
     methods = set(config["methods"])
+    for name, claim in claims.items():
+        raise_any(
+            _unequal(name, claim, config, grid["dataset"]), "workflow/claims.yaml"
+        )
     grid |= {"baseline": grid["normalizer"], "subject": methods, "reference": methods}
     found = []
     for name, claim in claims.items():
@@ -153,7 +184,7 @@ def resolved(
             for column, names in claim[key].items():
                 if isinstance(names, Mapping):
                     declared = config[_SECTIONS[column]]
-                    names = sorted(n for n in grid[column] if _has(declared[n], names))
+                    names = _chosen(names, declared, grid[column])
                     if not names:
                         lacks.append(_lacking(column, claim[key][column]))
                 elif column in BETWEEN and not grid[column] & {*_listed(names)}:
@@ -173,6 +204,56 @@ def resolved(
             }
         )
     return found
+
+
+def _unequal(
+    name: str,
+    claim: Mapping[str, Any],
+    config: Mapping[str, Any],
+    known: set[str],
+) -> Iterator[str]:
+    """Faults of a claim that compares data sets of the grid which are not alike.
+
+    They are paired by instance, and hence of one modality; and where a decision has more
+    moments in one of them, which are sparse and which are dense would not be all that differs.
+    """
+    if "dataset" not in claim["less"]:
+        return
+    sides = [
+        _chosen(claim[key]["dataset"], config["datasets"], known)
+        for key in ("where", "less")
+    ]
+    for one, other in itertools.product(*sides):
+        of = {side: config["datasets"][side] for side in (one, other)}
+        modalities = {settings["modality"] for settings in of.values()}
+        if len(modalities) > 1:
+            yield (
+                f"{name}.less.dataset: {one} is of modality "
+                f"{of[one]['modality']}, and {other} of {of[other]['modality']}. Compare "
+                "data sets of one modality."
+            )
+        elif modalities == {"reactions"}:
+            counts = {side: _moments(s["sampling"]) for side, s in of.items()}
+            if counts[one] != counts[other]:
+                yield (
+                    f"{name}.less.dataset: a decision has {counts[one]} moments in {one}, "
+                    f"and {counts[other]} in {other}. Set sampling.rate and sampling.span "
+                    "of both so that their products are the same, or leave one of them "
+                    "out of the grid."
+                )
+
+
+def _moments(sampling: Mapping[str, Any]) -> int:
+    return round(sampling["rate"] * sampling["span"])
+
+
+def _chosen(
+    names: Any, declared: Mapping[str, Mapping[str, Any]], known: set[str]
+) -> list[str]:
+    """What names, or settings, stand for among the ``known`` instances, sorted."""
+    if isinstance(names, Mapping):
+        return sorted(name for name in known if _has(declared[name], names))
+    return [name for name in _listed(names) if name in known]
 
 
 def _has(instance: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:

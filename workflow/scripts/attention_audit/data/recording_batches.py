@@ -16,13 +16,12 @@ from torch import Tensor
 
 from attention_audit.data.moments import Sampling, as_array, stream_arrays
 from attention_audit.records import tables
-from attention_audit.records.decision_ids import decision_id
+from attention_audit.records.decision_ids import SECOND_DIGITS, decision_id
 
 # What is read of a table "recordings".
 COLUMNS = ("instance_id", "cluster_id", "known", "streams", "seconds", "targets")
 
 _ROWS = 4  # recordings that are read at once
-_DIGITS = 5  # of a second's number, so that ids of a recording sort as its seconds do
 
 
 class Reading(NamedTuple):
@@ -237,7 +236,9 @@ def _examples(
             there = as_array(row["known"])
             seconds = as_array(row["seconds"]).astype(np.int64)[::every]
             name, cluster = row["instance_id"].as_py(), row["cluster_id"].as_py()
-            instance_ids += [decision_id(name, second, _DIGITS) for second in seconds]
+            instance_ids += [
+                decision_id(name, second, SECOND_DIGITS) for second in seconds
+            ]
             cluster_ids += [cluster] * len(seconds)
             own = reading.sampling.middle(seconds)
             first, end = np.zeros_like(own), np.full_like(own, len(there))

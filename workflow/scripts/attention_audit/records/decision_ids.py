@@ -1,9 +1,13 @@
-"""Ids of decisions where an instance has several, as a sentence pair has one a next word."""
+"""Ids of decisions where an instance has several: a sentence pair one a next word, a recording
+one a second.
+"""
 
 from attention_audit.records.errors import AuditError
 
 # Digits of a step's number, so that ids of a pair sort as its steps do.
 _DIGITS = 3
+# The same of a second's number, in the id of a recording's decision.
+SECOND_DIGITS = 5
 
 
 def decision_id(pair: str, step: int, digits: int = _DIGITS) -> str:

@@ -21,6 +21,7 @@ from attention_audit.statistics.estimates import (
 )
 from attention_audit.statistics.matrices import GROUP_COLUMNS, Key, Matrix, groups
 from attention_audit.statistics.random_effects import Floats, moments
+from attention_audit.statistics.reaction_summary import matrices_of
 
 CELL = (*GROUP_COLUMNS, "normalizer")
 
@@ -33,6 +34,10 @@ KNOWN = (
     *("estimate", "low", "high", "interval_over", "interval_method"),
     *("standard_error", "df"),
 )
+
+
+# What tables about reactions have in the place of a measure and of instances.
+_OF_REACTIONS = {"metric": "measure", "n_recordings": "n_instances"}
 
 
 def matching(rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -48,10 +53,13 @@ def matching(rows: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> pd.DataF
 def of_table(claim: Mapping[str, Any], rows: pd.DataFrame) -> list[dict]:
     """The rows of a finished table that decide a claim."""
     value = "difference" if "difference" in rows else "mean"
-    found = matching(rows, claim["where"]).rename(columns={value: "estimate"})
-    # of alignment, which is held against gold and of nothing by construction
-    gold = {column: found.get(column) for column in ("reference", "by_construction")}
-    found = found.assign(less=found.get("baseline"), **gold)
+    named = {value: "estimate"} | _OF_REACTIONS
+    found = matching(rows, claim["where"]).rename(columns=named)
+    # what tables lack that are of one thing, and of nothing by construction
+    lacking = ("subject", "reference", "by_construction")
+    found = found.assign(
+        less=found.get("baseline"), **{column: found.get(column) for column in lacking}
+    )
     remarks = ["n_instances", "n_seeds", "note", "by_construction"]
     found = found[[*CELL, *ABOUT, *KNOWN, *remarks]].astype(object)
     return found.where(found.notna(), None).to_dict("records")
@@ -104,6 +112,69 @@ def of_runs(
     return found
 
 
+def of_reactions(
+    claim: Mapping[str, Any], scores: str | Path, settings: Settings
+) -> list[dict]:
+    """The rows of a claim about differences of scores, of a table "reaction_scores".
+
+    They are paired by recording, reaction and seed, and cells of a metric lend each other
+    strength. A row is named as the first of the two.
+    """
+    where, less = claim["where"], claim["less"]
+    matrices = matrices_of(scores)
+
+    def chosen(names: Mapping[str, Sequence[str]]) -> list:
+        return [
+            key
+            for key in matrices
+            if all(getattr(key, c) in allowed for c, allowed in names.items())
+        ]
+
+    pairs = [
+        (one, other)
+        for one, other in itertools.product(chosen(where), chosen({**where, **less}))
+        if one != other
+        and all(
+            a == b or c in less for c, a, b in zip(one._fields, one, other, strict=True)
+        )
+    ]
+    compared = []
+    for one, other in pairs:
+        a, b, recordings = matrices[one].less(matrices[other])
+        compared.append(Compared.of(a, b, clusters=recordings))
+    pools: dict[tuple, list[int]] = {}
+    for i, (one, other) in enumerate(pairs):
+        pools.setdefault((one.metric, one.subject, other.subject), []).append(i)
+    rows: dict[int, dict] = {}
+    for members in pools.values():
+        known = intervals([compared[i].moments for i in members], settings)
+        for i, interval in zip(members, known, strict=True):
+            one, other = pairs[i]
+            found = compared[i].comparison(interval, np.nan, settings.confidence)
+            rows[i] = (
+                {column: getattr(one, column) for column in CELL}
+                | {
+                    "measure": one.metric,
+                    "subject": one.subject,
+                    "reference": None,
+                    "less": _difference_of(one._asdict(), other._asdict()),
+                }
+                | _of_interval(interval)
+                | {
+                    "n_instances": found.n_clusters,
+                    "n_seeds": found.n_seeds,
+                    "note": found.note,
+                    "by_construction": None,
+                }
+            )
+    return [rows[i] for i in range(len(pairs))]
+
+
+def _difference_of(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """What the other of two is named where they differ."""
+    return ", ".join(f"{c} {o}" for c, o in other.items() if o != one[c])
+
+
 # --- from the measures of the runs --------------------------------------------------
 
 
@@ -154,14 +225,21 @@ def of_measures(
 ) -> dict[str, list[dict]]:
     """For claims about differences, within a cell or between two, their rows.
 
-    They are made from the runs' measures. The row of a difference between encoders or
-    scorers names the cell of the first.
+    They are made from the runs' measures. The row of a difference between cells names the
+    first. Data sets that are compared have instances in common, by their ids.
     """
+    together = {
+        name
+        for claim in claims
+        if "dataset" in claim["less"]
+        for name in (*claim["where"]["dataset"], *claim["less"]["dataset"])
+        if name in examples
+    }
     found: dict[tuple[str, Key, Key], list[tuple[dict, Compared, bool]]] = {}
-    for claim, one, other in _pairs(claims, groups(runs, paths, (), examples)):
-        less = ", ".join(
-            f"{c} {o}" for c, o in other.named.items() if o != one.named[c]
-        )
+    for claim, one, other in _pairs(
+        claims, groups(runs, paths, (), examples, sorted(together))
+    ):
+        less = _difference_of(one.named, other.named)
         found.setdefault((claim, one.key, other.key), []).append(
             (one.named | {"less": less}, *_difference(one, other))
         )

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from attention_audit.records import tables
-from attention_audit.records.decision_ids import decision_id
+from attention_audit.records.decision_ids import SECOND_DIGITS, decision_id
 from attention_audit.records.errors import AuditError
 from attention_audit.records.schemas import RUN_COLUMNS
 from attention_audit.statistics.in_step import check_run
@@ -146,15 +146,20 @@ SHARED = pa.schema(
 )
 
 
-# The words of a translation, of which each is a decision, and so is that there is no more.
+# The words of a translation, of which each is a decision, and so is that there is no more;
+# and the seconds of a recording, of which each is one.
 _WORDS = "target_length"
+_SECONDS = "seconds"
 
 
 def cluster_ids(path: str | Path) -> dict[str, str]:
-    """The cluster of every instance of a split; of sentence pairs, of all their decisions."""
+    """The cluster of every instance of a split.
+
+    Of sentence pairs and recordings, of all their decisions.
+    """
     found = {}
     # a column that a table lacks is passed over
-    columns = [*SHARED.names, _WORDS]
+    columns = [*SHARED.names, _WORDS, _SECONDS]
     for batch in tables.iterate_table(path, SHARED, BATCH_ROWS, columns, more=True):
         ids, clusters = (batch[column].to_pylist() for column in SHARED.names)
         if _WORDS in batch.column_names:
@@ -163,6 +168,12 @@ def cluster_ids(path: str | Path) -> dict[str, str]:
             ):
                 for step in range(words + 1):
                     found[decision_id(pair, step)] = cluster
+        elif _SECONDS in batch.column_names:
+            for recording, cluster, seconds in zip(
+                ids, clusters, batch[_SECONDS].to_pylist(), strict=True
+            ):
+                for second in seconds:
+                    found[decision_id(recording, second, SECOND_DIGITS)] = cluster
         else:
             found |= zip(ids, clusters, strict=True)
     return found
@@ -217,13 +228,20 @@ def groups(
     paths: Sequence[str | Path],
     methods: Sequence[str],
     examples: Mapping[str, str | Path] | None = None,
+    together: Sequence[str] = (),
 ) -> Iterator[tuple[tuple[str, ...], dict[str, dict[Key, Matrix]]]]:
     """Yield each (dataset, encoder, scorer) with its matrices, by normalizer and key.
 
     ``examples`` holds, by data set, the split, which says what instances share; without
     it they share nothing. With it the places of instances are the same in all groups of
-    a data set, and matrices of two groups can be `Matrix.paired`.
+    a data set, and matrices of two groups can be `Matrix.paired`; so can those of the data
+    sets ``together``, of which equal ids stand for the same.
     """
+    joint = {
+        name: place
+        for of in sorted(together)
+        for name, place in cluster_ids((examples or {})[of]).items()
+    }
     grouped: dict[tuple, list] = {}
     for run, path in zip(runs, paths, strict=True):
         group = tuple(run[column] for column in GROUP_COLUMNS)
@@ -233,7 +251,9 @@ def groups(
     for group in tqdm(sorted(grouped), desc="groups", disable=None):
         dataset = group[GROUP_COLUMNS.index("dataset")]
         split = (examples or {}).get(dataset)
-        known = cluster_ids(split) if split else {}
+        known = {}
+        if split:
+            known = joint if dataset in together else cluster_ids(split)
         ids = _Ids(sorted(known))
         cells: dict[str, dict[Key, dict[int, _Column]]] = {}
         for normalizer, seed, path, run in sorted(grouped[group], key=lambda r: r[:2]):

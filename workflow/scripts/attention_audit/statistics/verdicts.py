@@ -27,6 +27,7 @@ from attention_audit.statistics.evidence import (
     CELL,
     KNOWN,
     of_measures,
+    of_reactions,
     of_runs,
     of_table,
 )
@@ -41,7 +42,7 @@ _WITH_A_ROW_A_RUN = ("task", "diagnostics")
 
 _READ = (
     *("summary", "comparison", "explanation_summary", "explanation_comparison"),
-    "alignment_comparison",
+    *("alignment_comparison", "reaction_summary", "reaction_comparison"),
     *_WITH_A_ROW_A_RUN,
 )
 
@@ -125,7 +126,8 @@ def pooled(
 @dataclass(frozen=True)
 class Sources:
     """Where the rows of claims are: in ``finished`` tables, by name, or in the
-    ``measures`` of the ``runs`` of the grid, by the table that summarises these.
+    ``measures`` of the ``runs`` of the grid, by the table that summarises these. Of the
+    differences of "reaction_summary" they are in ``finished`` "reaction_scores".
     ``examples`` says, by data set, what instances share."""
 
     finished: Mapping[str, str | Path]
@@ -160,6 +162,8 @@ def claims_table(
             rows = []
         elif claim["claim"] in within:
             rows = within[claim["claim"]]
+        elif claim["table"] == "reaction_summary" and claim["less"]:
+            rows = of_reactions(claim, sources.finished["reaction_scores"], settings)
         elif claim["table"] in _WITH_A_ROW_A_RUN:
             rows = of_runs(claim, read[claim["table"]], settings)
         else:
@@ -169,7 +173,8 @@ def claims_table(
 
 
 def _reads_measures(claim: Mapping[str, Any]) -> bool:
-    return not claim["lacks"] and claim["less"] and claim["table"].endswith("summary")
+    of_measures = ("summary", "explanation_summary")
+    return not claim["lacks"] and claim["less"] and claim["table"] in of_measures
 
 
 def judged(
