@@ -1,5 +1,7 @@
 """Shared by all tests."""
 
+import gc
+
 import pytest
 import torch
 from hypothesis import settings
@@ -28,6 +30,11 @@ def pytest_configure(config):
         raise pytest.UsageError(
             f"no normalizer of kind '{kind}'.{suggestion(kind, known)}"
         )
+
+
+def pytest_collection_finish():
+    # What the tests import stays, and to search it for garbage takes long.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
