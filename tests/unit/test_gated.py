@@ -81,3 +81,18 @@ def test_influence_is_that_of_backward_passes(layers, numbers, monkeypatch):
     found = jacobian_norms(model, x)
     assert found == pytest.approx(batched_jacobian_norms(model, x), rel=1e-9)
     assert found.min() > 0
+
+
+def test_when_a_moment_was_has_no_part_in_its_influence():
+    model = encoder()
+    model.timed = True
+    x = moments(6)[0][0]
+    columns = torch.tensor([0, 1, 3])
+
+    def by_values(values):
+        whole = x.index_copy(1, columns, values)
+        return model(whole.unsqueeze(0), torch.ones(1, 6, dtype=torch.bool))[0]
+
+    slopes = torch.autograd.functional.jacobian(by_values, x[:, columns])
+    norms = slopes.square().sum((1, 3)).sqrt()  # (m, H, n, values)
+    assert jacobian_norms(model, x) == pytest.approx(norms, rel=1e-9)

@@ -104,7 +104,8 @@ class GatedEncoder(nn.Module):
     """Reads each stream by itself; hidden states are those of all streams, gated.
 
     ``streams`` are the sizes of the streams, as they stand one behind the other in the
-    embedding of a moment.
+    embedding of a moment. With ``timed`` the last value of each is when the moment was,
+    which has no part in its influence.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class GatedEncoder(nn.Module):
         streams: Sequence[int],
         layers: int = 1,
         dropout: float = 0.0,
+        timed: bool = False,
     ):
         super().__init__()
         if sum(streams) != input_size:
@@ -121,7 +123,7 @@ class GatedEncoder(nn.Module):
                 f"encoder gated: the streams have {' + '.join(map(str, streams))} values a "
                 f"moment, and a moment has {input_size}. Prepare the data set again."
             )
-        self.sizes = list(streams)
+        self.sizes, self.timed = list(streams), timed
         self.streams = nn.ModuleList(
             Stream(size, hidden_size, layers, dropout) for size in streams
         )
@@ -157,9 +159,10 @@ class GatedEncoder(nn.Module):
         for stream, part, block in zip(self.streams, parts, blocks, strict=True):
             factor = torch.linalg.qr(block, mode="r").R
             per_input = part.shape[-1]
-            for columns in torch.arange(n * per_input, device=x.device).split(
-                max(1, NUMBERS_PER_STEP // block.shape[-1])
-            ):
+            values = torch.arange(n * per_input, device=x.device)
+            if self.timed:
+                values = values.view(n, -1)[:, :-1].flatten()
+            for columns in values.split(max(1, NUMBERS_PER_STEP // block.shape[-1])):
                 found = (stream.derivatives(part, columns) @ factor.mT).double()
                 squares.index_add_(1, columns // per_input, found.square().sum(-1))
         return squares.sqrt()
