@@ -68,9 +68,9 @@ def loss_of(
             logits, labels, reduction=reduction, label_smoothing=smoothing
         )
     mean = sum(
-        weight * LOSSES[name](logits, labels)
-        for name, weight in model.losses.items()
-        # of a batch of one, say, a concordance that nobody asked for is not there
-        if weight
+        model.losses[name] * loss(logits, labels)
+        # in this order, for a model that is read from its files has another
+        for name, loss in LOSSES.items()
+        if model.losses.get(name)
     )
     return mean if reduction == "mean" else mean * len(logits)

@@ -21,7 +21,9 @@ class ReactionModelSettings:
 
     modality: ClassVar[str] = "reactions"
 
-    streams: dict[str, int]  # values of a moment, d, by stream
+    # Lists, for files of settings do not keep the order of names.
+    streams: list[str]
+    sizes: list[int]  # values of a moment, d, in each
     horizon: float  # how far from the decision its farthest moment lies, in seconds
     n_classes: int  # reactions, K
     encoder: dict[str, Any]
@@ -48,7 +50,7 @@ class ReactionModel(DecisionModel):
     def __init__(self, settings: ReactionModelSettings):
         super().__init__()
         self.losses = settings.losses
-        sizes = [size + 1 for size in settings.streams.values()]
+        sizes = [size + 1 for size in settings.sizes]
         self.build(settings, sum(sizes))
         times = torch.zeros(sum(sizes), dtype=torch.bool)
         times[torch.tensor(sizes).cumsum(0) - 1] = True
@@ -104,7 +106,8 @@ def declare(
         encoder["streams"] = [size + 1 for size in read.sizes.values()]
         encoder["timed"] = True
     settings = ReactionModelSettings(
-        streams=read.sizes,
+        streams=list(read.sizes),
+        sizes=list(read.sizes.values()),
         # of one moment alone there is nothing to tell apart
         horizon=float(abs(read.sampling.times).max()) or 1.0,
         n_classes=len(read.reactions),
