@@ -8,6 +8,13 @@ RECORDINGS = one_of(
 )
 
 
+def test_seconds(wildcards):
+    """The seconds of the test recordings of a job's data set."""
+    recordings, found = rows(wildcards, "test"), size(wildcards)
+    every = config["datasets"][wildcards.dataset]["audit_every"]
+    return recordings * found.decisions * every
+
+
 rule react:
     input:
         model=rules.train.output.model,
@@ -26,9 +33,10 @@ rule react:
     resources:
         **needs(
             "react",
-            mb=lambda w: 700 + 10 * length(w),
-            seconds=lambda w: TORCH + 1e-5 * rows(w, "test") * size(w).tokens,
-            disk_mb=lambda w: 5e-5 * rows(w, "test"),
+            # features of all recordings at once, and a pass's decisions
+            mb=lambda w: 700 + 5e-3 * test_seconds(w) + 2 * length(w),
+            seconds=lambda w: TORCH + 4e-6 * test_seconds(w) * size(w).tokens,
+            disk_mb=lambda w: 3e-5 * test_seconds(w),
         ),
         gpu=GPUS,
     params:
