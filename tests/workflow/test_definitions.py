@@ -56,10 +56,10 @@ def with_heads(shared, finished, offline) -> Path:
 
 
 @pytest.fixture(scope="session")
-def used(explained, with_heads, pictured, translated) -> dict[Job, set[Node]]:
+def used(explained, with_heads, pictured, translated, reacted) -> dict[Job, set[Node]]:
     """The names that were used by all jobs with one script and choice, by these."""
     found = defaultdict(set)
-    for folder in (explained, with_heads, pictured, translated):
+    for folder in (explained, with_heads, pictured, translated, reacted):
         for path in (folder / project.RECORDED).iterdir():
             record = json.loads(path.read_text(encoding="utf-8"))
             params = record["params"]

@@ -8,11 +8,11 @@ RECORDINGS = one_of(
 )
 
 
-def test_seconds(wildcards):
-    """The seconds of the test recordings of a job's data set."""
-    recordings, found = rows(wildcards, "test"), size(wildcards)
+def predicted_seconds(wildcards):
+    """The seconds of a data set's test recordings, of which each audit has a share."""
+    found = size(wildcards)
     every = config["datasets"][wildcards.dataset]["audit_every"]
-    return recordings * found.decisions * every
+    return found.of("test") * found.decisions * every
 
 
 rule react:
@@ -33,10 +33,9 @@ rule react:
     resources:
         **needs(
             "react",
-            # features of all recordings at once, and a pass's decisions
-            mb=lambda w: 700 + 5e-3 * test_seconds(w) + 2 * length(w),
-            seconds=lambda w: TORCH + 4e-6 * test_seconds(w) * size(w).tokens,
-            disk_mb=lambda w: 3e-5 * test_seconds(w),
+            mb=lambda w: 700 + 10 * length(w),
+            seconds=lambda w: TORCH + 4e-6 * predicted_seconds(w) * size(w).tokens,
+            disk_mb=lambda w: 5e-5 * predicted_seconds(w),
         ),
         gpu=GPUS,
     params:

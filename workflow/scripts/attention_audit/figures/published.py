@@ -30,6 +30,7 @@ from attention_audit.records.tables import (
     write_json,
 )
 from attention_audit.records.unique_keys import read_yaml
+from attention_audit.statistics.controls import is_control
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
 ABOUT = ["measure", "subject", "reference"]
@@ -287,6 +288,15 @@ def scores_table(
     ).reset_index()
 
 
+def models_table(one: Finished) -> pd.DataFrame:
+    """Parameters and epochs of a cell, the means over seeds."""
+    task = one.table("task")
+    names = {"parameters": "n_parameters", "epochs": "epochs", "best_epoch": "best"}
+    task = task[task["split"].isna() & task["metric"].isin(names)]
+    by_cell = task.pivot_table("value", CELL, "metric")
+    return by_cell[list(names)].rename(columns=names).reset_index()
+
+
 _CLAIM = ["claim", "source", "text", "rule", "side", "bound", "holds"]
 _COUNTS = ["n_cells", "n_supported", "n_contradicted", "n_undecided"]
 
@@ -304,6 +314,26 @@ def means(rows: pd.DataFrame) -> pd.DataFrame:
     keys = [*ABOUT, *CELL]
     columns = [*keys, "mean", *INTERVAL, "n_instances", "n_seeds", "by_construction"]
     return rows[columns].sort_values(keys, kind="stable")
+
+
+def explanations_table(
+    one: Finished,
+    tests: Mapping[str, tuple[Sequence[str], Sequence[str | None]]],
+) -> pd.DataFrame:
+    """What the tests of attention as explanation come to.
+
+    ``tests`` holds by measure the subjects and references that are wanted, null of none.
+    """
+    rows = one.table("explanation_summary")
+    keys = zip(rows["measure"], rows["subject"], rows["reference"], strict=True)
+    chosen = []
+    for measure, subject, reference in keys:
+        subjects, references = tests.get(measure, ((), ()))
+        of = None if pd.isna(reference) else reference
+        chosen.append(subject in subjects and of in references)
+    return means(
+        rows[pd.Series(chosen, rows.index) & ~rows["normalizer"].map(is_control)]
+    )
 
 
 def run_tables(by_role: Mapping[str, Finished]) -> Collected:

@@ -6,7 +6,7 @@ verdict is told in the words of the table of claims.
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,17 @@ def interval(row: Row, column: str = "estimate") -> str:
     if row[column] is None or row["low"] is None:
         return number(row[column])
     return f"{row[column]:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def called(name: str) -> str:
+    """A name in words."""
+    return name.replace("_", " ")
+
+
+def ends(row: Row, digits: int) -> str:
+    """A mean over seeds, with the lowest and highest of several."""
+    mean, low, high = (f"{row[c]:.{digits}f}" for c in ("mean", "lowest", "highest"))
+    return mean if row["n_seeds"] == 1 else f"{mean} ({low} to {high})"
 
 
 def listed(words: Iterable[str]) -> str:
@@ -210,16 +221,25 @@ def score_table(cells: Sequence[Row], scores: Sequence[Row]) -> str:
 def cell_table(cells: Sequence[Row], columns: Mapping[str, Mapping[tuple, str]]) -> str:
     """A row a cell that ran, in the order of ``cells``; columns hold a text a cell.
 
-    A dash where a column has none.
+    A dash where a column has none. Scorers are named where cells differ in them alone.
     """
-    shown = [CELL.index(axis) for axis in ("dataset", "encoder", "normalizer")]
+    ran = by_cell(cell for cell in cells if cell["seeds"])
+    axes = cell_axes(ran)
+    shown = [CELL.index(axis) for axis in axes]
     return table(
-        ["data set", "encoder", "normalizer", *columns],
+        [*(axis.replace("dataset", "data set") for axis in axes), *columns],
         (
             [*(key[i] for i in shown), *(one.get(key, "–") for one in columns.values())]
-            for key in by_cell(cell for cell in cells if cell["seeds"])
+            for key in ran
         ),
     )
+
+
+def cell_axes(keys: Collection[tuple]) -> list[str]:
+    """The names that tell cells apart: without the scorer, where they do."""
+    place = CELL.index("scorer")
+    without = {(*key[:place], *key[place + 1 :]) for key in keys}
+    return [axis for axis in CELL if axis != "scorer" or len(without) < len(keys)]
 
 
 def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
@@ -229,12 +249,36 @@ def means_table(cells: Sequence[Row], rows: Sequence[Row], column: str) -> str:
     """
     names = sorted({row[column] for row in rows})
     columns = {
-        name.replace("_", " "): {
+        called(name): {
             key: interval(row, "mean")
             for key, row in by_cell(row for row in rows if row[column] == name).items()
         }
         for name in names
     }
+    return cell_table(cells, columns)
+
+
+def tests_table(
+    cells: Sequence[Row],
+    rows: Sequence[Row],
+    tests: Mapping[str, str],
+    of_several: Collection[str],
+) -> str:
+    """Means of the tests of attention as explanation, a row a cell.
+
+    ``tests`` holds in order what each measure is called, and ``of_several`` those that are
+    told of several subjects or, of divergences, other weights.
+    """
+
+    def head(row: Row) -> str:
+        label, measure = tests[row["measure"]], row["measure"]
+        of = row["reference"] if measure == "jsd" else row["subject"]
+        return f"{label}: {called(of)}" if measure in of_several else label
+
+    columns: dict[str, dict[tuple, str]] = {}
+    for row in sorted(rows, key=lambda row: list(tests).index(row["measure"])):
+        key = tuple(row[axis] for axis in CELL)
+        columns.setdefault(head(row), {})[key] = number(row["mean"])
     return cell_table(cells, columns)
 
 

@@ -14,7 +14,9 @@ from attention_audit.figures.published import (
     Collected,
     Finished,
     Kept,
+    explanations_table,
     means,
+    models_table,
     run_tables,
     scores_table,
     told_settings,
@@ -92,15 +94,6 @@ def _pairs(settings: Mapping[str, Any], card: Mapping[str, Any]) -> dict[str, An
         "unlinked": gold.get("share_of_source_words_without"),
         "settings": told_settings(settings),
     }
-
-
-def _models(one: Finished) -> pd.DataFrame:
-    """Parameters and epochs of a cell: the means over seeds."""
-    task = one.table("task")
-    names = {"parameters": "n_parameters", "epochs": "epochs", "best_epoch": "best"}
-    task = task[task["split"].isna() & task["metric"].isin(names)]
-    by_cell = task.pivot_table("value", CELL, "metric")
-    return by_cell[list(names)].rename(columns=names).reset_index()
 
 
 def _translations(one: Finished) -> pd.DataFrame:
@@ -194,20 +187,6 @@ def _summary(one: Finished) -> pd.DataFrame:
     return means(rows[wanted & known & ~rows["normalizer"].map(is_control)])
 
 
-def _explanations(one: Finished) -> pd.DataFrame:
-    """What the tests of attention as explanation come to."""
-    rows = one.table("explanation_summary")
-    keys = zip(rows["measure"], rows["subject"], rows["reference"], strict=True)
-    chosen = []
-    for measure, subject, reference in keys:
-        subjects, references = _OF_EXPLANATIONS.get(measure, ((), ()))
-        of = None if pd.isna(reference) else reference
-        chosen.append(subject in subjects and of in references)
-    return means(
-        rows[pd.Series(chosen, rows.index) & ~rows["normalizer"].map(is_control)]
-    )
-
-
 def _published() -> pd.DataFrame:
     return pd.DataFrame(
         [
@@ -224,7 +203,7 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
     found = run_tables(by_role)
     found.add_data(one, _pairs)
     add = found.add_statistics
-    add("models", _models(one), one, "task")
+    add("models", models_table(one), one, "task")
     add("scores", scores_table(one, ("accuracy", "loss")), one, "task")
     add("translations", _translations(one), one, "translation_scores")
     add("alignment", _alignment(one), one, "alignment_summary")
@@ -234,7 +213,8 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
     found.add("top_k", _top_k(one), (one, "config.yaml"))
     add("speed", _speed(one), one, "translation_speed")
     add("summary", _summary(one), one, "summary")
-    add("explanations", _explanations(one), one, "explanation_summary")
+    tests = explanations_table(one, _OF_EXPLANATIONS)
+    add("explanations", tests, one, "explanation_summary")
     found.add_claims(one.table("claims"), one)
     # of the papers, and of no results
     found.add("published", _published())

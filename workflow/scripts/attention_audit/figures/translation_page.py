@@ -5,20 +5,24 @@ See `published_page`.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from attention_audit.figures.published import CELL
 from attention_audit.figures.published_page import (
     Row,
     by_cell,
+    called,
     cell_table,
     counted,
+    ends,
     interval,
     listed,
     number,
     read,
     rendered,
     table,
+    tests_table,
 )
 from attention_audit.figures.translation import KEPT
 from attention_audit.statistics.verdicts import NOT_TESTED, VERDICTS
@@ -63,10 +67,6 @@ _OF_SEVERAL = ("jsd", "decision_stands", "comprehensiveness")
 def _shown(key: tuple) -> list[str]:
     """A cell without its scorer."""
     return [name for axis, name in zip(CELL, key, strict=True) if axis != "scorer"]
-
-
-def _called(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _search(beam: int) -> str:
@@ -117,11 +117,6 @@ def data_table(data: Sequence[Row]) -> str:
     )
 
 
-def _ends(row: Row, digits: int) -> str:
-    mean, low, high = (f"{row[c]:.{digits}f}" for c in ("mean", "lowest", "highest"))
-    return mean if row["n_seeds"] == 1 else f"{mean} ({low} to {high})"
-
-
 def model_table(
     cells: Sequence[Row],
     models: Sequence[Row],
@@ -135,9 +130,9 @@ def model_table(
     }
     for head, metric in (("loss", "loss"), ("next word", "accuracy")):
         of = by_cell(row for row in scores if row["metric"] == metric)
-        columns[head] = {key: _ends(row, 3) for key, row in of.items()}
+        columns[head] = {key: ends(row, 3) for key, row in of.items()}
     for name, rows in _of_searches(translations).items():
-        columns[name] = {key: _ends(row, 1) for key, row in by_cell(rows).items()}
+        columns[name] = {key: ends(row, 1) for key, row in by_cell(rows).items()}
     return cell_table(cells, columns)
 
 
@@ -247,7 +242,7 @@ def attention_table(cells: Sequence[Row], alignment: Sequence[Row], step: str) -
             if row["normalizer"] is None:
                 floors.setdefault((row["dataset"], row["subject"]), []).append(row)
         for (dataset, floor), rows in floors.items():
-            yield [dataset, "–", _FLOORS.get(floor, _called(floor)), *values(rows)]
+            yield [dataset, "–", _FLOORS.get(floor, called(floor)), *values(rows)]
 
     return table(["data set", "encoder", "normalizer", *head], lines())
 
@@ -263,7 +258,7 @@ def beside_floors(alignment: Sequence[Row], step: str) -> str:
             own = [one for one in errors if one["dataset"] == row["dataset"]]
             below = sum(one["mean"] < floor for one in own)
             surely = sum(one["high"] is not None and one["high"] < floor for one in own)
-            name = _FLOORS.get(row["subject"], _called(row["subject"]))
+            name = _FLOORS.get(row["subject"], called(row["subject"]))
             of = f" of {row['dataset']}" if several else ""
             said.append(
                 f"below that of {name} in {below} of {counted(len(own), 'model')}{of} "
@@ -281,7 +276,7 @@ def _subjects(alignment: Sequence[Row]) -> list[str]:
 def importance_table(cells: Sequence[Row], alignment: Sequence[Row], links: str) -> str:
     """Attention and importances of the step that predicts against gold, by ``links``."""
     heads = {
-        _called(name): {"subject": name, "links": links, "step": "predicts"}
+        called(name): {"subject": name, "links": links, "step": "predicts"}
         for name in _subjects(alignment)
     }
     return cell_table(cells, _intervals(_columns(alignment, heads)))
@@ -302,7 +297,7 @@ def best_subjects(alignment: Sequence[Row]) -> str:
         ((first.count(name), name) for name in set(first)),
         key=lambda pair: (-pair[0], pair[1]),
     )
-    return listed(f"{_called(name)} in {n} of {len(first)}" for n, name in counts)
+    return listed(f"{called(name)} in {n} of {len(first)}" for n, name in counts)
 
 
 def head_table(
@@ -414,7 +409,7 @@ def joined_table(cells: Sequence[Row]) -> str:
                 *(one[axis] for axis in ("dataset", "encoder", "normalizer")),
                 interval(one),
                 one["verdict"],
-                _called(other["reference"]),
+                called(other["reference"]),
                 interval(other),
                 other["verdict"],
                 BOTH.get((one["verdict"], other["verdict"]), UNDECIDED),
@@ -454,7 +449,7 @@ def order_table(alignment: Sequence[Row], summary: Sequence[Row]) -> str:
             ]
             same = sum(order < 0 for order in orders)
             of = f"{same} of {sum(order != 0 for order in orders)}"
-            yield [dataset, encoder, _called(method), str(len(points)), of]
+            yield [dataset, encoder, called(method), str(len(points)), of]
 
     head = ["data set", "encoder", "importance", "normalizers"]
     return table([*head, "pairs in which the lower error agrees better"], lines())
@@ -495,24 +490,6 @@ def null_table(null: Sequence[Row], kind: str) -> str:
             for name in (None, *classes)
         ),
     )
-
-
-# --- explanations -----------------------------------------------------------------
-
-
-def explanation_table(cells: Sequence[Row], rows: Sequence[Row]) -> str:
-    """Means of the tests of attention as explanation, a row a cell."""
-
-    def head(row: Row) -> str:
-        label, measure = _TESTS[row["measure"]], row["measure"]
-        of = row["reference"] if measure == "jsd" else row["subject"]
-        return f"{label}: {_called(of)}" if measure in _OF_SEVERAL else label
-
-    columns: dict[str, dict[tuple, str]] = {}
-    for row in sorted(rows, key=lambda row: list(_TESTS).index(row["measure"])):
-        key = tuple(row[axis] for axis in CELL)
-        columns.setdefault(head(row), {})[key] = number(row["mean"])
-    return cell_table(cells, columns)
 
 
 # --- beside the papers ------------------------------------------------------------
@@ -604,7 +581,7 @@ def page(folder: str | Path, template_path: str | Path) -> str:
         joined_counts=joined_counts,
         order_table=order_table,
         null_table=null_table,
-        explanation_table=explanation_table,
+        explanation_table=partial(tests_table, tests=_TESTS, of_several=_OF_SEVERAL),
         bleu_beside=bleu_beside,
         errors_beside=errors_beside,
         speed_beside=speed_beside,
