@@ -22,7 +22,9 @@ from attention_audit.statistics.in_step import check_run
 from attention_audit.statistics.measures import REACTION_METRICS
 from attention_audit.statistics.random_effects import Floats
 
-MODEL, BASE_RATE, LAST_SECONDS = "model", "base_rate", "last_seconds"
+MODEL = "model"
+BASE_RATE = "base_rate"
+LAST_SECONDS = "last_seconds"
 
 _COLUMNS = ("recording", "seconds", "targets", "reactions", "events")
 
