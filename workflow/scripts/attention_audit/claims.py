@@ -166,9 +166,8 @@ def resolved(
     grid = {axis: {getattr(run, axis) for run in runs} for axis in AXES}
     methods = set(config["methods"])
     for name, claim in claims.items():
-        raise_any(
-            _unequal(name, claim, config, grid["dataset"]), "workflow/claims.yaml"
-        )
+        pairs = _compared(claim, config, grid["dataset"])
+        raise_any(_unpaired(name, pairs, config), "workflow/claims.yaml")
     grid |= {"baseline": grid["normalizer"], "subject": methods, "reference": methods}
     found = []
     for name, claim in claims.items():
@@ -178,6 +177,7 @@ def resolved(
             if not config["explanations"][experiment]["enabled"]
         ]
         lacks = [f"set {' and '.join(lacks)} to true"] if lacks else []
+        lacks += _unequal(_compared(claim, config, grid["dataset"]), config)
         chosen: dict[str, dict[str, list[str]]] = {}
         for key in ("where", "less"):
             chosen[key] = {}
@@ -206,40 +206,45 @@ def resolved(
     return found
 
 
-def _unequal(
-    name: str,
-    claim: Mapping[str, Any],
-    config: Mapping[str, Any],
-    known: set[str],
-) -> Iterator[str]:
-    """Faults of a claim that compares data sets of the grid which are not alike.
-
-    They are paired by instance, and hence of one modality; and where a decision has more
-    moments in one of them, which are sparse and which are dense would not be all that differs.
-    """
+def _compared(
+    claim: Mapping[str, Any], config: Mapping[str, Any], known: set[str]
+) -> list[tuple[str, str]]:
+    """The pairs of data sets, among those ``known``, that a claim takes a difference of."""
     if "dataset" not in claim["less"]:
-        return
-    sides = [
-        _chosen(claim[key]["dataset"], config["datasets"], known)
-        for key in ("where", "less")
-    ]
-    for one, other in itertools.product(*sides):
-        of = {side: config["datasets"][side] for side in (one, other)}
-        modalities = {settings["modality"] for settings in of.values()}
-        if len(modalities) > 1:
+        return []
+    sides = (claim[key]["dataset"] for key in ("where", "less"))
+    chosen = (_chosen(names, config["datasets"], known) for names in sides)
+    return list(itertools.product(*chosen))
+
+
+def _unpaired(
+    name: str, pairs: Iterable[tuple[str, str]], config: Mapping[str, Any]
+) -> Iterator[str]:
+    """Faults of a claim that compares data sets which have no instances in common."""
+    for pair in pairs:
+        one, other = (config["datasets"][side]["modality"] for side in pair)
+        if one != other:
             yield (
-                f"{name}.less.dataset: {one} is of modality "
-                f"{of[one]['modality']}, and {other} of {of[other]['modality']}. Compare "
-                "data sets of one modality."
+                f"{name}.less.dataset: {pair[0]} is of modality {one}, and {pair[1]} of "
+                f"{other}. Compare data sets of one modality."
             )
-        elif modalities == {"reactions"}:
-            counts = {side: _moments(s["sampling"]) for side, s in of.items()}
-            if counts[one] != counts[other]:
+
+
+def _unequal(
+    pairs: Iterable[tuple[str, str]], config: Mapping[str, Any]
+) -> Iterator[str]:
+    """What recordings lack that are decided by more moments in one data set than in another.
+
+    Which are sparse and which are dense would not be all that differs.
+    """
+    for pair in pairs:
+        found = [config["datasets"][side] for side in pair]
+        if found[0]["modality"] == "reactions":
+            one, other = (_moments(settings["sampling"]) for settings in found)
+            if one != other:
                 yield (
-                    f"{name}.less.dataset: a decision has {counts[one]} moments in {one}, "
-                    f"and {counts[other]} in {other}. Set sampling.rate and sampling.span "
-                    "of both so that their products are the same, or leave one of them "
-                    "out of the grid."
+                    f"set sampling.rate and sampling.span of {pair[0]} ({one} moments) and "
+                    f"{pair[1]} ({other}) to equal products"
                 )
 
 
