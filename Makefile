@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results study vision translation cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
+.PHONY: results study vision translation reactions cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -46,6 +46,11 @@ translation: $(VENV)/installed ## what docs/translation.md reports, and that pag
 	$(BIN)/snakemake --cores all --configfile workflow/presets/translation.yaml
 	$(BIN)/python workflow/scripts/write_page.py translation collect
 	$(BIN)/python workflow/scripts/write_page.py translation render
+
+reactions: $(VENV)/installed ## what docs/reactions.md reports, and that page
+	$(BIN)/snakemake --cores all --configfile workflow/presets/reactions.yaml
+	$(BIN)/python workflow/scripts/write_page.py reactions collect
+	$(BIN)/python workflow/scripts/write_page.py reactions render
 
 cost: $(VENV)/installed ## what `make results` would still take, without doing it
 	$(BIN)/snakemake -n --quiet

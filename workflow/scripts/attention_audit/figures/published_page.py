@@ -262,18 +262,17 @@ def tests_table(
     cells: Sequence[Row],
     rows: Sequence[Row],
     tests: Mapping[str, str],
-    of_several: Collection[str],
+    of_several: Mapping[str, str],
 ) -> str:
     """Means of the tests of attention as explanation, a row a cell.
 
-    ``tests`` holds in order what each measure is called, and ``of_several`` those that are
-    told of several subjects or, of divergences, other weights.
+    ``tests`` holds in order what each measure is called, and ``of_several`` the column by
+    whose values, subjects or references, one is told of several.
     """
 
     def head(row: Row) -> str:
-        label, measure = tests[row["measure"]], row["measure"]
-        of = row["reference"] if measure == "jsd" else row["subject"]
-        return f"{label}: {called(of)}" if measure in of_several else label
+        label, column = tests[row["measure"]], of_several.get(row["measure"])
+        return label if column is None else f"{label}: {called(row[column])}"
 
     columns: dict[str, dict[tuple, str]] = {}
     for row in sorted(rows, key=lambda row: list(tests).index(row["measure"])):
