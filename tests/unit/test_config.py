@@ -131,8 +131,10 @@ def test_sizes_of_the_shipped_grids():
         for path in PRESETS
     }
     assert len(grid(validate(BASE, SCHEMA_PATH))) == 3 * 2 * 1 * 3 * 3
-    # and one of pictures
-    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2 + 1 + 1
+    # and one of pictures, of sentence pairs and of recordings each
+    assert len(runs["smoke"]) == 1 * 2 * 1 * 2 * 2 + 3
+    # two samplings, by attention with any normalizer and without attention
+    assert len(runs["reactions"]) == 2 * 1 * (4 + 1) * 3
     assert len(runs["vision"]) == 2 * 6 * 1 * 2 * 3
     assert len(runs["paper"]) == 4 * 4 * 2 * 18 * 5
 

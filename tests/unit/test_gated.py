@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from attention_audit.attribution.influence import jacobian_norms
+from attention_audit.attribution.influence import (
+    batched_jacobian_norms,
+    jacobian_norms,
+)
+from attention_audit.models import gated
 from attention_audit.models.gated import GatedEncoder
 from attention_audit.records.errors import AuditError
 
@@ -66,3 +70,29 @@ def test_influence_is_that_of_any_encoder():
 def test_streams_of_other_sizes_are_an_error():
     with pytest.raises(AuditError, match=r"3 \+ 2 values a moment, and a moment has 6"):
         GatedEncoder(6, 4, STREAMS)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("numbers", [1, 2**17])
+def test_influence_is_that_of_backward_passes(layers, numbers, monkeypatch):
+    monkeypatch.setattr(gated, "NUMBERS_PER_STEP", numbers)
+    model = encoder(layers)
+    x = moments(6)[0][0]
+    found = jacobian_norms(model, x)
+    assert found == pytest.approx(batched_jacobian_norms(model, x), rel=1e-9)
+    assert found.min() > 0
+
+
+def test_when_a_moment_was_has_no_part_in_its_influence():
+    model = encoder()
+    model.timed = True
+    x = moments(6)[0][0]
+    columns = torch.tensor([0, 1, 3])
+
+    def by_values(values):
+        whole = x.index_copy(1, columns, values)
+        return model(whole.unsqueeze(0), torch.ones(1, 6, dtype=torch.bool))[0]
+
+    slopes = torch.autograd.functional.jacobian(by_values, x[:, columns])
+    norms = slopes.square().sum((1, 3)).sqrt()  # (m, H, n, values)
+    assert jacobian_norms(model, x) == pytest.approx(norms, rel=1e-9)

@@ -113,6 +113,9 @@ def test_agreement_is_averaged_over_outputs_and_then_over_recordings():
 def test_scores_of_nothing_to_follow_are_none():
     got = agreement_scores(drawn(4)[1], np.full((4, 3), 0.5), None)
     assert got["pearson"] is got["concordance"] is None and got["constant"] == 3
+    # the mean of tenths differs from them in its last digit
+    got = agreement_scores(drawn(7)[1], np.full((7, 3), 0.1), None)
+    assert got["constant"] == 3
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)

@@ -1,11 +1,9 @@
 """Digests change with what a script runs, and with nothing else."""
 
-import shutil
-
 import pytest
 
 from attention_audit.records import definitions, provenance
-from attention_audit.records.definitions import Code
+from attention_audit.records.definitions import PACKAGE, Code, Module
 from attention_audit.records.provenance import code_digest, digest_of, library_versions
 
 SOFTMAX, ENTMAX, SPARSEGEN = (
@@ -42,6 +40,15 @@ JOBS = {
 }
 TRAINING = {"train", "train_sparse", "train_both"}
 MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
+
+
+@pytest.fixture(scope="module")
+def code() -> Code:
+    """The code as it stands, with all modules that jobs reach."""
+    code = Code(provenance.SCRIPTS)
+    for what in JOBS.values():
+        digest_of(code, *what)
+    return code
 
 
 @pytest.mark.parametrize(
@@ -87,24 +94,21 @@ MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
         ("records/errors.py", "reported", set()),
     ],
 )
-def test_an_edit_reaches_exactly_the_jobs_that_run_it(
-    tmp_path, file, definition, affected
-):
-    root = tmp_path / "scripts"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(provenance.SCRIPTS, root, ignore=ignored)
+def test_an_edit_reaches_exactly_the_jobs_that_run_it(code, file, definition, affected):
+    path = provenance.SCRIPTS / PACKAGE / file
+    parts = path.relative_to(provenance.SCRIPTS).with_suffix("").parts
+    name = ".".join(parts).removesuffix(".__init__")
+    source = path.read_text(encoding="utf-8")
 
-    def digests():
-        code = Code(root)
-        return {job: digest_of(code, *what) for job, what in JOBS.items()}
+    def digests(more=""):
+        other = Code(code.folder)
+        edited = Module(source + more, code.module(name).package)
+        other.modules = code.modules | {name: edited}
+        return {job: digest_of(other, *what) for job, what in JOBS.items()}
 
     before = digests()
-    path = root / "attention_audit" / file
-    source = path.read_text()
-    path.write_text(source + "\n\n# a comment\ndef of_no_use(): pass\n")
-    assert digests() == before
-    path.write_text(f"{source}\n\ndef {definition}(): pass\n")
-    after = digests()
+    assert digests("\n\n# a comment\ndef of_no_use(): pass\n") == before
+    after = digests(f"\n\ndef {definition}(): pass\n")
     assert {job for job in JOBS if after[job] != before[job]} == affected
 
 

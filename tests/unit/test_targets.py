@@ -278,6 +278,9 @@ def test_translations_want_sentence_pairs_in_the_grid(target):
     speed = target.replace("scores", "speed").replace("score", "speed")
     assert fault(speed, OFF).endswith("Set efficiency.enabled to true.")
     assert fault(speed, ON).startswith("it is about sentence pairs, and no run")
+    assert fault(f"results/reactions/{RUN}.parquet", OFF).endswith(
+        "has no recordings. Name a data set of modality reactions."
+    )
     assert fault(f"results/translations/{RUN}.parquet", OFF) == (
         "datasets.imdb has no sentence pairs. Name a data set of modality translation."
     )

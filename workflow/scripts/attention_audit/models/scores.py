@@ -43,12 +43,17 @@ def _correlations(y: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     Of outputs that do not vary both are 0, as they follow nothing.
     """
     apart = y.mean(0) - t.mean(0)
+    # exactly, for a mean of equal numbers may differ from them in its last digit
+    follows, known = (np.ptp(values, axis=0) > 0 for values in (y, t))
     y, t = y - y.mean(0), t - t.mean(0)
     covariance, of_y, of_t = ((a * b).mean(0) for a, b in ((y, t), (y, y), (t, t)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        pearson = np.where(of_y > 0, covariance / np.sqrt(of_y * of_t), 0.0)
+        pearson = covariance / np.sqrt(of_y * of_t)
         concordance = 2 * covariance / (of_y + of_t + apart**2)
-    return tuple(np.where(of_t > 0, r, np.nan) for r in (pearson, concordance))
+    return tuple(
+        np.where(known, np.where(follows, r, 0.0), np.nan)
+        for r in (pearson, concordance)
+    )
 
 
 def agreement_scores(

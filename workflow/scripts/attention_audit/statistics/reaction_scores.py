@@ -149,6 +149,7 @@ def correlations(y: Floats, t: Floats) -> tuple[Floats, Floats]:
     NaN where ``t`` does not vary; where ``y`` does not, both are 0: it follows nothing.
     """
     apart = y.mean(0) - t.mean(0)
+    # exactly, for a mean of equal numbers may differ from them in its last digit
     varies, known = (np.ptp(values, axis=0) > 0 for values in (y, t))
     y, t = y - y.mean(0), t - t.mean(0)
     covariance, of_y, of_t = ((a * b).mean(0) for a, b in ((y, t), (y, y), (t, t)))

@@ -10,8 +10,10 @@ from attention_audit.data.modality import Audited
 
 # Imported where they are used, as in `modalities.text`.
 
-# The kinds of encoders that read moments.
-ENCODERS = ("average", "bilstm", "gated", "transformer")
+# The kinds of encoders that read moments. A Transformer would tell them apart by their
+# places, not by their times; and influence, as it is found of it and of an LSTM, would
+# count when a moment was among what was in it.
+ENCODERS = ("average", "gated")
 
 
 def prepare(

@@ -102,6 +102,7 @@ def declare(
         encoder["self_attention"] = dict(normalizer)
     if encoder["kind"] == "gated":
         encoder["streams"] = [size + 1 for size in read.sizes.values()]
+        encoder["timed"] = True
     settings = ReactionModelSettings(
         streams=read.sizes,
         # of one moment alone there is nothing to tell apart
