@@ -229,7 +229,7 @@ def decided(claims: Sequence[Row]) -> str:
     if len({*found.values()}) > 1:
         return f"The scores differ: {halves}"
     verdict = found[SAMPLED[0]]
-    said = _OVERALL.get(verdict, "no two data sets here differ in nothing but that")
+    said = _OVERALL.get(verdict, "this grid has no two data sets that would tell")
     return f"**{verdict}**: {halves}. By this, {said}"
 
 
