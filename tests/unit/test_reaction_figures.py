@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from attention_audit.figures import (
+    claims,
     reaction_episode,
     reaction_lookback,
     reaction_score,
@@ -144,7 +145,8 @@ def test_equal_weights_are_a_line_across_the_look_back_of_all():
         assert set(level.get_ydata()) == {part.loc[("uniform", "softmax"), "mean"]}
         of_attention = part.loc["attention", "mean"].reindex(NORMALIZERS)
         assert any(np.array_equal(o.get_ydata(), of_attention) for o in others)
-        assert axes.get_ylim()[0] == 0
+        low, high = axes.get_ylim()
+        assert -0.1 * high < low < 0
 
 
 # --- an episode -----------------------------------------------------------------------
@@ -234,3 +236,27 @@ def test_no_recording_is_no_figure():
     nothing = {"reaction_episodes": episodes(seconds=1).iloc[:0]}
     (page,), rows = reaction_episode.draw(nothing, ORDER)
     assert not page.axes and not len(rows)
+
+
+# --- claims ---------------------------------------------------------------------------
+
+
+def test_claims_about_seconds_are_drawn_in_minutes_beside_others():
+    rows = tables_of(ORDER)["claims"]
+    in_seconds = rows["claim"] == "claim_0"
+    assert in_seconds.sum() > 1 and rows.loc[in_seconds, "n_cells"].notna().sum() == 1
+    numbers = ["estimate", "low", "high", "bound"]
+    longer = rows.assign(
+        measure=rows["measure"].mask(in_seconds & rows["measure"].notna(), "lookback")
+    )
+    longer[numbers] = (
+        longer[numbers].astype(float).mul(np.where(in_seconds, 60, 1), axis=0)
+    )
+    found = []
+    for one in (rows, longer):
+        (page,), drawn_rows = claims.draw({"claims": one}, ORDER)
+        (axes,) = page.axes
+        found.append([line.get_xdata() for line in axes.lines])
+        assert drawn_rows is one
+    for plain, scaled in zip(*found, strict=True):
+        np.testing.assert_allclose(np.asarray(plain, float), np.asarray(scaled, float))

@@ -310,7 +310,12 @@ def claim_of(cells, **more):
 
 
 def cell_of(estimate, verdict, normalizer="sparsemax"):
-    named = {"dataset": "imdb", "encoder": "bilstm", "normalizer": normalizer}
+    named = {
+        "dataset": "imdb",
+        "encoder": "bilstm",
+        "scorer": "additive",
+        "normalizer": normalizer,
+    }
     about = {"subject": "attention", "reference": "input_gradient"}
     return named | about | {"claim": "one", "estimate": estimate, "verdict": verdict}
 
@@ -563,3 +568,13 @@ def test_a_large_picture_is_made_smaller(tmp_path, monkeypatch):
     path.write_bytes(published._pictured(tmp_path / "figures/one.png"))
     with Image.open(path) as image:
         assert image.size == (published.WIDTHS[-1], published.WIDTHS[-1] // 2)
+
+
+def test_scorers_are_named_where_a_claim_is_about_several():
+    cells = [cell_of(0.3, "supported"), cell_of(-0.2, "contradicted")]
+    cells[1]["scorer"] = "last"
+    said = told(claim_of(cells), cells)
+    assert said.endswith(
+        "supported in imdb, bilstm, additive, sparsemax, input gradient (0.300); "
+        "contradicted in imdb, bilstm, last, sparsemax, input gradient (-0.200)"
+    )

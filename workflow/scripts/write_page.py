@@ -3,8 +3,8 @@
     python workflow/scripts/write_page.py study collect
     python workflow/scripts/write_page.py study render
 
-`collect` wants the experiments of `make study`, `make vision` or `make translation`;
-`render` reads the folder of the page alone.
+`collect` wants the experiments of `make study`, `make vision`, `make translation` or
+`make reactions`; `render` reads the folder of the page alone.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 from attention_audit.figures import (
+    reactions,
+    reactions_page,
     study,
     study_page,
     translation,
@@ -29,6 +31,7 @@ PAGES = {
     "study": (study.KEPT, study_page.page),
     "vision": (vision.KEPT, vision_page.page),
     "translation": (translation.KEPT, translation_page.page),
+    "reactions": (reactions.KEPT, reactions_page.page),
 }
 
 

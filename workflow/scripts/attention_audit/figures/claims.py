@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from attention_audit.figures.intervals import WITHOUT_SEEDS, without_seeds
 from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.style import PALETTE, Order
+from attention_audit.statistics.measures import MEASURES
 
 # Blue and vermilion are told apart by all eyes, and markers in grey print.
 LOOKS = {
@@ -21,6 +22,10 @@ LOOKS = {
 
 # Rules about the size of an estimate have a bound on either side of 0.
 TWO_SIDED = ("within", "outside")
+
+# By how much estimates of a unit are divided, so that all fit on one axis: seconds are drawn
+# as minutes.
+SCALES = {"seconds": 60}
 
 # Of a panel: claims, inches of its width and of a claim's height, letters of a line.
 CLAIMS = 20
@@ -41,12 +46,13 @@ def draw(
     claims = rows.drop_duplicates("claim")["claim"].tolist()
     count = -(-len(claims) // CLAIMS)
     parts = [tuple(part) for part in np.array_split(claims, count)] if count else []
-    limits = _limits(rows)
+    shown = _scaled(rows)
+    limits = _limits(shown)
 
     def fill(axes: Axes, part: tuple[str, ...], _: None) -> None:
         labels = []
         for place, claim in enumerate(part):
-            of_claim = rows[rows["claim"] == claim]
+            of_claim = shown[shown["claim"] == claim]
             labels.append(_draw_claim(axes, place, of_claim, limits))
         axes.set_yticks(range(len(part)), labels)
         axes.set_ylim(len(part) - 0.5, -0.5)
@@ -72,6 +78,15 @@ def draw(
         legend_columns=len(LOOKS) + 2,
     )
     return pages, rows
+
+
+def _scaled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Estimates, intervals and bounds as they are drawn, see `SCALES`."""
+    units = {name: measure["unit"] for name, measure in MEASURES.items()}
+    measures = rows.groupby("claim")["measure"].transform("first")
+    divisors = measures.map(units).map(SCALES).fillna(1.0)
+    numbers = ["estimate", "low", "high", "bound"]
+    return rows.assign(**rows[numbers].astype(float).div(divisors, axis=0))
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:

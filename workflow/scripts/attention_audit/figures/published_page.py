@@ -140,14 +140,21 @@ def told(claim: Row, cells: Sequence[Row]) -> str:
     for verdict in ("supported", "contradicted"):
         other = [cell for cell in own if cell["verdict"] == verdict]
         if verdict != claim["verdict"] and 0 < len(other) <= NAMED:
-            named = (f"{_cell(cell)} ({number(cell['estimate'])})" for cell in other)
+            several = len({cell["scorer"] for cell in own}) > 1
+            named = (
+                f"{_cell(cell, several)} ({number(cell['estimate'])})" for cell in other
+            )
             said += f"; {verdict} in {'; '.join(named)}"
     return said
 
 
-def _cell(cell: Row) -> str:
-    """A cell in words, and what it is of where claims are of several."""
-    about = [cell["dataset"], cell["encoder"], cell["normalizer"]]
+def _cell(cell: Row, several: bool) -> str:
+    """A cell in words, and what it is of where claims are of several.
+
+    Its scorer is named where there are ``several``.
+    """
+    axes = [axis for axis in CELL if axis != "scorer" or several]
+    about = [cell[axis] for axis in axes]
     of = cell["reference"] or cell["subject"]
     return ", ".join([*about, of.replace("_", " ")] if of else about)
 
@@ -262,18 +269,17 @@ def tests_table(
     cells: Sequence[Row],
     rows: Sequence[Row],
     tests: Mapping[str, str],
-    of_several: Collection[str],
+    of_several: Mapping[str, str],
 ) -> str:
     """Means of the tests of attention as explanation, a row a cell.
 
-    ``tests`` holds in order what each measure is called, and ``of_several`` those that are
-    told of several subjects or, of divergences, other weights.
+    ``tests`` holds in order what each measure is called, and ``of_several`` the column by
+    whose values, subjects or references, one is told of several.
     """
 
     def head(row: Row) -> str:
-        label, measure = tests[row["measure"]], row["measure"]
-        of = row["reference"] if measure == "jsd" else row["subject"]
-        return f"{label}: {called(of)}" if measure in of_several else label
+        label, column = tests[row["measure"]], of_several.get(row["measure"])
+        return label if column is None else f"{label}: {called(row[column])}"
 
     columns: dict[str, dict[tuple, str]] = {}
     for row in sorted(rows, key=lambda row: list(tests).index(row["measure"])):

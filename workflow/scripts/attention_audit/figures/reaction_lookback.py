@@ -41,7 +41,8 @@ def draw(
                 mean, color="0.45", linestyle="--", linewidth=0.9, label="equal weights"
             )
         series_by_normalizer(axes, part, order, "subject", labels, looks)
-        axes.set_ylim(bottom=0)
+        # room for what looks no further than the decision
+        axes.set_ylim(bottom=-0.05 * axes.get_ylim()[1])
 
     pages = panel_pages(
         models(rows, order),

@@ -110,9 +110,12 @@ def _sampling(rows: pd.DataFrame, dataset: str) -> str:
         lines.append(f"{one['rate']:g} a second over {one['span']:g} s{side}")
         counts = sorted({*rows["n_recordings"]})
         seeds = sorted({*rows["n_seeds"]})
-        lines.append(f"n = {_range(counts)} recordings, {_range(seeds)} seeds")
+        told = (_range(counts, "recording"), _range(seeds, "seed"))
+        lines.append(f"n = {', '.join(told)}")
     return "\n".join(lines)
 
 
-def _range(counts: list[int]) -> str:
-    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+def _range(counts: list[int], noun: str) -> str:
+    low, high = counts[0], counts[-1]
+    number = f"{low}" if low == high else f"{low} to {high}"
+    return f"{number} {noun}{'s' * (high != 1)}"

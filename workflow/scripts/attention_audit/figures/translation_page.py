@@ -61,7 +61,11 @@ _TESTS = {
     "comprehensiveness": "comprehensiveness",
     "gain": "gain over uniform",
 }
-_OF_SEVERAL = ("jsd", "decision_stands", "comprehensiveness")
+_OF_SEVERAL = {
+    "jsd": "reference",
+    "decision_stands": "subject",
+    "comprehensiveness": "subject",
+}
 
 
 def _shown(key: tuple) -> list[str]:
