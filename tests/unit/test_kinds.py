@@ -23,7 +23,7 @@ PLACES = {
     "method": f"its entry in METHODS of {CODE}/methods.py",
     "pair_source": f"its entry in READERS of {CODE}/data/pair_sources.py",
     "recording_source": f"its entry in READERS of {CODE}/data/recording_sources.py",
-    "scorer": f"its entry in SCORERS of {CODE}/models/attention.py",
+    "scorer": f"its entry in SCORERS of {CODE}/models/encoder_kinds.py",
     "smoothing": f"its entry in FILTERS of {CODE}/data/recordings.py",
     "source": f"its entry in READERS of {CODE}/data/sources.py",
     "vectors": f"its entry in VECTORS of {CODE}/data/vectors.py",

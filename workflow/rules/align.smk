@@ -52,7 +52,7 @@ rule align:
         ),
         gpu=GPUS,
     params:
-        **made_by("align.py", all_methods, normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("align.py", all_methods, normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         methods={
@@ -190,7 +190,7 @@ rule trace_null_queries:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_null_queries.py", normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("trace_null_queries.py", normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         audit=config["audit"],

@@ -26,7 +26,7 @@ rule attend:
         ),
         gpu=GPUS,
     params:
-        **made_by("attend.py", normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("attend.py", normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         audit=config["audit"],
@@ -83,7 +83,7 @@ rule attribute:
         ),
         gpu=GPUS,
     params:
-        **made_by("attribute.py", method_choice, normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("attribute.py", method_choice, normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         method="{method}",
@@ -124,7 +124,7 @@ rule trace_influence:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_influence.py", normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("trace_influence.py", normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         # The traced instances are the first of the audited ones.
@@ -169,7 +169,7 @@ rule trace_heads:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_heads.py", normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("trace_heads.py", normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         audit=config["audit"],
@@ -205,7 +205,7 @@ rule trace_offsets:
         ),
         gpu=GPUS,
     params:
-        **made_by("trace_offsets.py", normalizers_of, encoder_of, TO_AUDIT),
+        **made_by("trace_offsets.py", normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
         audit=config["audit"],

@@ -28,6 +28,7 @@ from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import (
     DECODERS,
     ENCODERS,
+    SCORERS,
     has_heads,
     has_offsets,
     inner_normalizers,
@@ -299,13 +300,14 @@ def normalizers_of(wildcards):
     return normalizer_kinds(pooling, *kinds)
 
 
-def encoder_of(wildcards):
-    """What `made_by` is told of the encoder of a run's model, and of its decoder."""
+def parts_of(wildcards):
+    """What `made_by` is told of a run's model: its encoder, its decoder and its scorer."""
     encoder = config["encoders"][wildcards.encoder]
     decoders = [encoder["decoder"]] if "decoder" in encoder else []
     return [
         ":".join(ENCODERS[encoder["kind"]]),
         *(":".join(DECODERS[decoder["kind"]]) for decoder in decoders),
+        ":".join(SCORERS[config["scorers"][wildcards.scorer]["kind"]]),
     ]
 
 

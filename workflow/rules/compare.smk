@@ -147,7 +147,7 @@ COST = {
     },
     "audit": config["audit"],
 }
-OF_MODELS = over_runs(normalizers_of, encoder_of, TO_AUDIT)
+OF_MODELS = over_runs(normalizers_of, parts_of, TO_AUDIT)
 # All of them at once.
 MODELS_MB = 700 + 10 * len(RUNS)
 

@@ -137,7 +137,7 @@ def intervention(
             **needs(name, mb, seconds, disk_mb),
             gpu=GPUS,
         params:
-            **made_by(by, chosen, encoder_of, TO_AUDIT),
+            **made_by(by, chosen, parts_of, TO_AUDIT),
             **told,
             modality=modality_of,
             run=identity,

@@ -42,7 +42,7 @@ rule react:
         **made_by(
             "react.py",
             normalizers_of,
-            encoder_of,
+            parts_of,
             of_modality(models=["SETTINGS"]),
         ),
         run=identity,

@@ -54,7 +54,7 @@ rule train_adversary:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_adversary.py", normalizers_of, encoder_of, TO_RETRAIN),
+        **made_by("train_adversary.py", normalizers_of, parts_of, TO_RETRAIN),
         modality=modality_of,
         run=identity,
         divergence="{divergence}",
@@ -128,7 +128,7 @@ rule train_guided:
         gpu=GPUS,
     params:
         **made_by(
-            "train_guided.py", normalizers_of, encoder_of, without_context, TO_RETRAIN
+            "train_guided.py", normalizers_of, parts_of, without_context, TO_RETRAIN
         ),
         modality=modality_of,
         guide="{guide}",

@@ -57,7 +57,7 @@ rule train:
         **needs("train", training_memory, training_seconds, disk_mb=lambda w: 2),
         gpu=GPUS,
     params:
-        **made_by("train_model.py", normalizers_of, encoder_of, TO_TRAIN),
+        **made_by("train_model.py", normalizers_of, parts_of, TO_TRAIN),
         modality=modality_of,
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],
@@ -99,7 +99,7 @@ rule train_on_share:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_on_share.py", normalizers_of, encoder_of, TO_TRAIN),
+        **made_by("train_on_share.py", normalizers_of, parts_of, TO_TRAIN),
         modality=modality_of,
         run=identity,
         share=lambda w: float(w.share),

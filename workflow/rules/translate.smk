@@ -33,7 +33,7 @@ rule translate:
         **made_by(
             "translate.py",
             normalizers_of,
-            encoder_of,
+            parts_of,
             of_modality(models=["SETTINGS"]),
         ),
         run=identity,
@@ -107,7 +107,7 @@ rule translation_speed:
     params:
         **made_by(
             "measure_translation_speed.py",
-            over_runs(normalizers_of, encoder_of, TO_AUDIT, runs=FIRST_RUNS),
+            over_runs(normalizers_of, parts_of, TO_AUDIT, runs=FIRST_RUNS),
         ),
         runs=list(map(asdict, FIRST_RUNS)),
         modalities=dict.fromkeys(PAIRED, "translation"),

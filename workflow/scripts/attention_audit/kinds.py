@@ -27,7 +27,7 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "method": ("methods", "METHODS"),
     "pair_source": ("data/pair_sources", "READERS"),
     "recording_source": ("data/recording_sources", "READERS"),
-    "scorer": ("models/attention", "SCORERS"),
+    "scorer": ("models/encoder_kinds", "SCORERS"),
     "smoothing": ("data/recordings", "FILTERS"),
     "source": ("data/sources", "READERS"),
     "vectors": ("data/vectors", "VECTORS"),
@@ -152,7 +152,7 @@ def _registered(name: str) -> dict[str, dict[str, bool]]:
     for key, value in zip(entries.keys, entries.values, strict=True):
         kind = ast.literal_eval(key)
         found[kind] = dict.fromkeys(_places(name, kind), True)
-        if name in ("decoder", "encoder", "method"):
+        if name in ("decoder", "encoder", "method", "scorer"):
             # which name a function or a class as the workflow tells it to a job
             module, function = ast.literal_eval(value)
             path = FOLDER.joinpath(*module.split(".")).with_suffix(".py")

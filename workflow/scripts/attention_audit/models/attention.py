@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attention_audit.models.encoder_kinds import SCORERS, made_of_kind
 from attention_audit.models.normalizers import build_normalizer
-from attention_audit.records.errors import AuditError, suggestion
+from attention_audit.records.errors import AuditError
 
 
 class AdditiveScorer(nn.Module):
@@ -88,13 +89,6 @@ class LastScorer(nn.Module):
         return places.expand(*shape, n)
 
 
-SCORERS: dict[str, type[nn.Module]] = {
-    "additive": AdditiveScorer,
-    "last": LastScorer,
-    "scaled_dot_product": ScaledDotProductScorer,
-}
-
-
 def build_scorer(
     settings: Mapping[str, Any], input_size: int, query_size: int | None = None
 ) -> nn.Module:
@@ -102,13 +96,8 @@ def build_scorer(
 
     ``query_size`` is None where no query asks.
     """
-    parameters = dict(settings)
-    kind = parameters.pop("kind")
-    if kind not in SCORERS:
-        raise AuditError(f"unknown scorer kind '{kind}'.{suggestion(kind, SCORERS)}")
-    if query_size is not None:
-        parameters["query_size"] = query_size
-    return SCORERS[kind](input_size, **parameters)
+    asked = {} if query_size is None else {"query_size": query_size}
+    return made_of_kind("scorer", SCORERS, {**settings, **asked}, input_size)
 
 
 class AttentionPooling(nn.Module):

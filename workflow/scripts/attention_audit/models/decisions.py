@@ -9,8 +9,7 @@ Shapes: B decisions, n inputs, m hidden states, E embedding size, H hidden size,
 a query, K outputs.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -132,8 +131,8 @@ class DecisionModel(nn.Module):
     # largest is the prediction; "sigmoid" makes scores in [0, 1], each by itself.
     link: ClassVar[str] = "softmax"
 
-    # What scores are learned by: the weight of each of `losses.LOSSES` in their sum.
-    losses: Mapping[str, float] = MappingProxyType({"l1": 1.0})
+    # What scores are learned by: the weights of some of `losses.LOSSES` in their sum.
+    losses: dict[str, float]
 
     settings: ModelSettings
     encoder: nn.Module

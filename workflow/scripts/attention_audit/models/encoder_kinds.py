@@ -1,7 +1,7 @@
-"""The encoders by kind, and the decoders behind those that translate.
+"""The encoders by kind, the decoders behind those that translate, and the scorers.
 
-The workflow reads this table and tells each job the encoder of its model, so that a job
-depends on that one and not on this list. Settings are those of a validated config.
+The workflow reads these tables and tells each job what its model is made of, so that a job
+depends on that and not on the others. Settings are those of a validated config.
 """
 
 import importlib
@@ -24,6 +24,12 @@ ENCODERS: dict[str, tuple[str, str]] = {
 DECODERS: dict[str, tuple[str, str]] = {
     "lstm": ("models.decoders", "LSTMDecoder"),
     "transformer": ("models.decoders", "TransformerDecoder"),
+}
+
+SCORERS: dict[str, tuple[str, str]] = {
+    "additive": ("models.attention", "AdditiveScorer"),
+    "last": ("models.attention", "LastScorer"),
+    "scaled_dot_product": ("models.attention", "ScaledDotProductScorer"),
 }
 
 
