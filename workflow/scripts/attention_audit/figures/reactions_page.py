@@ -56,8 +56,11 @@ _TESTS = {
     "sufficiency": "sufficiency",
 }
 _BY_SUBJECT = ("flip_never", "decision_stands", "comprehensiveness", "sufficiency")
-_OF_SEVERAL = {"jsd": "reference", "tvd": "reference"}
-_OF_SEVERAL |= dict.fromkeys(_BY_SUBJECT, "subject")
+_OF_SEVERAL = {
+    "jsd": "reference",
+    "tvd": "reference",
+    **dict.fromkeys(_BY_SUBJECT, "subject"),
+}
 
 _SPLITS = ("train", "dev", "test")
 
