@@ -84,7 +84,7 @@ def _scaled(rows: pd.DataFrame) -> pd.DataFrame:
     """Estimates, intervals and bounds as they are drawn, see `SCALES`."""
     units = {name: measure["unit"] for name, measure in MEASURES.items()}
     measures = rows.groupby("claim")["measure"].transform("first")
-    divisors = measures.map(units).map(SCALES).fillna(1.0)
+    divisors = np.array([SCALES.get(units.get(name), 1) for name in measures], float)
     numbers = ["estimate", "low", "high", "bound"]
     return rows.assign(**rows[numbers].astype(float).div(divisors, axis=0))
 
