@@ -260,6 +260,15 @@ def test_what_is_compared_between_encoders_wants_both_in_the_grid(tmp_path):
     )
 
 
+def test_models_without_attention_count_where_a_claim_names_them(tmp_path):
+    named = VALID | {"where": VALID["where"] | {"scorer": {"kind": "last"}}}
+    claims = read(tmp_path, {"one": VALID, "named": named})
+    both = of_grid(claims, config(grid={"scorers": ["dot", "last", "additive"]}))
+    assert both["one"]["where"]["scorer"] == ["additive", "dot"]
+    assert both["named"]["where"]["scorer"] == ["last"]
+    assert "scorer" not in of_grid(claims, config())["one"]["where"]
+
+
 OF_DATASETS = VALID | {
     "where": {"measure": "lookback", "dataset": "sitcom_sparse"},
     "less": {"dataset": ["sitcom_dense", "imdb"]},

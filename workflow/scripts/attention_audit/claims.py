@@ -157,7 +157,8 @@ def resolved(
 ) -> list[dict[str, Any]]:
     """The claims as a job takes them, with names in place of settings.
 
-    Without a normalizer a claim is about all of the grid, and not about controls.
+    Without a normalizer a claim is about all of the grid, and not about controls; without
+    a scorer, not about models without attention.
     Settings stand for the instances of the grid, and the methods, that have them all,
     where a list means any of its values. ``lacks`` says what this config would need for
     the claim to be tested, and is None where it needs nothing.
@@ -191,6 +192,12 @@ def resolved(
                     named = " or ".join(_listed(names))
                     lacks.append(f"name {named} in grid.{_SECTIONS[column]}")
                 chosen[key][column] = _listed(names)
+        # what scorer last attends to is so by construction
+        attending = sorted(
+            name for name in grid["scorer"] if config["scorers"][name]["kind"] != "last"
+        )
+        if attending != sorted(grid["scorer"]):
+            chosen["where"].setdefault("scorer", attending)
         if claim["table"] in OF_MEANS:
             # controls stand there in the place of normalizers
             chosen["where"].setdefault("normalizer", sorted(grid["normalizer"]))
