@@ -16,6 +16,9 @@ def training_seconds(wildcards, max_epochs=config["training"]["max_epochs"]):
         (stage["width"] / 4**i, stage["depth"]) for i, stage in enumerate(stages)
     ] or [(encoder["hidden_size"], encoder.get("layers", 1))]
     width = sum(max(1, size / 64) * depth for size, depth in parts)
+    if encoder["kind"] == "gated":
+        # a recurrent network a stream, of which there are some four
+        width *= 2.3
     found = size(wildcards)
     tokens = found.of("train", "dev") * found.tokens
     return TORCH + 8e-6 * max_epochs * tokens * width
