@@ -17,6 +17,7 @@ from attention_audit.figures.catalogue import (
     FIGURES,
     figures_of,
 )
+from attention_audit.statistics.measures import MEASURES
 from tests.unit.grids import order_of, tables_of
 
 SPARSE, DENSE = "sitcom_sparse", "sitcom_dense"
@@ -242,6 +243,10 @@ def test_no_recording_is_no_figure():
 
 
 def test_claims_about_seconds_are_drawn_in_minutes_beside_others():
+    units = {name: measure["unit"] for name, measure in MEASURES.items()}
+    assert {name for name, unit in units.items() if unit == "seconds"} == {
+        *claims.SCALES
+    }
     rows = tables_of(ORDER)["claims"]
     in_seconds = rows["claim"] == "claim_0"
     assert in_seconds.sum() > 1 and rows.loc[in_seconds, "n_cells"].notna().sum() == 1

@@ -29,7 +29,7 @@ def test_two_modules_and_a_config_go_through_every_stage(tmp_path):
         target = folder / PACKAGE / room / "modalities/series.py"
         shutil.copyfile(SERIES / f"{module}.py", target)
     schema = folder / SCHEMA
-    others = "enum: [text, images, translation"
+    others = "enum: [text, images, translation, reactions"
     replace_in(schema, f"{others}]", f"{others}, series]")
     text = schema.read_text(encoding="utf-8")
     last = re.search(r".*dataset_translation\"\}\}\n", text).end()

@@ -307,8 +307,13 @@ def parts_of(wildcards):
     return [
         ":".join(ENCODERS[encoder["kind"]]),
         *(":".join(DECODERS[decoder["kind"]]) for decoder in decoders),
-        ":".join(SCORERS[config["scorers"][wildcards.scorer]["kind"]]),
+        *scorer_of(wildcards),
     ]
+
+
+def scorer_of(wildcards):
+    """What `made_by` is told of the scorer of a run's model."""
+    return [":".join(SCORERS[config["scorers"][wildcards.scorer]["kind"]])]
 
 
 def modality_of(wildcards):

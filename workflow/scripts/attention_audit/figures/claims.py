@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from attention_audit.figures.intervals import WITHOUT_SEEDS, without_seeds
 from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.style import PALETTE, Order
-from attention_audit.statistics.measures import MEASURES
 
 # Blue and vermilion are told apart by all eyes, and markers in grey print.
 LOOKS = {
@@ -23,9 +22,9 @@ LOOKS = {
 # Rules about the size of an estimate have a bound on either side of 0.
 TWO_SIDED = ("within", "outside")
 
-# By how much estimates of a unit are divided, so that all fit on one axis: seconds are drawn
-# as minutes.
-SCALES = {"seconds": 60}
+# By how much estimates of a measure are divided, so that all fit on one axis: seconds are
+# drawn as minutes.
+SCALES = {"lookback": 60}
 
 # Of a panel: claims, inches of its width and of a claim's height, letters of a line.
 CLAIMS = 20
@@ -82,9 +81,8 @@ def draw(
 
 def _scaled(rows: pd.DataFrame) -> pd.DataFrame:
     """Estimates, intervals and bounds as they are drawn, see `SCALES`."""
-    units = {name: measure["unit"] for name, measure in MEASURES.items()}
     measures = rows.groupby("claim")["measure"].transform("first")
-    divisors = np.array([SCALES.get(units.get(name), 1) for name in measures], float)
+    divisors = np.array([SCALES.get(name, 1) for name in measures], float)
     numbers = ["estimate", "low", "high", "bound"]
     return rows.assign(**rows[numbers].astype(float).div(divisors, axis=0))
 
