@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attention_audit.config import checked
+from attention_audit.data.sampling import rate_and_count
 from attention_audit.faults import raise_any
 from attention_audit.figures.catalogue import EXPERIMENT_FIGURES, FIGURES
 from attention_audit.grid import AXES, Run
@@ -247,16 +248,15 @@ def _unequal(
     for pair in pairs:
         found = [config["datasets"][side] for side in pair]
         if found[0]["modality"] == "reactions":
-            one, other = (_moments(settings["sampling"]) for settings in found)
+            one, other = (
+                rate_and_count(of["rate"], of["span"], "sampling")[1]
+                for of in (settings["sampling"] for settings in found)
+            )
             if one != other:
                 yield (
                     f"set sampling.rate and sampling.span of {pair[0]} ({one} moments) and "
                     f"{pair[1]} ({other}) to equal products"
                 )
-
-
-def _moments(sampling: Mapping[str, Any]) -> int:
-    return round(sampling["rate"] * sampling["span"])
 
 
 def _chosen(
