@@ -85,7 +85,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 
-PINS = $(VENV)/lock/bin/python -m pip freeze --exclude pip --exclude setuptools \
+PINS = $(VENV)/lock/bin/python -m pip freeze --exclude pip --exclude setuptools --exclude attention-audit \
 	    | sed 's/+cpu$$//' | LC_ALL=C sort
 
 lock: ## pin everything that requirements.in and cluster.in need
