@@ -213,6 +213,11 @@ def tables_of(
                 "at_support",
             )
         ]
+        + [
+            ("kendall_tau_b", subject, f"randomized_{stage}")
+            for stage in ("output", "pooling", "encoder", "whole")
+            for subject in ("attention", *methods)
+        ]
         + [("gain", "prediction", "uniform")]
         + [
             (measure, subject, reference)

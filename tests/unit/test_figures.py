@@ -185,6 +185,7 @@ NOT_LARGE = {
     name
     for name, tables in EVERY.items()
     if {OF_SOME.get(one) for one in (name, *tables)} & {"alignments", "recordings"}
+    or name == "randomized_importance"
 }
 
 

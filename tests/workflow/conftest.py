@@ -28,6 +28,7 @@ EXPERIMENTS = {
     "adversarial": {"instances": 6, "steps": 10},
     "flips": {},
     "erasure": {},
+    "randomized": {"instances": 6},
     "seed_variance": {},
     "uniform": {},
     "adversarial_training": {"weights": [0, 0.1], "max_epochs": 1},

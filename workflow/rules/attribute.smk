@@ -49,12 +49,12 @@ def method_choice(wildcards):
     return [":".join(method_function(kind))]
 
 
-def attribution_seconds(wildcards):
+def method_seconds(wildcards, method, instances=config["audit"]["instances"]):
     """Leave-one-out of inputs reads a text once for every token of it."""
-    method = config["methods"][wildcards.method]
-    if method["kind"] == "leave_one_out" and method["of"] == "inputs":
-        return TORCH + 5e-6 * audited_tokens(wildcards, power=2)
-    return TORCH + 2e-5 * audited_tokens(wildcards)
+    declared = config["methods"][method]
+    if declared["kind"] == "leave_one_out" and declared["of"] == "inputs":
+        return 5e-6 * audited_tokens(wildcards, instances, power=2)
+    return 2e-5 * audited_tokens(wildcards, instances)
 
 
 IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
@@ -78,7 +78,7 @@ rule attribute:
             "attribute",
             # leave-one-out holds a fixed number of tokens, each with its attention
             mb=lambda w: 700 + 10 * length(w),
-            seconds=attribution_seconds,
+            seconds=lambda w: TORCH + method_seconds(w, w.method),
             disk_mb=lambda w: 1e-5 * audited_tokens(w),
         ),
         gpu=GPUS,

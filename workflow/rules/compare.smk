@@ -204,8 +204,9 @@ rule speed:
 
 
 # What is summarised and compared: the measures of the audited instances, and those of the
-# experiments on them. Of these, erasure alone measures methods, and has controls.
+# experiments on them. Of these, erasure alone has controls, and two measure methods.
 ERASED = "erasure" in EXPERIMENTS_ON
+OF_EVERY_METHOD = ERASED or "randomized" in EXPERIMENTS_ON
 OF_EXPERIMENTS = of_runs(f"{RESULTS}/explanations/{{run}}/measures.parquet")
 COMPARED = {
     "": {
@@ -227,7 +228,7 @@ COMPARED = {
                 else []
             ),
         ],
-        "subjects": {"methods": METHODS if ERASED else []},
+        "subjects": {"methods": METHODS if OF_EVERY_METHOD else []},
     },
 }
 

@@ -16,7 +16,14 @@ def normalizers_of_controls(wildcards):
     return sorted({*normalizers_of(wildcards), *normalizer_kinds(KINDS[REFERENCE])})
 
 
-# What changes the attention or the texts of a run and asks its model again, by name. What
+def every_method_and_normalizer(wildcards):
+    """What is picked at run time of all methods' functions, and of a run's model."""
+    kinds = {method["kind"] for method in config["methods"].values()}
+    functions = sorted(":".join(method_function(kind)) for kind in kinds)
+    return [*functions, *normalizers_of(wildcards)]
+
+
+# What changes the attention, the texts or the model of a run and asks again, by name. What
 # all of these have in common stands in `intervention`, which names and explains the keys.
 INTERVENTIONS = {
     "permutation": {
@@ -61,6 +68,41 @@ INTERVENTIONS = {
             "importances": expand(IMPORTANCE, method=METHODS, allow_missing=True),
         },
         "told": {"methods": METHODS},
+    },
+    "randomized": {
+        "by": "randomize_parameters.py",
+        "doing": "Randomizing the parameters of",
+        # the trained model and one a stage
+        "seconds": lambda w: (
+            TORCH
+            + 5
+            * sum(
+                method_seconds(
+                    w, method, config["explanations"]["randomized"]["instances"]
+                )
+                for method in METHODS
+            )
+        ),
+        # six models at a time, with the one that the random parts are taken from
+        "mb": lambda w: 900 + 10 * length(w),
+        "chosen": every_method_and_normalizer,
+        "told": {
+            "methods": {
+                name: {
+                    "function": method_function(config["methods"][name]["kind"]),
+                    "settings": method_settings(name),
+                }
+                for name in METHODS
+            },
+        },
+        "settings": experiment_settings("randomized", "instances"),
+        # The explained instances are the first of the audited ones.
+        "audit": {
+            "instances": min(
+                config["audit"]["instances"],
+                config["explanations"]["randomized"]["instances"],
+            ),
+        },
     },
     "erase_controls": {
         "by": "erase_controls.py",

@@ -296,6 +296,7 @@ RESERVED_METHODS = (
     "adversarial*",
     "at_support",
     "other_seeds",
+    "randomized_*",
     "share_*",
     "shuffled_*",
     "trained_*",

@@ -77,6 +77,7 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
         "faithfulness_at_support": ("explanation_summary",),
         "erasure_curve": ("explanation_summary", "summary"),
     },
+    "randomized": {"randomized_importance": ("explanation_summary",)},
     "seed_variance": {"seed_variance": ("explanation_points",)},
     "uniform": {"uniform_baseline": ("explanation_summary",)},
     "adversarial_training": {"adversarial_training": ("explanation_summary",)},

@@ -51,6 +51,10 @@ TABLES: dict[str, tuple[str, str]] = {
         "explanations/{run}/erasure and controls/{run}/erasure_{control}",
         "an instance and ranking",
     ),
+    "randomized": (
+        "explanations/{run}/randomized",
+        "an instance, subject and stage of randomization",
+    ),
     "pairs": (
         "explanations/{run}/seed_variance and explanations/{run}/uniform",
         "an instance and another run",
@@ -495,6 +499,13 @@ COLUMNS: dict[str, str] = {
     "erasure.sufficiency": "a value a share of tokens",
     "erasure.comprehensiveness_at_support": "of as many tokens as the support; null where that is none or all",
     "erasure.sufficiency_at_support": "of as many tokens as the support; null where that is none or all",
+    "randomized.length": "positions that are ranked: inputs, or of attention and importance "
+    "of hidden states these",
+    "randomized.subject": "what ranks them: attention or a method",
+    "randomized.stage": "down to where parameters are drawn anew, from the output: output, "
+    "pooling, encoder (of a translator decoder too), whole (embeddings too)",
+    "randomized.tau_b": "Kendall's tau-b with the trained model's; null where either is "
+    "constant",
     "pairs.other_normalizer": "that of the other run",
     "pairs.other_seed": "that of the other run",
     "pairs.gain": "1 where this run alone is right, -1 where the other is, else 0; null of "

@@ -418,6 +418,18 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("comprehensiveness_at_support", pa.float64(), _NULLABLE),
         ("sufficiency_at_support", pa.float64(), _NULLABLE),
     ),
+    # importance beside that of the same model with parameters drawn anew
+    "randomized": _schema(
+        ("instance_id", pa.string()),
+        # positions that are ranked
+        ("length", pa.int32()),
+        # what ranks them: attention or a method
+        ("subject", pa.string()),
+        # down to where parameters are random
+        ("stage", pa.string()),
+        # null where either importance is constant
+        ("tau_b", pa.float64(), _NULLABLE),
+    ),
     # two runs side by side: seeds, or frozen uniform weights
     "pairs": _schema(
         ("instance_id", pa.string()),

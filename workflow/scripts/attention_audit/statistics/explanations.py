@@ -87,6 +87,11 @@ def _erasure(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield _measure(rows, measure, at_support, rows["subject"], "at_support")
 
 
+def _randomized(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    stage = "randomized_" + rows["stage"]
+    yield _measure(rows, "kendall_tau_b", rows["tau_b"], rows["subject"], stage)
+
+
 def _pairs(rows: pd.DataFrame, reference: str) -> Iterator[pd.DataFrame]:
     # Mean over the other runs; where one is undefined, over those that are not.
     columns = ["jsd", "tvd", "gain"]
@@ -114,6 +119,7 @@ EXPERIMENTS = {
     "adversarial": ("adversarial", _adversarial),
     "flips": ("flips", _flips),
     "erasure": ("erasure", _erasure),
+    "randomized": ("randomized", _randomized),
     "seed_variance": ("pairs", partial(_pairs, reference="other_seeds")),
     "uniform": ("pairs", partial(_pairs, reference="uniform")),
     "adversarial_training": ("adversaries", _adversaries),
