@@ -27,7 +27,7 @@ def copied(explained, tmp_path) -> Path:
 def test_every_experiment_has_its_tables_and_figures(explained):
     for run in RUNS:
         folder = explained / "results/explanations" / _seeded(run)
-        for name in ("permutation", "adversarial", "flips", "erasure"):
+        for name in ("permutation", "adversarial", "flips", "erasure", "randomized"):
             table = read_table(folder / f"{name}.parquet", name)
             assert table.num_rows, (run, name)
         for name in ("seed_variance", "uniform"):

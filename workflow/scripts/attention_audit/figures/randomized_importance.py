@@ -46,6 +46,8 @@ def draw(
                 markersize=4,
             )
         category_axis(axes, list(STAGES.values()))
+        # Few seeds give intervals beyond what tau-b can be, and would hide the means.
+        axes.set_ylim(-1.05, 1.05)
 
     def key(axes: Axes) -> None:
         intervals_key(axes, rows)
