@@ -19,7 +19,6 @@ from attention_audit.models.decisions import (
     grouped,
 )
 from attention_audit.models.encoders import BiLSTMEncoder, TransformerEncoder
-from attention_audit.models.positions import sinusoidal_positions
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.cells import Cell, by_state
 from attention_audit.statistics.distributions import dispersion
@@ -119,10 +118,9 @@ def transformer_jacobian_norms(encoder: TransformerEncoder, x: Tensor) -> Tensor
     attention = layer.attention
     n, E = x.shape
     heads = attention.heads
-    codes = sinusoidal_positions(n, encoder.output_size).to(x)
 
     def normed(x: Tensor) -> Tensor:
-        return layer.attention_norm(encoder.project(x) + codes)
+        return layer.attention_norm(encoder.placed(x))
 
     def mixed(contexts: Tensor) -> Tensor:
         return attention.output(attention.through_context(contexts))
@@ -134,7 +132,7 @@ def transformer_jacobian_norms(encoder: TransformerEncoder, x: Tensor) -> Tensor
     everywhere = torch.ones(n, dtype=torch.bool, device=x.device)
     a = attention.normalizer(scores.unsqueeze(0), everywhere)[0]  # (nh, n, n)
     contexts = (a @ v).transpose(0, 1).reshape(1, n, -1)
-    attended = encoder.project(x) + codes + mixed(contexts)
+    attended = encoder.placed(x) + mixed(contexts)
 
     P = positionwise_jacobian(
         lambda h: encoder.norm(layer.after_attention(h)), attended

@@ -147,16 +147,20 @@ class TransformerEncoder(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.with_attention(x, mask)[0]
 
-    def with_attention(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Hidden states and each layer's weights (B, nh, n, n), queries by keys."""
+    def placed(self, x: Tensor) -> Tensor:
+        """(..., n, E) -> (..., n, H): projected inputs with the codes of their positions."""
         h = self.project(x)
-        n, size = h.shape[1:]
+        n, size = h.shape[-2:]
         codes = (
             sinusoidal_positions(n, size)
             if self.grid is None
             else sinusoidal_grid(self.grid, size)
         )
-        h = self.dropout(h + codes.to(h))
+        return h + codes.to(h)
+
+    def with_attention(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Hidden states and each layer's weights (B, nh, n, n), queries by keys."""
+        h = self.dropout(self.placed(x))
         attention = []
         for layer in self.layers:
             h, weights = layer(h, mask)
