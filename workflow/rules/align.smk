@@ -10,10 +10,9 @@ DEV_PAIRS = config["alignment"]["dev_pairs"]
 
 
 def all_methods(wildcards):
-    """What `made_by` is told of all methods: their functions."""
-    return sorted(
-        {":".join(method_function(config["methods"][m]["kind"])) for m in METHODS}
-    )
+    """What `made_by` is told of all methods of a run: their functions."""
+    kinds = {config["methods"][name]["kind"] for name in methods_of(wildcards)}
+    return sorted({":".join(method_function(kind)) for kind in kinds})
 
 
 rule align:
@@ -24,7 +23,7 @@ rule align:
         dev=rules.prepare.output.dev,
         reading=rules.prepare.output.reading,
         attention=rules.attend.output.attention,
-        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
+        importances=importances_of,
     output:
         alignment=f"{RESULTS}/attributions/{RUN}/alignment.parquet",
     log:
@@ -55,12 +54,12 @@ rule align:
         **made_by("align.py", all_methods, normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
-        methods={
+        methods=lambda w: {
             name: {
                 "function": method_function(config["methods"][name]["kind"]),
                 "settings": method_settings(name),
             }
-            for name in METHODS
+            for name in methods_of(w)
         },
         audit=config["audit"],
         dev_pairs=DEV_PAIRS,
@@ -140,11 +139,7 @@ rule alignment_examples:
         attention=[
             f"{RESULTS}/attributions/{run.path}/attention.parquet" for run in PAIR_RUNS
         ],
-        importances=[
-            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
-            for run in PAIR_RUNS
-            for method in METHODS
-        ],
+        importances=importances_of_runs(PAIR_RUNS),
         examples=expand(rules.prepare.output.test, dataset=PAIRED),
     output:
         table=f"{RESULTS}/statistics/alignment_examples.parquet",
@@ -157,7 +152,7 @@ rule alignment_examples:
     params:
         **made_by("pick_alignments.py"),
         runs=list(map(asdict, PAIR_RUNS)),
-        methods=METHODS,
+        methods=[methods_of(run) for run in PAIR_RUNS],
         datasets=PAIRED,
         audit=config["audit"],
     message:

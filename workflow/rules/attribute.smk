@@ -50,14 +50,38 @@ def method_choice(wildcards):
 
 
 def attribution_seconds(wildcards):
-    """Leave-one-out of inputs reads a text once for every token of it."""
+    """What a text is read for: each token of it, each of the samples, or once."""
     method = config["methods"][wildcards.method]
-    if method["kind"] == "leave_one_out" and method["of"] == "inputs":
-        return TORCH + 5e-6 * audited_tokens(wildcards, power=2)
-    return TORCH + 2e-5 * audited_tokens(wildcards)
+    of_inputs = method["of"] == "inputs"
+    tokens = audited_tokens(wildcards)
+    match method["kind"]:
+        case "leave_one_out" if of_inputs:
+            return TORCH + 5e-6 * audited_tokens(wildcards, power=2)
+        case "attention_flow" | "value_zeroing":
+            return TORCH + 1e-5 * audited_tokens(wildcards, power=2)
+        case "kernel_shap" | "lime":
+            return TORCH + (4e-6 if of_inputs else 5e-7) * method["samples"] * tokens
+        case "gradient_shap" | "integrated_gradients" | "smooth_grad":
+            points = method["steps" if "steps" in method else "samples"]
+            return TORCH + (2e-5 if of_inputs else 4e-6) * points * tokens
+    return TORCH + 2e-5 * tokens
 
 
 IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
+
+
+def importances_of(wildcards, pattern=IMPORTANCE):
+    """The tables of importance of a run, by each method that applies to it."""
+    return expand(pattern, method=methods_of(wildcards), **dict(wildcards.items()))
+
+
+def importances_of_runs(runs):
+    """The same of many runs, one after the other."""
+    return [
+        f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
+        for run in runs
+        for method in methods_of(run)
+    ]
 
 
 rule attribute:
@@ -76,7 +100,8 @@ rule attribute:
     resources:
         **needs(
             "attribute",
-            # leave-one-out holds a fixed number of tokens, each with its attention
+            # a pass holds a fixed number of tokens, each with its attention, and what is
+            # needed for slopes of them
             mb=lambda w: 700 + 10 * length(w),
             seconds=attribution_seconds,
             disk_mb=lambda w: 1e-5 * audited_tokens(w),

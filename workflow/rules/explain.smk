@@ -58,9 +58,9 @@ INTERVENTIONS = {
         "disk_mb": lambda w: 0.1,
         "inputs": {
             "attention": rules.attend.output.attention,
-            "importances": expand(IMPORTANCE, method=METHODS, allow_missing=True),
+            "importances": importances_of,
         },
-        "told": {"methods": METHODS},
+        "told": {"methods": methods_of},
     },
     "erase_controls": {
         "by": "erase_controls.py",

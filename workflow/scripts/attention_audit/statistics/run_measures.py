@@ -97,6 +97,8 @@ def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]
                 outputs if effects[method] == "sum" else 1
             )
             yield "largest_effect", method, None, most
+    for method, error in step.errors.items():
+        yield "completeness_error", method, None, error
     for method, importance in importances.items():
         yield from agreement_blocks(weights, method, importance.values, mask)
     for subject, reference in combinations(importances, 2):
