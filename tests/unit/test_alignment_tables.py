@@ -105,6 +105,7 @@ def attention_table(path, weights, run=RUN):
                     "support": int((row > 0).sum()),
                     "method": "gradient",
                     "importance": row,
+                    "completeness_error": None,
                 }
             )
     schema = "importance" if "importance" in path.name else "attention"

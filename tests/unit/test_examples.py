@@ -101,7 +101,12 @@ def write_run(folder, seed) -> Files:
     tables.write_table(
         files.importances["grad"],
         "importance",
-        columns | {"method": "grad", "importance": [[0.0, 0.0, 2.0]] * n},
+        columns
+        | {
+            "method": "grad",
+            "importance": [[0.0, 0.0, 2.0]] * n,
+            "completeness_error": None,
+        },
         {},
     )
     return files

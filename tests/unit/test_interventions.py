@@ -611,6 +611,7 @@ def test_erasure_table_has_a_row_a_ranking(tmp_path):
     common = {**RUN, "instance_id": batch.instance_ids, "length": batch.lengths}
     path = attention_table(tmp_path / "attention.parquet", batch, lists)
     importance = {**common, "method": "same", "importance": lists}
+    importance["completeness_error"] = None
     write_table(tmp_path / "same.parquet", "importance", importance, {})
     rows = erased(
         tmp_path / "erasure.parquet",
@@ -650,6 +651,7 @@ def test_erasure_at_the_support_takes_as_many_tokens_of_every_ranking(tmp_path):
         "length": batch.lengths,
         "method": "grad",
         "importance": [rng.random(n) for n in batch.lengths],
+        "completeness_error": None,
     }
     write_table(tmp_path / "grad.parquet", "importance", importance, {})
     rows = erased(

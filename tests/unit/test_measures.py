@@ -72,6 +72,8 @@ IMPORTANCE = {
     "input_gradient": [[0.6, 0.3, 0.1], [1.0], [0.5, 0.5], [0.4, 0.3, 0.2, 0.1]],
     "hidden_gradient": [[0.1, 0.3, 0.6], [1.0], [0.9, 0.1], [0.1, 0.2, 0.3, 0.4]],
 }
+# Of a method that promises a sum.
+ERRORS = {"input_gradient": 0.25}
 
 
 def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None, times=None):
@@ -107,6 +109,7 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None, times=N
                         "instance_id": list(ids)[start:stop],
                         "length": [len(v) for v in values][start:stop],
                         "importance": values[start:stop],
+                        "completeness_error": ERRORS.get(method),
                     }
                 )
     with tables.open_table(folder / "influence.parquet", "influence", {}) as table:
@@ -198,6 +201,9 @@ def test_measures_of_a_run_by_hand(tmp_path):
     assert effect["a", "input_gradient"] == pytest.approx(0.6 / 2)
     assert effect["c", "hidden_gradient"] == pytest.approx(0.9)
     assert len(effect) == 2 * 4
+    missed = {key: v for key, v in values.items() if key[1] == "completeness_error"}
+    assert set(missed.values()) == {0.25}
+    assert {key[2] for key in missed} == set(ERRORS) and len(missed) == 4
     assert {key[1] for key in values} <= set(measures.MEASURES)
 
 

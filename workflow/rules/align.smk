@@ -9,13 +9,6 @@ TRANSLATIONS = one_of(
 DEV_PAIRS = config["alignment"]["dev_pairs"]
 
 
-def all_methods(wildcards):
-    """What `made_by` is told of all methods: their functions."""
-    return sorted(
-        {":".join(method_function(config["methods"][m]["kind"])) for m in METHODS}
-    )
-
-
 rule align:
     input:
         model=rules.train.output.model,
@@ -24,7 +17,7 @@ rule align:
         dev=rules.prepare.output.dev,
         reading=rules.prepare.output.reading,
         attention=rules.attend.output.attention,
-        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
+        importances=importances_of,
     output:
         alignment=f"{RESULTS}/attributions/{RUN}/alignment.parquet",
     log:
@@ -55,13 +48,7 @@ rule align:
         **made_by("align.py", all_methods, normalizers_of, parts_of, TO_AUDIT),
         modality=modality_of,
         run=identity,
-        methods={
-            name: {
-                "function": method_function(config["methods"][name]["kind"]),
-                "settings": method_settings(name),
-            }
-            for name in METHODS
-        },
+        methods=told_methods,
         audit=config["audit"],
         dev_pairs=DEV_PAIRS,
         device=config["training"]["device"],
@@ -140,11 +127,7 @@ rule alignment_examples:
         attention=[
             f"{RESULTS}/attributions/{run.path}/attention.parquet" for run in PAIR_RUNS
         ],
-        importances=[
-            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
-            for run in PAIR_RUNS
-            for method in METHODS
-        ],
+        importances=importances_of_runs(PAIR_RUNS),
         examples=expand(rules.prepare.output.test, dataset=PAIRED),
     output:
         table=f"{RESULTS}/statistics/alignment_examples.parquet",
@@ -157,7 +140,7 @@ rule alignment_examples:
     params:
         **made_by("pick_alignments.py"),
         runs=list(map(asdict, PAIR_RUNS)),
-        methods=METHODS,
+        methods=[methods_of(run) for run in PAIR_RUNS],
         datasets=PAIRED,
         audit=config["audit"],
     message:

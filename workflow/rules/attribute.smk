@@ -49,15 +49,56 @@ def method_choice(wildcards):
     return [":".join(method_function(kind))]
 
 
+def all_methods(wildcards):
+    """What `made_by` is told of all methods of a run: their functions."""
+    kinds = {config["methods"][name]["kind"] for name in methods_of(wildcards)}
+    return sorted({":".join(method_function(kind)) for kind in kinds})
+
+
+def told_methods(wildcards):
+    """What a job is told that computes all methods of a run: functions and parameters."""
+    return {
+        name: {
+            "function": method_function(config["methods"][name]["kind"]),
+            "settings": method_settings(name),
+        }
+        for name in methods_of(wildcards)
+    }
+
+
 def method_seconds(wildcards, method, instances=config["audit"]["instances"]):
-    """Leave-one-out of inputs reads a text once for every token of it."""
+    """What a text is read for: each token of it, each of the samples, or once."""
     declared = config["methods"][method]
-    if declared["kind"] == "leave_one_out" and declared["of"] == "inputs":
-        return 5e-6 * audited_tokens(wildcards, instances, power=2)
-    return 2e-5 * audited_tokens(wildcards, instances)
+    of_inputs = declared["of"] == "inputs"
+    tokens = audited_tokens(wildcards, instances)
+    match declared["kind"]:
+        case "leave_one_out" if of_inputs:
+            return 5e-6 * audited_tokens(wildcards, instances, power=2)
+        case "attention_flow" | "value_zeroing":
+            return 1e-5 * audited_tokens(wildcards, instances, power=2)
+        case "kernel_shap" | "lime":
+            return (4e-6 if of_inputs else 5e-7) * declared["samples"] * tokens
+        case "gradient_shap" | "integrated_gradients" | "smooth_grad":
+            points = declared["steps" if "steps" in declared else "samples"]
+            return (2e-5 if of_inputs else 4e-6) * points * tokens
+    return 2e-5 * tokens
 
 
 IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
+
+
+def importances_of(wildcards, pattern=IMPORTANCE):
+    """The tables of importance of a run, by each method that applies to it."""
+    return expand(pattern, method=methods_of(wildcards), **dict(wildcards.items()))
+
+
+def importances_of_runs(runs):
+    """The same of many runs, one after the other."""
+    return [
+        f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
+        for run in runs
+        for method in methods_of(run)
+    ]
 
 
 rule attribute:
@@ -76,7 +117,8 @@ rule attribute:
     resources:
         **needs(
             "attribute",
-            # leave-one-out holds a fixed number of tokens, each with its attention
+            # a pass holds a fixed number of tokens, each with its attention, and what is
+            # needed for slopes of them
             mb=lambda w: 700 + 10 * length(w),
             seconds=lambda w: TORCH + method_seconds(w, w.method),
             disk_mb=lambda w: 1e-5 * audited_tokens(w),

@@ -35,10 +35,12 @@ from attention_audit.models.encoder_kinds import (
 )
 from attention_audit.methods import (
     WITHOUT_CONTEXT,
+    applying,
     bound_to_weights,
     effects_of,
     inputs_first,
     method_function,
+    not_applying,
 )
 from attention_audit.records.provenance import (
     code_digest,
@@ -90,7 +92,10 @@ try:
 except AuditError as error:
     raise WorkflowError(str(error)) from None
 
-for notice in LEFT_OUT.values():
+NOT_APPLYING = not_applying(
+    config["methods"], {run.encoder: config["encoders"][run.encoder] for run in RUNS}
+)
+for notice in (*LEFT_OUT.values(), *NOT_APPLYING.values()):
     logging.getLogger("snakemake.logging").warning(notice)
 
 
@@ -117,6 +122,11 @@ KINDS = {name: settings["kind"] for name, settings in config["normalizers"].item
 CONTROLS = controls_of(RUNS, KINDS, REFERENCE)
 DATASETS = sorted({run.dataset for run in RUNS})
 METHODS = inputs_first(dict(sorted(config["methods"].items())))
+# Those of a run, by its encoder: not each has what every method is about.
+METHODS_OF = {
+    name: applying({m: config["methods"][m] for m in METHODS}, encoder)
+    for name, encoder in config["encoders"].items()
+}
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]
@@ -314,6 +324,11 @@ def parts_of(wildcards):
 def scorer_of(wildcards):
     """What `made_by` is told of the scorer of a run's model."""
     return [":".join(SCORERS[config["scorers"][wildcards.scorer]["kind"]])]
+
+
+def methods_of(wildcards):
+    """The methods that apply to a run's encoder, in their order."""
+    return METHODS_OF[wildcards.encoder]
 
 
 def modality_of(wildcards):

@@ -37,7 +37,7 @@ OF_IMPORTANCE = {
     "bound": {
         encoder: [
             name
-            for name in METHODS
+            for name in METHODS_OF[encoder]
             if all(
                 bound_to_weights(
                     config["methods"][name], config["encoders"][encoder], modality
@@ -359,11 +359,7 @@ rule examples:
         attention=[
             f"{RESULTS}/attributions/{run.path}/attention.parquet" for run in TEXT_RUNS
         ],
-        importances=[
-            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
-            for run in TEXT_RUNS
-            for method in METHODS
-        ],
+        importances=importances_of_runs(TEXT_RUNS),
         examples=expand(rules.prepare.output.test, dataset=TEXTS),
         cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=TEXTS),
     output:
@@ -377,7 +373,7 @@ rule examples:
     params:
         **made_by("pick_examples.py"),
         runs=list(map(asdict, TEXT_RUNS)),
-        methods=METHODS,
+        methods=[methods_of(run) for run in TEXT_RUNS],
         datasets=TEXTS,
     message:
         "The texts in which attention agrees least and most with each importance"
@@ -394,11 +390,7 @@ rule picture_examples:
             f"{RESULTS}/attributions/{run.path}/attention.parquet"
             for run in PICTURE_RUNS
         ],
-        importances=[
-            f"{RESULTS}/attributions/{run.path}/importance/{method}.parquet"
-            for run in PICTURE_RUNS
-            for method in METHODS
-        ],
+        importances=importances_of_runs(PICTURE_RUNS),
         examples=expand(rules.prepare.output.test, dataset=SHOWN),
         cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=SHOWN),
     output:
@@ -414,7 +406,7 @@ rule picture_examples:
     params:
         **made_by("pick_pictures.py"),
         runs=list(map(asdict, PICTURE_RUNS)),
-        methods=METHODS,
+        methods=[methods_of(run) for run in PICTURE_RUNS],
         datasets=SHOWN,
     message:
         "Pictures with what each model attends to and finds important"

@@ -16,13 +16,6 @@ def normalizers_of_controls(wildcards):
     return sorted({*normalizers_of(wildcards), *normalizer_kinds(KINDS[REFERENCE])})
 
 
-def every_method_and_normalizer(wildcards):
-    """What is picked at run time of all methods' functions, and of a run's model."""
-    kinds = {method["kind"] for method in config["methods"].values()}
-    functions = sorted(":".join(method_function(kind)) for kind in kinds)
-    return [*functions, *normalizers_of(wildcards)]
-
-
 # What changes the attention, the texts or the model of a run and asks again, by name. What
 # all of these have in common stands in `intervention`, which names and explains the keys.
 INTERVENTIONS = {
@@ -65,9 +58,9 @@ INTERVENTIONS = {
         "disk_mb": lambda w: 0.1,
         "inputs": {
             "attention": rules.attend.output.attention,
-            "importances": expand(IMPORTANCE, method=METHODS, allow_missing=True),
+            "importances": importances_of,
         },
-        "told": {"methods": METHODS},
+        "told": {"methods": methods_of},
     },
     "randomized": {
         "by": "randomize_parameters.py",
@@ -80,21 +73,13 @@ INTERVENTIONS = {
                 method_seconds(
                     w, method, config["explanations"]["randomized"]["instances"]
                 )
-                for method in METHODS
+                for method in methods_of(w)
             )
         ),
         # six models at a time, with the one that the random parts are taken from
         "mb": lambda w: 900 + 10 * length(w),
-        "chosen": every_method_and_normalizer,
-        "told": {
-            "methods": {
-                name: {
-                    "function": method_function(config["methods"][name]["kind"]),
-                    "settings": method_settings(name),
-                }
-                for name in METHODS
-            },
-        },
+        "chosen": lambda w: [*all_methods(w), *normalizers_of(w)],
+        "told": {"methods": told_methods},
         "settings": experiment_settings("randomized", "instances"),
         # The explained instances are the first of the audited ones.
         "audit": {

@@ -11,7 +11,7 @@ WITH_CONTROLS = one_of(
 rule measure:
     input:
         attention=rules.attend.output.attention,
-        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
+        importances=importances_of,
         influence=rules.trace_influence.output.influence,
     output:
         measures=f"{RESULTS}/measures/{RUN}.parquet",
@@ -29,9 +29,9 @@ rule measure:
     params:
         **made_by("measure.py"),
         run=identity,
-        methods=METHODS,
+        methods=methods_of,
         effects=lambda w: effects_of(
-            {name: config["methods"][name] for name in METHODS}, modality_of(w)
+            {name: config["methods"][name] for name in methods_of(w)}, modality_of(w)
         ),
     message:
         f"Measuring {THIS_RUN}"
@@ -47,11 +47,9 @@ def of_reference(pattern):
 rule measure_controls:
     input:
         attention=rules.attend.output.attention,
-        importances=expand(IMPORTANCE, method=METHODS, allow_missing=True),
+        importances=importances_of,
         reference_attention=of_reference(ATTENTION),
-        reference_importances=expand(
-            of_reference(IMPORTANCE), method=METHODS, allow_missing=True
-        ),
+        reference_importances=lambda w: importances_of(w, of_reference(IMPORTANCE)),
     output:
         cut=f"{CONTROL}/cut.parquet",
         softmax=f"{CONTROL}/softmax.parquet",
@@ -72,7 +70,7 @@ rule measure_controls:
         **made_by("measure_controls.py"),
         run=identity,
         reference=REFERENCE,
-        methods=METHODS,
+        methods=methods_of,
     message:
         f"Measuring the controls of {THIS_RUN}"
     script:

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from rich.console import Console, ConsoleOptions, RenderResult
 
-from attention_audit.attribution.importance import load_function
+from attention_audit.attribution.importance import attributed, load_function
 from attention_audit.data.text import TextReader
 from attention_audit.data.text_batches import TextBatch
 from attention_audit.figures.heatmap import Heatmap, as_html, as_rich, write_page
@@ -169,7 +169,7 @@ class Run:
         for name, declared in self.methods.items():
             parameters = {k: v for k, v in declared.items() if k != "kind"}
             function = load_function(*method_function(declared["kind"]))
-            weights[name] = function(self.model, batch, **parameters)
+            weights[name], _ = attributed(function, self.model, batch, parameters)
         return Explanation(
             self.identity,
             reading.instance_id,

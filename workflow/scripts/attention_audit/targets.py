@@ -17,6 +17,7 @@ from attention_audit.figures.catalogue import (
 )
 from attention_audit.grid import AXES, Run, about_decoders, fits, grid, has_decoder
 from attention_audit.kinds import encoders_of
+from attention_audit.methods import not_applying
 from attention_audit.models.encoder_kinds import has_heads, has_offsets
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import results_of, split
@@ -293,6 +294,8 @@ def _attribution_faults(
     if file[0] == "importance" and len(file) == 2 and file[1].endswith(".parquet"):
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)
+        owner = {encoder: config["encoders"][encoder]}
+        yield from not_applying({method: config["methods"][method]}, owner).values()
 
 
 def _dataset_faults(

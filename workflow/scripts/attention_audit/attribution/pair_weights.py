@@ -1,12 +1,12 @@
 """What a model attends to and finds important in sentence pairs, step by step."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from attention_audit.attribution.importance import Method, attributed
 from attention_audit.models.decisions import Batch, DecisionModel
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.alignment_counts import (
@@ -25,7 +25,7 @@ from attention_audit.statistics.alignment_counts import (
 def weights_of_pairs(
     model: DecisionModel,
     batches: Iterable[Batch],
-    methods: Mapping[str, tuple[Callable[..., Tensor], Mapping[str, Any]]],
+    methods: Mapping[str, tuple[Method, Mapping[str, Any]]],
 ) -> dict[Subject, OfPairs]:
     """The cross-attention of a model that translates, and importance by ``methods``.
 
@@ -43,7 +43,7 @@ def weights_of_pairs(
             for head, weights in enumerate(of_steps.unbind(1)):
                 values[Subject(HEAD, layer, head)] = weights
         for name, (function, parameters) in methods.items():
-            values[Subject(name)] = function(model, batch, **parameters)
+            values[Subject(name)], _ = attributed(function, model, batch, parameters)
         for subject, weights in values.items():
             add_steps(
                 found.setdefault(subject, {}),
@@ -59,7 +59,7 @@ def write_links(
     table: TableWriter,
     run: Mapping[str, Any],
     model: DecisionModel,
-    methods: Mapping[str, tuple[Callable[..., Tensor], Mapping[str, Any]]],
+    methods: Mapping[str, tuple[Method, Mapping[str, Any]]],
     test: tuple[Iterable[Batch], str | Path],
     dev: tuple[Iterable[Batch], str | Path],
     attention: str | Path,

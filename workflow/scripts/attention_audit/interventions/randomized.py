@@ -33,7 +33,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 _STAGE_OF = {part: stage for stage, parts in STAGES.items() for part in parts}
 
-# A method's function and its parameters; see `methods`.
+# What finds importance alone, and the parameters of that; see `methods`.
 Method = tuple[Callable[..., Tensor], Mapping[str, Any]]
 
 

@@ -345,6 +345,9 @@ COLUMNS: dict[str, str] = {
     "inputs have no times",
     "importance.importance": "one value an input, or a hidden state where it is of these; "
     "not negative, not normalized",
+    "importance.completeness_error": "how far the sum of the attributions is from the change "
+    "of the output that they are to come to, the largest over outputs; null of a method that "
+    "promises no sum",
     "influence.dispersion": "of the inputs' influence, summed over the cells of states, one "
     "value a hidden state",
     "influence.coindexed_share": "of the own input, or those of the own cell, one value a "

@@ -301,6 +301,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("instance_id", pa.string()),
         ("length", pa.int32()),
         ("importance", _floats),
+        # null of a method that promises no sum
+        ("completeness_error", pa.float64(), _NULLABLE),
     ),
     "influence": _schema(
         ("instance_id", pa.string()),

@@ -5,6 +5,7 @@ something of the cell and not of one model, and shown as each of its models read
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,13 +34,15 @@ class Files(NamedTuple):
 
 
 def importances_by_run(
-    paths: Sequence[str | Path], methods: Sequence[str]
+    paths: Sequence[str | Path], methods: Sequence[Sequence[str]]
 ) -> list[dict[str, str | Path]]:
-    """Paths by method, a dictionary a run, of those that stand one run after the other."""
-    n = len(methods)
+    """Paths by method, a dictionary a run, of those that stand one run after the other.
+
+    ``methods`` are those of each run.
+    """
+    left = iter(paths)
     return [
-        dict(zip(methods, paths[i : i + n], strict=True))
-        for i in range(0, len(paths), n)
+        dict(zip(of_run, islice(left, len(of_run)), strict=True)) for of_run in methods
     ]
 
 

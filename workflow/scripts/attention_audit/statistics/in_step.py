@@ -43,6 +43,8 @@ class Step(NamedTuple):
     importances: dict[str, Padded]
     read: dict[str, Padded]
     cell: Cell | None
+    # (B,), of the methods that promise a sum
+    errors: dict[str, np.ndarray]
 
     @property
     def states(self) -> int | None:
@@ -191,7 +193,7 @@ def read_in_step(
         cell = read_cell(batches[0], attention)
         states = None if cell is None else int(cell.max()) + 1
         main = finite(batches[0], "attention", attention, 0.0, states)
-        read, others = {}, {}
+        read, others, errors = {}, {}, {}
         for method, path, batch in zip(methods, paths[1:], batches[1:], strict=True):
             for found in pc.unique(batch["method"]).to_pylist():
                 if found != method:
@@ -201,6 +203,8 @@ def read_in_step(
                     )
             read[method], others[method] = _importance(batch, path, cell, states)
             check_aligned(main, others[method])
+            if not batch["completeness_error"].null_count:
+                errors[method] = batch["completeness_error"].to_numpy()
         repeated = seen.intersection(main.ids)
         if repeated or len(set(main.ids)) < len(main.ids):
             raise AuditError(
@@ -209,7 +213,7 @@ def read_in_step(
                 "run snakemake again to rebuild it."
             )
         seen.update(main.ids)
-        yield Step(batches[0], main, others, read, cell)
+        yield Step(batches[0], main, others, read, cell, errors)
 
 
 def check_lengths(

@@ -108,6 +108,15 @@ MEASURES: dict[str, Measure] = {
         "formula": "max_t mean_k |Δ_t y_k|, what leaving out one position changes at most; for gradients to first order",
         "undefined": "",
     },
+    "completeness_error": {
+        "label": "Completeness error",
+        "unit": "probability",
+        "low": 0,
+        "high": None,
+        "formula": "max_k |Σ_t a_kt - (y_k(x) - y_k(baseline))|, a the attributions whose "
+        "sizes an importance sums; of one class's log-probability in nats",
+        "undefined": "no row of a method that promises no sum",
+    },
     "correct": {
         "label": "Accuracy",
         "unit": "share",

@@ -96,6 +96,8 @@ def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]
                 outputs if effects[method] == "sum" else 1
             )
             yield "largest_effect", method, None, most
+    for method, error in step.errors.items():
+        yield "completeness_error", method, None, error
     by_method = {method: of.values for method, of in importances.items()}
     yield from agreement_blocks(weights, by_method, mask, between=True)
 
