@@ -94,6 +94,6 @@ def _measures(identity: Mapping[str, object], weights: Floats, of: Step) -> pa.T
 def _blocks(weights: Floats, of: Step) -> Iterator[Block]:
     mask = of.attention.mask
     yield from concentration_blocks(weights, mask)
-    for method, importance in of.importances.items():
-        yield from agreement_blocks(weights, method, importance.values, mask)
+    importances = {method: each.values for method, each in of.importances.items()}
+    yield from agreement_blocks(weights, importances, mask)
     yield from lookback_blocks(of, {"attention": weights})

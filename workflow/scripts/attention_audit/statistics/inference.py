@@ -162,6 +162,8 @@ _AGREEMENT = (
     "kendall_p",
     "kendall_significant",
     "gamma",
+    "spearman",
+    "top_overlap",
     "weighted_tau",
     "top_tau_b",
     "support_precision",

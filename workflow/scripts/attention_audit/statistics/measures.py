@@ -164,6 +164,25 @@ MEASURES: dict[str, Measure] = {
         "formula": "(P - Q) / (P + Q): of the pairs that neither ties",
         "undefined": "as tau-b, or each pair is tied in one",
     },
+    "spearman": {
+        "label": "Spearman's rho",
+        "unit": "correlation",
+        "low": -1.0,
+        "high": 1.0,
+        "formula": "Pearson's correlation of the ranks, of which positions that tie share the "
+        "mean (Spearman 1904)",
+        "undefined": "as tau-b",
+    },
+    "top_overlap": {
+        "label": "overlap of the top",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "|A ∩ B| / k, with A and B the k = ⌈n / 10⌉ positions that are highest by "
+        "either (feature agreement, Krishna et al. 2022); ties for the last places by "
+        "chance, of each apart; about k / n where the two have nothing to do with each other",
+        "undefined": "as tau-b",
+    },
     "weighted_tau": {
         "label": "weighted tau",
         "unit": "correlation",

@@ -10,7 +10,7 @@ is seen beside measures that ties do not lower.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ _CHUNK_ELEMENTS = 2**15
 _BLOCK = 64
 
 
-def _ordered_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+def ordered_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     """Unsigned integers in the order of the floats, equal where those are equal."""
     # Adding zero turns -0.0 into 0.0, which equals it but has other bits.
     bits = (values + np.float32(0)).view(np.uint32)
@@ -37,7 +37,7 @@ def _ordered_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     return bits
 
 
-def _tie_sums(equal: Mask) -> tuple[Floats, Floats]:
+def tie_sums(equal: Mask) -> tuple[Floats, Floats]:
     """Sums of t(t-1)/2 and t(t-1)(t-2) over the groups of t equals in sorted rows.
 
     ``equal`` is ``(B, n - 1)``: whether an element equals its right neighbour.
@@ -104,12 +104,25 @@ def _pairwise_inversions(rows: npt.NDArray[np.unsignedinteger]) -> npt.NDArray:
     return count.sum(axis=0, dtype=np.int64)
 
 
-def _concordance(
-    x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], mask: Mask
-) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-    """Concordant less discordant pairs, then pairs and triples tied in x and in y.
+class PairCounts(NamedTuple):
+    """What is counted of the pairs of positions of two rankings, whole numbers.
 
-    Last come the pairs that are tied in both.
+    ``difference`` is of concordant less discordant ones; the others are pairs and triples
+    tied in x, in y, and in both.
+    """
+
+    difference: npt.NDArray
+    x_pairs: npt.NDArray
+    x_triples: npt.NDArray
+    y_pairs: npt.NDArray
+    y_triples: npt.NDArray
+    both_pairs: npt.NDArray
+
+
+def pair_counts(
+    x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], mask: Mask
+) -> PairCounts:
+    """Counts (B,) of the pairs of positions of x and y, (B, n) with n > 0.
 
     Knight's method (1966), a batch at a time: order by (x, y) and count the
     inversions of y. Two plain sorts of 64-bit integers do it, because each carries
@@ -122,30 +135,30 @@ def _concordance(
     half, upper = np.uint64(32), np.uint64(2**32)
     places = np.arange(n, dtype=np.uint64)
 
-    key = _ordered_bits(x).astype(np.uint64)
+    key = ordered_bits(x).astype(np.uint64)
     key <<= half
-    key |= _ordered_bits(y)
+    key |= ordered_bits(y)
     # Masked positions sort last: no number has these bits, only a NaN.
     np.putmask(key, ~mask, np.uint64(2**64 - 1))
     key.sort(axis=1)
     exists = np.arange(1, n, dtype=np.int32) < lengths[:, None].astype(np.int32)
     change = key[:, 1:] ^ key[:, :-1]
-    x_pairs, x_triples = _tie_sums((change < upper) & exists)
-    both_pairs, _ = _tie_sums((change == 0) & exists)
+    x_pairs, x_triples = tie_sums((change < upper) & exists)
+    both_pairs, _ = tie_sums((change == 0) & exists)
 
     # The shift drops x, which has done its work.
     key <<= half
     key |= places
     key.sort(axis=1)
     change = key[:, 1:] ^ key[:, :-1]
-    y_pairs, y_triples = _tie_sums((change < upper) & exists)
+    y_pairs, y_triples = tie_sums((change < upper) & exists)
 
     # Truncation to 32 bits leaves the place.
     discordant = _inversions(key.astype(np.uint32))
 
     total = lengths * (lengths - 1) / 2
     difference = total - x_pairs - y_pairs + both_pairs - 2 * discordant
-    return difference, x_pairs, x_triples, y_pairs, y_triples, both_pairs
+    return PairCounts(difference, x_pairs, x_triples, y_pairs, y_triples, both_pairs)
 
 
 class Agreement(NamedTuple):
@@ -187,20 +200,37 @@ def rank_agreement(x: npt.ArrayLike, y: npt.ArrayLike, mask: Mask) -> Agreement:
     """
     x, y = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
     check_shapes(mask, x, y)
-    batch = len(mask)
-    parts = np.zeros((6, batch))
+    parts = np.zeros((len(PairCounts._fields), len(mask)))
+    for rows, width in chunks(mask, lambda length: _CHUNK_ELEMENTS // length):
+        parts[:, rows] = pair_counts(x[rows, width], y[rows, width], mask[rows, width])
+    lacking = (mask & (np.isnan(x) | np.isnan(y))).any(axis=1)
+    return agreement_of(PairCounts(*parts), mask.sum(axis=1), lacking)
+
+
+def chunks(
+    mask: Mask, size: Callable[[int], int]
+) -> Iterator[tuple[npt.NDArray[np.intp], slice]]:
+    """Rows of a batch, and the width that they need, without those of length 0.
+
+    ``size`` says how many rows, one at least, of a length go together.
+    """
     lengths = mask.sum(axis=1)
     # Longest first, so that instances of like length share a chunk and little time
     # goes to padding.
-    order = np.argsort(-lengths, kind="stable")
+    order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
     first = 0
-    while first < batch and lengths[order[first]] > 0:
-        rows = order[first : first + max(1, _CHUNK_ELEMENTS // lengths[order[first]])]
-        width = slice(0, np.flatnonzero(mask[rows].any(axis=0))[-1] + 1)
-        parts[:, rows] = _concordance(x[rows, width], y[rows, width], mask[rows, width])
+    while first < len(order):
+        rows = order[first : first + max(1, size(int(lengths[order[first]])))]
+        yield rows, slice(0, np.flatnonzero(mask[rows].any(axis=0))[-1] + 1)
         first += len(rows)
-    difference, x_pairs, x_triples, y_pairs, y_triples, both_pairs = parts
 
+
+def agreement_of(counts: PairCounts, lengths: npt.NDArray, lacking: Mask) -> Agreement:
+    """What counts of pairs come to, for (B,) ``lengths``; see `rank_agreement`.
+
+    ``lacking`` (B,) is True where a value is not known.
+    """
+    difference, x_pairs, x_triples, y_pairs, y_triples, both_pairs = counts
     m = lengths * (lengths - 1.0)
     # t(t-1)(2t+5) = 2 t(t-1)(t-2) + 18 t(t-1)/2
     x_spread, y_spread = (
@@ -218,12 +248,7 @@ def rank_agreement(x: npt.ArrayLike, y: npt.ArrayLike, mask: Mask) -> Agreement:
         # One number an instance; scipy's would take longer to import than to compute.
         erfc = np.vectorize(math.erfc, otypes=[np.float64])
         p = erfc(np.abs(difference) / np.sqrt(2 * variance))
-    undefined = (
-        (lengths < 2)
-        | (x_pairs == m / 2)
-        | (y_pairs == m / 2)
-        | (mask & (np.isnan(x) | np.isnan(y))).any(axis=1)
-    )
+    undefined = (lengths < 2) | (x_pairs == m / 2) | (y_pairs == m / 2) | lacking
     return Agreement(
         *(
             np.where(undefined, np.nan, value)

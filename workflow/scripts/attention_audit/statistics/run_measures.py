@@ -7,7 +7,6 @@ measure is undefined. `measure_run` applies them to the tables of one run.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +30,10 @@ from attention_audit.statistics.in_step import (
     read_in_step,
 )
 from attention_audit.statistics.plausibility import plausibility
+from attention_audit.statistics.rank_pairs import rank_pairs
 from attention_audit.statistics.ranks import (
     average_precision,
     precision_at_support,
-    rank_agreement,
     top_tau_b,
     weighted_tau,
 )
@@ -97,14 +96,8 @@ def _attention_blocks(step: Step, effects: Mapping[str, str]) -> Iterator[Block]
                 outputs if effects[method] == "sum" else 1
             )
             yield "largest_effect", method, None, most
-    for method, importance in importances.items():
-        yield from agreement_blocks(weights, method, importance.values, mask)
-    for subject, reference in combinations(importances, 2):
-        found = rank_agreement(
-            importances[subject].values, importances[reference].values, mask
-        )
-        yield "kendall_tau_b", subject, reference, found.tau_b
-        yield "kendall_p", subject, reference, found.p
+    by_method = {method: of.values for method, of in importances.items()}
+    yield from agreement_blocks(weights, by_method, mask, between=True)
 
 
 def _absolute_error(table: pa.Table) -> npt.NDArray:
@@ -129,22 +122,38 @@ def concentration_blocks(weights: Floats, mask: Mask) -> Iterator[Block]:
 
 
 def agreement_blocks(
-    attention: Floats, method: str, importance: Floats, mask: Mask
+    attention: Floats,
+    importances: Mapping[str, Floats],
+    mask: Mask,
+    between: bool = False,
 ) -> Iterator[Block]:
-    """Agreement of attention with one importance, by measures that ties fool and not."""
-    found = rank_agreement(attention, importance, mask)
+    """Agreement of attention with importances, by measures that ties fool and not.
+
+    With ``between``, also that of every two importances, whose subject is the first.
+    """
     support = support_size(attention, mask)
-    for name, values in {
-        "kendall_tau_b": found.tau_b,
-        "kendall_p": found.p,
-        "tie_cap": found.cap,
-        "gamma": found.gamma,
-        "weighted_tau": weighted_tau(attention, importance, mask),
-        "top_tau_b": top_tau_b(attention, importance, mask, support),
-        "support_precision": precision_at_support(attention, importance, mask),
-        "support_average_precision": average_precision(attention, importance, mask),
-    }.items():
-        yield name, "attention", method, values
+    pairs = rank_pairs(
+        {"attention": attention, **importances}, mask, firsts=None if between else 1
+    )
+    for (subject, reference), found in pairs.items():
+        measures = {
+            "kendall_tau_b": found.tau_b,
+            "kendall_p": found.p,
+            "gamma": found.gamma,
+            "spearman": found.spearman,
+            "top_overlap": found.top_overlap,
+        }
+        if subject == "attention":
+            about = (attention, importances[reference], mask)
+            measures |= {
+                "tie_cap": found.cap,
+                "weighted_tau": weighted_tau(*about),
+                "top_tau_b": top_tau_b(*about, support),
+                "support_precision": precision_at_support(*about),
+                "support_average_precision": average_precision(*about),
+            }
+        for measure, values in measures.items():
+            yield measure, subject, reference, values
 
 
 def lookback_blocks(step: Step, subjects: Mapping[str, Floats]) -> Iterator[Block]:
