@@ -105,6 +105,11 @@ def _claims(summary: pd.DataFrame) -> pd.DataFrame:
             "lacks": "set explanations.flips.enabled to true" if i == 4 else None,
         }
         chosen = cells[cells["measure"] == ("kendall_tau_b", "dispersion")[i % 2]]
+        # Of pairs of methods there are too many to be judged in each grid.
+        methods = (chosen["measure"] == "kendall_tau_b") & (
+            chosen["subject"] != "attention"
+        )
+        chosen = chosen[~methods]
         chosen = [] if claim["lacks"] else chosen.to_dict("records")
         rows += judged(claim, chosen, settings)
     return pd.DataFrame(rows, columns=SCHEMAS["claims"].names)
@@ -147,6 +152,7 @@ def tables_of(
         rows: pd.DataFrame, mean: np.ndarray | pd.Series
     ) -> pd.DataFrame:
         return rows.assign(
+            n_instances=instances,
             mean=mean,
             low=mean - 0.05,
             high=mean + 0.05,
@@ -170,6 +176,10 @@ def tables_of(
             (measure, "attention", method)
             for measure in ("kendall_tau_b", "tie_cap")
             for method in methods
+        ]
+        + [
+            ("kendall_tau_b", subject, reference)
+            for subject, reference in itertools.combinations(methods, 2)
         ]
         + [("dispersion", method, None) for method in methods]
         + [

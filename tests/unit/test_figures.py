@@ -22,6 +22,7 @@ from attention_audit.figures import (
     guided_models,
     importance_dispersion,
     learning_curve,
+    method_agreement,
     style,
     task_cost,
     task_score,
@@ -388,6 +389,50 @@ def test_importance_stands_over_the_dispersion_of_attention():
     (axes,) = page.axes
     (dotted,) = (line for line in axes.lines if line.get_linestyle() == ":")
     assert dotted.get_xydata().tolist() == [[1.0, 0.7], [0.3, 0.4], [0.1, 0.2]]
+
+
+def test_every_two_methods_and_attention_have_one_cell():
+    order = order_of(encoders=2, normalizers=2, methods=["a", "b", "c"])
+    summary = tables_of(order)["summary"].assign(note=None, by_construction=None)
+    pair = summary["measure"] == "kendall_tau_b"
+    place = pair & (summary["subject"] == "a") & (summary["reference"] == "c")
+    summary.loc[place, ["mean", "low", "high"]] = np.nan
+    bound = pair & (summary["subject"] == "attention") & (summary["reference"] == "b")
+    summary.loc[bound, "by_construction"] = "zeros"
+    summary.loc[bound, "mean"] = -0.001
+    summary.loc[bound & (summary["encoder"] == "encoder1"), "n_instances"] = 7
+    (page,), rows = method_agreement.draw({"summary": summary}, order)
+    assert len(rows) == 2 * 2 * (3 + 3)
+    assert {"low", "high", "n_instances"} <= set(rows)
+    panels = page.axes
+    assert [panel.get_title() for panel in panels[::2]] == [
+        "dataset0, encoder0\nnormalizer0\nn = 12",
+        "dataset0, encoder1\nnormalizer0\nn = 7 to 12",
+    ]
+    # inputs before hidden states, and attention last
+    lines, columns = ["c", "b", "attention"], ["a", "c", "b"]
+    of_panel = rows[
+        (rows["model"] == "encoder1") & (rows["normalizer"] == "normalizer0")
+    ]
+    means = of_panel.set_index(["subject", "reference"])["mean"]
+    panel = panels[2]
+    assert [t.get_text() for t in panel.get_xticklabels()] == columns
+    assert [t.get_text() for t in panel.get_yticklabels()] == lines
+    said = {t.get_position(): t.get_text() for t in panel.texts}
+    expected = {
+        (0, 1): means["a", "b"],
+        (1, 1): means["c", "b"],
+        (0, 2): means["attention", "a"],
+        (1, 2): means["attention", "c"],
+    }
+    assert said.pop((2, 2)) == ".00*"
+    assert said == {at: f"{mean:.2f}"[1:] for at, mean in expected.items()}
+    (image,) = panel.images
+    red, green, blue, _ = image.get_array()[0, 0]
+    assert red == green == blue < 1  # not defined
+    assert (image.get_array()[0, 1] == 1).all()  # a pair that stands elsewhere
+    (text,) = page.legends[0].get_texts()
+    assert text.get_text() == "* in part by construction"
 
 
 def test_no_two_of_many_series_look_the_same():

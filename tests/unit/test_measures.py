@@ -167,6 +167,17 @@ def test_measures_of_a_run_by_hand(tmp_path):
     assert tau["b", "kendall_tau_b", "attention", "input_gradient"] is None
     assert tau["c", "kendall_tau_b", "attention", "hidden_gradient"] is None
     assert len(tau) == 3 * 4
+    pair = ("input_gradient", "hidden_gradient")
+    # .6 .3 .1 and .1 .3 .6, whose highest third is not the same
+    assert [
+        values["a", measure, *pair] for measure in ("spearman", "gamma", "top_overlap")
+    ] == [-1, -1, 0]
+    # .5 .25 .25 and .6 .3 .1: the only pair that ties is none of gamma's
+    about = ("attention", "input_gradient")
+    assert values["a", "gamma", *about] == values["a", "top_overlap", *about] == 1
+    assert values["a", "spearman", *about] == pytest.approx(np.sqrt(3) / 2)
+    for measure in ("spearman", "gamma", "top_overlap"):
+        assert values["c", measure, "attention", "input_gradient"] is None
     influence = {(i, m): v for (i, m, *_, ref), v in values.items() if ref == "inputs"}
     assert influence["d", "influence_dispersion"] == pytest.approx(0.4)
     assert influence["d", "coindexed_share"] == pytest.approx(0.4)

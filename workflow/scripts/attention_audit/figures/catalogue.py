@@ -17,6 +17,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "attention_sparsity": ("summary",),
     "coindexed_influence": ("summary",),
     "agreement": ("summary",),
+    "method_agreement": ("summary",),
     "cut_control": ("comparison",),
     "importance_dispersion": ("summary",),
     "dial_own_share": ("summary",),
