@@ -37,6 +37,8 @@ DECISIVE_LIBRARIES = (
 RECORDED_LIBRARIES = (
     *DECISIVE_LIBRARIES,
     "datasets",
+    # of which whole numbers are asked alone
+    "numba",
     "pandas",
     "pyarrow",
     "safetensors",
