@@ -133,7 +133,7 @@ def _matrix(axes: Axes, part: pd.DataFrame | None, subjects: Sequence[str]) -> N
             ha="center",
             va="center",
             fontsize=_LETTERS,
-            color="white" if abs(row.mean) > 0.6 else "black",
+            color="white" if abs(row.mean) > 0.4 else "black",
         )
         # It lies within its cell: to ask each for its size takes longer than to draw it.
         text.set_in_layout(False)
