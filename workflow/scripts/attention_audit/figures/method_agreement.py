@@ -24,8 +24,8 @@ from attention_audit.figures.style import (
     shortened,
 )
 
-# Orange below 0 and purple above, for all kinds of colour vision; the numbers say which.
-_COLOURS = "PuOr"
+# Red below 0 and blue above, for all kinds of colour vision; the numbers say which.
+_COLOURS = "RdBu"
 _UNDEFINED = "0.88"
 _LETTERS = 5.5
 # What is appended to a number that has something in a column, and what the legend says.
@@ -133,11 +133,12 @@ def _matrix(axes: Axes, part: pd.DataFrame | None, subjects: Sequence[str]) -> N
             ha="center",
             va="center",
             fontsize=_LETTERS,
-            color="white" if abs(row.mean) > 0.7 else "black",
+            color="white" if abs(row.mean) > 0.4 else "black",
         )
         # It lies within its cell: to ask each for its size takes longer than to draw it.
         text.set_in_layout(False)
-    colours = mpl.colormaps[_COLOURS]((values + 1) / 2)
+    # Most are small, and so are told apart by their roots.
+    colours = mpl.colormaps[_COLOURS]((np.sign(values) * np.abs(values) ** 0.5 + 1) / 2)
     colours[np.isnan(values)] = to_rgba(_UNDEFINED)
     colours[np.triu_indices_from(values, 1)] = to_rgba("white")
     axes.imshow(colours, aspect="auto")
