@@ -172,7 +172,7 @@ def test_influence_is_the_norm_of_the_jacobian(encoder, n):
 def test_influence_in_chunks_is_the_same(monkeypatch, encoder, numbers):
     model = tiny_model(encoder)
     x = torch.randn(7, 5, dtype=torch.float64)
-    monkeypatch.setattr("attention_audit.attribution.influence.ROWS_PER_PASS", 5)
+    monkeypatch.setattr("attention_audit.attribution.backward_passes.ROWS_PER_PASS", 5)
     monkeypatch.setattr(
         "attention_audit.attribution.influence.NUMBERS_PER_STEP", numbers
     )

@@ -120,6 +120,10 @@ def write_run(folder, importance=IMPORTANCE, ids="abcd", row_group=None, times=N
                 "coindexed_rank": [[1], [1, 4, 2, 1]],
                 "distance": None,
                 "matrix": pa.nulls(2, pa.list_(pa.list_(pa.float32()))),
+                "dispersion_error": None,
+                "coindexed_share_error": None,
+                "distance_error": None,
+                "matrix_error": pa.nulls(2, pa.list_(pa.list_(pa.float32()))),
             }
         )
     return {

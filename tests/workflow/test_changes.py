@@ -461,6 +461,10 @@ CHANGES = {
         key("influence.matrices", 3),
         {"trace_influence": ALL, "measure": ALL} | OF_MEASURES,
     ),
+    "how influence is found": (
+        key("influence.method", "probes"),
+        {"trace_influence": ALL, "measure": ALL} | OF_MEASURES,
+    ),
     "the number of audited instances": (
         key("audit.instances", 14),
         {"attend": ALL, "attribute": of_methods(ALL)} | MEASURED | OF_MEASURES,

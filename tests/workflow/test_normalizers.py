@@ -143,6 +143,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         {"influence": influence},
         audit={"instances": 2},
         matrices=1,
+        estimation={"method": "auto", "error": 0.05, "probes": 64},
         **common,
     )
     if encoder == "transformer":

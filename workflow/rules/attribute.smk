@@ -97,6 +97,13 @@ rule attribute:
         "../scripts/attribute.py"
 
 
+def influence_seconds(wildcards):
+    """Columns in proportion to a text's tokens pass the attention of every layer but one."""
+    layers = config["encoders"][wildcards.encoder].get("layers", 1)
+    cubes = audited_tokens(wildcards, config["influence"]["instances"], power=3)
+    return TORCH + 3.5e-7 * max(1, 2 * (layers - 1)) * cubes
+
+
 rule trace_influence:
     input:
         model=rules.train.output.model,
@@ -113,13 +120,9 @@ rule trace_influence:
     resources:
         **needs(
             "trace_influence",
-            # a fixed number of rows of a Jacobian, each with the attention of its pass
-            mb=lambda w: 700 + 0.05 * length(w) ** 2,
-            # and as many such passes as the text has tokens
-            seconds=lambda w: (
-                TORCH
-                + 3.5e-7 * audited_tokens(w, config["influence"]["instances"], power=3)
-            ),
+            # a fixed number of columns of a Jacobian, and the attention that they pass
+            mb=lambda w: 700 + 0.01 * length(w) ** 2,
+            seconds=influence_seconds,
             disk_mb=lambda w: 0.2,
         ),
         gpu=GPUS,
@@ -138,6 +141,9 @@ rule trace_influence:
             config["influence"]["instances"],
             config["audit"]["instances"],
         ),
+        estimation={
+            key: config["influence"][key] for key in ("method", "error", "probes")
+        },
         device=config["training"]["device"],
     message:
         f"Influence of inputs on hidden states of {THIS_RUN}"

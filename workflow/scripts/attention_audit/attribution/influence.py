@@ -1,17 +1,24 @@
 """Influence of every input embedding on every hidden state (Meister et al. 2021).
 
 The influence of input j on hidden state i is the Frobenius norm of the Jacobian
-d h_i / d x_j. It is exact here, not sampled. Shapes: n positions, E embedding size,
-H hidden size, nh heads of size hs.
+d h_i / d x_j. It is exact here; `probes` estimates it where that takes too long. Shapes:
+n positions, E embedding size, H hidden size, nh heads of size hs.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attention_audit.attribution.backward_passes import row_squares
+from attention_audit.attribution.layer_jacobians import (
+    context_slopes,
+    positionwise_jacobian,
+)
+from attention_audit.attribution.probes import ProbedNorms, probed_norms
+from attention_audit.attribution.stacked_influence import stacked_jacobian_norms
 from attention_audit.models.decisions import (
     Batch,
     DecisionModel,
@@ -19,13 +26,13 @@ from attention_audit.models.decisions import (
     grouped,
 )
 from attention_audit.models.encoders import BiLSTMEncoder, TransformerEncoder
+from attention_audit.records.randomness import generator
 from attention_audit.records.tables import TableWriter
 from attention_audit.statistics.cells import Cell, by_state
 from attention_audit.statistics.distributions import dispersion
 
-# Rows of the Jacobian that one batched backward pass computes. More would wait for
-# memory: at 80 positions, 512 rows took 2.5 times as long as 64.
-ROWS_PER_PASS = 64
+# Multiplications above which `auto` estimates: what takes about a minute.
+EXACT_MULTIPLICATIONS = 1e12
 
 # Numbers that a step of the other two ways works on: small enough to stay near the
 # processor, and a bound of memory. Half and twice as many take as long.
@@ -35,11 +42,10 @@ NUMBERS_PER_STEP = 2**17
 def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
     """Norms (m, n) of d h_i / d x_j, hidden states by inputs, for one decision x (n, E).
 
-    For an encoder in evaluation mode. BiLSTMs and Transformers of one layer have ways of
-    their own: at 60 positions of the default sizes a Transformer takes 0.05 s in place of
+    For an encoder in evaluation mode. BiLSTMs and Transformers have ways of their own:
+    at 60 positions of the default sizes a Transformer of one layer takes 0.05 s in place of
     0.8 s, a BiLSTM 0.08 s in place of 5 s; encoders may bring one, ``jacobian_norms``, as
-    that of recordings does. Others take `batched_jacobian_norms`, deeper Transformers among them: in a second layer the derivatives are dense, and to
-    carry all of them through it takes as many products as the backward passes.
+    that of recordings does. Others take `batched_jacobian_norms`.
     """
     if not getattr(encoder, "contextual", True):
         return own_jacobian_norms(encoder, x)
@@ -49,8 +55,10 @@ def jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
         mask = torch.ones(1, len(x), dtype=torch.bool, device=x.device)
         (marked,), _ = encoder.marked(x.unsqueeze(0), mask)
         return bilstm_jacobian_norms(encoder, marked)[1:-1, 1:-1]
-    if isinstance(encoder, TransformerEncoder) and len(encoder.layers) == 1:
-        return transformer_jacobian_norms(encoder, x)
+    if isinstance(encoder, TransformerEncoder):
+        if len(encoder.layers) == 1:
+            return transformer_jacobian_norms(encoder, x)
+        return stacked_jacobian_norms(encoder, x)
     if hasattr(encoder, "jacobian_norms"):
         return encoder.jacobian_norms(x)
     return batched_jacobian_norms(encoder, x)
@@ -78,19 +86,11 @@ def batched_jacobian_norms(encoder: nn.Module, x: Tensor) -> Tensor:
     mask = torch.ones(1, n, dtype=torch.bool, device=x.device)
     (states,) = encoder(x.unsqueeze(0), mask)
     m, size = states.shape
-    hidden = states.reshape(-1)  # (m * H,)
     squares = torch.zeros(m, n, dtype=torch.float64, device=x.device)
-    of_state = torch.arange(m, device=x.device).repeat_interleave(size)
-    for start in range(0, len(hidden), ROWS_PER_PASS):
-        rows = torch.arange(
-            start, min(start + ROWS_PER_PASS, len(hidden)), device=x.device
-        )
-        units = torch.zeros(len(rows), len(hidden), dtype=x.dtype, device=x.device)
-        units[torch.arange(len(rows), device=x.device), rows] = 1.0
-        (gradient,) = torch.autograd.grad(
-            hidden, x, grad_outputs=units, retain_graph=True, is_grads_batched=True
-        )
-        squares.index_add_(0, of_state[rows], gradient.double().square().sum(-1))
+    of_unit = torch.arange(m, device=x.device).repeat_interleave(size)
+    units = torch.eye(size, dtype=x.dtype, device=x.device).repeat(m, 1)
+    for rows, of_rows in row_squares(states, x, of_unit, units):
+        squares.index_add_(0, rows, of_rows)
     return squares.sqrt()
 
 
@@ -151,7 +151,7 @@ def transformer_jacobian_norms(encoder: TransformerEncoder, x: Tensor) -> Tensor
     step = max(1, NUMBERS_PER_STEP // (n * L.shape[-1]))
     for start in range(0, n, step):
         rows = torch.arange(start, min(start + step, n), device=x.device)
-        g = _slopes(attention.normalizer, scores[:, rows], v).double()
+        g = context_slopes(attention.normalizer, scores[:, rows], v).double()
         squares[rows] = _squares(L[rows], V, K, values, q[:, rows], a[:, rows], g)
 
         # i = j: residual path, value, key and query in one. (I, nh, hs, E)
@@ -189,38 +189,6 @@ def _squares(
     # g' G_i g s's
     bent = torch.einsum("jihgd,dgij->jihg", pulled.unflatten(-1, (heads, size)), g)
     return squares + (bent * (s @ s.mT)).sum((2, 3)).T
-
-
-@torch.enable_grad()
-def _slopes(normalizer: nn.Module, scores: Tensor, values: Tensor) -> Tensor:
-    """Derivatives (hs, nh, I, n) of the contexts of I positions by their scores.
-
-    Scores are (nh, I, n), values (nh, n, hs). They are backward passes from the weights,
-    with a unit of the values for gradient. The sums take the place of ``grad_outputs``,
-    with which torch imports sympy: 0.3 s.
-    """
-    scores = scores.detach().requires_grad_()
-    everywhere = torch.ones(scores.shape[-1], dtype=torch.bool, device=scores.device)
-    weights = normalizer(scores.unsqueeze(0), everywhere)[0]
-    slopes = scores.new_zeros(values.shape[-1], *scores.shape)
-    if weights.requires_grad:  # not where they are the same whatever the scores
-        for slope, unit in zip(slopes, values.unbind(-1), strict=True):
-            context = (weights * unit.unsqueeze(1)).sum()
-            slope.copy_(*torch.autograd.grad(context, scores, retain_graph=True))
-    return slopes
-
-
-@torch.enable_grad()
-def positionwise_jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Jacobians (n, out, in) of a function that maps each position of x (1, n, in) alone.
-
-    One pass over ``out`` copies of x, each differentiated by another unit.
-    """
-    size = function(x).shape[-1]
-    copies = x.detach().repeat(size, 1, 1).requires_grad_()
-    units = function(copies).diagonal(dim1=0, dim2=2)  # (n, out)
-    (jacobian,) = torch.autograd.grad(units.sum(), copies)
-    return jacobian.transpose(0, 1)
 
 
 # --- BiLSTMs --------------------------------------------------------------------
@@ -399,35 +367,105 @@ def _distance(norms: np.ndarray, cell: Cell | None, places: np.ndarray) -> np.nd
     return np.linalg.norm(centroid - middle, axis=1)
 
 
+class Estimation(NamedTuple):
+    """Which texts' influence is estimated, and how well; see the config's schema."""
+
+    method: str = "auto"  # or "exact", "probes"
+    error: float = 0.05
+    probes: int = 64
+
+
+def multiplications(encoder: nn.Module, x: Tensor) -> float:
+    """About how many `jacobian_norms` asks for one decision x (n, E) that grow with n^3.
+
+    0 of encoders with a quick way. Where a backward pass is all there is, each hidden unit
+    has one, which multiplies by every parameter at every position.
+    """
+    n, E = x.shape
+    if isinstance(encoder, TransformerEncoder):
+        H = encoder.output_size
+        columns = n * min(E, H)
+        return (len(encoder.layers) - 1) * columns * (4 * n * H**2 + 3 * n**2 * H)
+    quick = isinstance(encoder, BiLSTMEncoder) or hasattr(encoder, "jacobian_norms")
+    if quick or not getattr(encoder, "contextual", True):
+        return 0
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    return n * encoder.output_size * n * parameters
+
+
+def probed(encoder: nn.Module, x: Tensor, estimation: Estimation) -> bool:
+    """Whether the influence of one decision x (n, E) is to be estimated."""
+    if estimation.method == "auto":
+        return multiplications(encoder, x) > EXACT_MULTIPLICATIONS
+    return estimation.method == "probes"
+
+
+def standard_errors(
+    norms: ProbedNorms, cell: Cell | None, places: np.ndarray | None
+) -> dict[str, np.ndarray | None]:
+    """Of what `summarise` makes of the norms, by column; a rank has none."""
+    columns = ["dispersion", "coindexed_share"]
+    columns += [] if places is None else ["distance"]
+
+    def summary(norms: np.ndarray) -> np.ndarray:
+        found = summarise(norms, cell, places)
+        return np.stack([getattr(found, column) for column in columns])
+
+    errors = dict(zip(columns, norms.jackknifed(summary), strict=True))
+    return {f"{column}_error": errors.get(column) for column in (*columns, "distance")}
+
+
 def write_influence(
     table: TableWriter,
     model: DecisionModel,
     batches: Iterator[Batch],
     run: Mapping[str, Any],
     matrices: int,
+    estimation: Estimation | None = None,
 ) -> None:
     """Influence of inputs on hidden states; whole matrices for the first few texts.
 
     Of decisions that have their inputs in common it is the same: a row for the first.
+    Errors are null where the norms are exact, which all are without an ``estimation``.
     """
+    estimation = estimation or Estimation("exact")
     cell = cell_array(model)
     kept = 0
     for batch in batches:
         for row, *_ in grouped(batch):
             n = int(batch.lengths[row])
             (embeddings,) = model.embed(batch.take(np.array([row])))
-            norms = jacobian_norms(model.encoder, embeddings).cpu().numpy()
+            instance = batch.instance_ids[row]
+            errors = dict.fromkeys(
+                ("dispersion_error", "coindexed_share_error", "distance_error")
+            )
+            matrix_error = None
+            if probed(model.encoder, embeddings, estimation):
+                rng = generator(("influence", instance), run["seed"])
+                found = probed_norms(
+                    model.encoder, embeddings, rng, estimation.error, estimation.probes
+                )
+                norms, matrix_error = found.norms(), found.errors()
+                errors = standard_errors(found, cell, batch.places)
+            else:
+                norms = jacobian_norms(model.encoder, embeddings).cpu().numpy()
             summary = summarise(norms, cell, batch.places)
             table.write(
                 {
                     **run,
-                    "instance_id": [batch.instance_ids[row]],
+                    "instance_id": [instance],
                     "length": [n],
                     "dispersion": [summary.dispersion],
                     "coindexed_share": [summary.coindexed_share],
                     "coindexed_rank": [summary.coindexed_rank],
                     "distance": [summary.distance],
                     "matrix": [list(norms) if kept < matrices else None],
+                    **{column: [values] for column, values in errors.items()},
+                    "matrix_error": [
+                        list(matrix_error)
+                        if kept < matrices and matrix_error is not None
+                        else None
+                    ],
                 }
             )
             kept += 1

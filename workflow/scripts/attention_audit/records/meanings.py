@@ -350,6 +350,11 @@ COLUMNS: dict[str, str] = {
     "centroid of the inputs' influence, one value a hidden state; null where inputs lie on "
     "no grid, as in texts",
     "influence.matrix": "norms by hidden state and input; kept for a few instances",
+    "influence.dispersion_error": "standard error of `dispersion` where norms are estimated by "
+    "probes, one value a hidden state; null where they are exact",
+    "influence.coindexed_share_error": "standard error of `coindexed_share`, likewise",
+    "influence.distance_error": "standard error of `distance`, likewise",
+    "influence.matrix_error": "standard errors of `matrix`, likewise, by hidden state and input",
     "heads.instance_id": "as in attention; of a sentence pair its first step",
     "heads.kind": "of attention: encoder or decoder, of a sequence to itself, or cross, of the "
     "decoder to the encoder, whose last layer is the attention of the audits",

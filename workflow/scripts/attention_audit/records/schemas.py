@@ -313,6 +313,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("distance", _floats, _NULLABLE),
         # (hidden state, input) norms; kept for a few instances only
         ("matrix", pa.list_(_floats), _NULLABLE),
+        # standard errors, null where norms are exact
+        ("dispersion_error", _floats, _NULLABLE),
+        ("coindexed_share_error", _floats, _NULLABLE),
+        ("distance_error", _floats, _NULLABLE),
+        ("matrix_error", pa.list_(_floats), _NULLABLE),
     ),
     # a row an (instance, kind of attention, layer, head); see attribution.heads. Null
     # where no query has a distribution

@@ -242,7 +242,7 @@ def measure_run(
     if influence is None:
         return
     # The matrices are large and not needed here.
-    columns = [n for n in SCHEMAS["influence"].names if n != "matrix"]
+    columns = [n for n in SCHEMAS["influence"].names if not n.startswith("matrix")]
     for batch in tables.iterate_table(influence, "influence", batch_size, columns):
         check_run(batch, identity, influence)
         ids = batch["instance_id"].to_pylist()
