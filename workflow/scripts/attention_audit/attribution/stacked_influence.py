@@ -17,8 +17,8 @@ from attention_audit.models.encoders import TransformerEncoder
 from attention_audit.models.layers import TransformerLayer
 
 # Columns that are carried at once, and numbers that a step of their way through attention
-# works on, which stay near the processor: with four times as many of either, or a quarter,
-# 200 positions took 1.2 to 1.5 times as long.
+# works on: near the processor, and a bound of memory. Half and twice as many take about as
+# long.
 COLUMNS_PER_BLOCK = 100
 NUMBERS_PER_STEP = 2**19
 
