@@ -397,6 +397,17 @@ def test_targets_that_are_refused(target, expected):
     assert fault(target) == expected
 
 
+def test_a_method_is_refused_of_a_run_whose_encoder_has_not_what_it_is_about():
+    settings = BASE | {"methods": {"rollout": {"kind": "attention_rollout"}}}
+    declared = validate(settings, ROOT / "workflow/schemas/config.schema.yaml")
+    target = (
+        "results/attributions/imdb/{}/additive/softmax/seed0/importance/rollout.parquet"
+    )
+    check_target(target.format("transformer"), declared)
+    with pytest.raises(AuditError, match=r"have bilstm\. Name another encoder, or"):
+        check_target(target.format("bilstm"), declared)
+
+
 def test_an_absolute_path_is_named_from_the_working_folder(tmp_path):
     figure = "results/figures/agreement.png"
     assert fault(f"{tmp_path}/{figure}", folder=tmp_path) == (

@@ -121,12 +121,17 @@ KINDS = {name: settings["kind"] for name, settings in config["normalizers"].item
 # Each with the run that it is a control of; in tables they stand among the runs.
 CONTROLS = controls_of(RUNS, KINDS, REFERENCE)
 DATASETS = sorted({run.dataset for run in RUNS})
-METHODS = inputs_first(dict(sorted(config["methods"].items())))
 # Those of a run, by its encoder: not each has what every method is about.
 METHODS_OF = {
-    name: applying({m: config["methods"][m] for m in METHODS}, encoder)
+    name: inputs_first(applying(dict(sorted(config["methods"].items())), encoder))
     for name, encoder in config["encoders"].items()
 }
+METHODS = inputs_first(
+    {
+        name: config["methods"][name]
+        for name in sorted({m for run in RUNS for m in METHODS_OF[run.encoder]})
+    }
+)
 EXPERIMENTS_ON = [
     name for name, section in config["explanations"].items() if section["enabled"]
 ]

@@ -2,6 +2,10 @@
 
 ORDER = figure_order(config)
 ORDER["datasets"] = [name for name in ORDER["datasets"] if name in DATASETS]
+ORDER |= {
+    axis: [name for name in ORDER[axis] if name in METHODS]
+    for axis in ("methods", "hidden_methods")
+}
 
 # Tables with the methods among their subjects.
 OF_METHODS = {

@@ -109,9 +109,9 @@ def applies(method: Mapping[str, Any], encoder: Mapping[str, Any]) -> bool:
 
 def applying(
     methods: Mapping[str, Mapping[str, Any]], encoder: Mapping[str, Any]
-) -> list[str]:
+) -> dict[str, Mapping[str, Any]]:
     """Those of the declared methods that apply to an encoder, in their order."""
-    return [name for name, method in methods.items() if applies(method, encoder)]
+    return {name: of for name, of in methods.items() if applies(of, encoder)}
 
 
 def not_applying(

@@ -295,7 +295,9 @@ def _attribution_faults(
         method = file[1].removesuffix(".parquet")
         yield from _undeclared("method", "methods", method, config)
         owner = {encoder: config["encoders"][encoder]}
-        yield from not_applying({method: config["methods"][method]}, owner).values()
+        asked = {method: config["methods"][method]}
+        for notice in not_applying(asked, owner).values():
+            yield f"{notice}. Name another encoder, or another method."
 
 
 def _dataset_faults(
