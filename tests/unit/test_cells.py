@@ -1,7 +1,7 @@
 """Pyramids, whose hidden states are fewer than their inputs, in every audit."""
 
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,8 @@ from attention_audit.statistics.measures import MEASURES
 from attention_audit.statistics.ranks import (
     average_precision,
     intersection_over_union,
+    reciprocal_rank,
+    top_k_f1,
 )
 from attention_audit.statistics.run_measures import measure_run
 from tests.unit.models import text_batch, tiny_batch, tiny_model
@@ -661,7 +663,11 @@ def test_plausibility_of_a_run_is_that_of_scikit_learn(tmp_path):
             found = values[instance, "gold_average_precision", subject, "gold"]
             expected = average_precision_score(batch.gold[b], of_inputs[subject][b])
             assert found == pytest.approx(expected), subject
-            assert 0 <= values[instance, "gold_iou", subject, "gold"] <= 1
+            overlap, f1, first = (
+                values[instance, measure, subject, "gold"]
+                for measure in ("gold_iou", "gold_f1", "gold_reciprocal_rank")
+            )
+            assert 0 <= overlap <= f1 <= 1 and 0 < first <= 1
 
 
 def test_overlap_is_the_mean_over_all_ways_to_break_ties():
@@ -681,6 +687,24 @@ def test_overlap_is_the_mean_over_all_ways_to_break_ties():
         mask = np.ones((1, 7), dtype=bool)
         (got,) = intersection_over_union(gold[None], scores[None], mask)
         assert got == pytest.approx(np.mean(found))
+        # of as many that are chosen as are marked, F1 is 2 IoU / (1 + IoU)
+        (f1,) = top_k_f1(gold[None], scores[None], mask)
+        assert f1 == pytest.approx(np.mean([2 * v / (1 + v) for v in found]))
+
+
+def test_reciprocal_rank_is_the_mean_over_all_orders_of_ties():
+    random = np.random.default_rng(0)
+    mask = np.ones((1, 5), dtype=bool)
+    for _ in range(15):
+        scores = random.integers(0, 3, 5).astype(float)
+        gold = random.permutation(5) < random.integers(1, 5)
+        found = [
+            1 / (1 + gold[list(order)].argmax())
+            for order in permutations(range(5))
+            if (np.diff(scores[list(order)]) <= 0).all()
+        ]
+        (got,) = reciprocal_rank(gold[None], scores[None], mask)
+        assert got == pytest.approx(np.mean(found))
 
 
 def test_plausibility_of_padded_rows_and_where_nothing_is_told_apart():
@@ -695,6 +719,10 @@ def test_plausibility_of_padded_rows_and_where_nothing_is_told_apart():
     half = np.arange(2000)[None] < 1000
     (found,) = intersection_over_union(half, large, np.ones((1, 2000), dtype=bool))
     assert found == pytest.approx(1 / 3, abs=1e-3)
+    assert top_k_f1(half, large, large == 0) == 0.5
+    assert top_k_f1(gold, scores, mask)[0] == 0
+    assert reciprocal_rank(gold, scores, mask)[0] == 0.5
+    assert np.isnan(reciprocal_rank(gold, scores, mask)[1:]).all()
 
 
 def test_a_guess_is_summarised_and_not_compared(tmp_path):

@@ -767,7 +767,8 @@ ONE_FAULT = {
     "methods: {m: {kind: gradient}}": "config: methods.m.of is missing (What the "
     "importance is of, the inputs or the hidden states): one of inputs, hidden_states",
     "methods: {m: {kind: leave_one_out, of: inputs, removal: mask}}": "config: "
-    "methods.m.removal must be one of delete, replace, mean, blur, null, got 'mask'",
+    "methods.m.removal must be one of delete, replace, zero, mean, blur, null, got "
+    "'mask'",
     # sizes of LIT
     "encoders: {lit: {size: ti}}": "config: encoders.lit: the size 'ti' has stages of its "
     "own, and stages are given too. Leave out one of them, or set it to null where another "

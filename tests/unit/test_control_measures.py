@@ -57,6 +57,7 @@ def write_run(folder, normalizer, scores, attention, importances, ids=None):
                 "instance_id": ids,
                 "length": lengths,
                 "importance": importances[method],
+                "completeness_error": None,
             },
             {},
         )

@@ -78,6 +78,7 @@ def given(tmp_path):
             "instance_id": ids,
             "length": 16,
             "importance": list(importance),
+            "completeness_error": None,
         },
     )
     card = tmp_path / "card.json"

@@ -542,7 +542,7 @@ def written(folder: Path, kind: str, texts: list, labels: list) -> tuple[dict, d
     rows = [{"text": t, "label": x} for t, x in zip(texts, labels, strict=True)]
     path = folder / f"a.{kind}"
     if kind == "hub":
-        documents = {"split": "all", "text": texts}
+        documents = {"split": "all", "text": texts, "rationale": None}
         documents["label"] = [as_label(x, "row", "label") for x in labels]
         tables.write_table(path, "documents", documents, {})
         source = {"kind": "hub", "label": "label", "labels": None}

@@ -25,6 +25,7 @@ ROWS = {
     "instance_id": ["a", "b"],
     "length": [2, 1],
     "importance": [np.array([0.5, 1.0]), np.array([2.0])],
+    "completeness_error": None,
 }
 
 

@@ -33,7 +33,12 @@ def test_what_is_marked_is_held_against_attention_importance_and_a_guess(picture
     }
     assert found == {
         (measure, subject)
-        for measure in ("gold_average_precision", "gold_iou")
+        for measure in (
+            "gold_average_precision",
+            "gold_f1",
+            "gold_iou",
+            "gold_reciprocal_rank",
+        )
         for subject in (
             "attention",
             "input_gradient",

@@ -480,6 +480,7 @@ def _score_faults(config: Mapping[str, Any]) -> Iterator[str]:
 # The modalities that have a way to remove an input.
 REMOVALS = {
     **dict.fromkeys(("delete", "replace"), ("text", "translation", "reactions")),
+    "zero": ("text",),
     **dict.fromkeys(("mean", "blur"), ("images",)),
 }
 

@@ -4,12 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attention_audit.attribution.removals import logits_left
 from attention_audit.models.decisions import Batch, DecisionModel, grouped
 from attention_audit.models.outputs import (
     RESOLUTION,
     Readout,
     asked_output,
-    outputs_anew,
+    outputs_of_read,
+    read_anew,
 )
 
 
@@ -28,9 +30,13 @@ def _of_inputs(
     model: DecisionModel, group: Batch, removal: str, output: str
 ) -> list[Tensor]:
     """Of each of the decisions of a batch, which have their inputs in common."""
-    each = torch.eye(int(group.lengths[0]), dtype=torch.bool, device=group.mask.device)
+    read = logits_left(model, group, removal)
+    if read is None:
+        n, device = int(group.lengths[0]), group.mask.device
+        each = torch.eye(n, dtype=torch.bool, device=device)
+        read = read_anew(model, group.without(each, removal))
     labels = _labels(group)
-    changes = outputs_anew(model, group, group.without(each, removal))
+    changes = outputs_of_read(model, group, read)
     return [
         _change(own, without, output, label)
         for (own, without), label in zip(changes, labels, strict=True)
@@ -109,6 +115,10 @@ def leave_one_out(
         return importance
     readout, labels = Readout(model), _labels(batch)
     for b, n in enumerate(lengths.tolist()):
-        hidden, _, query = model(batch.take(np.array([b]))).decision(0, n)
+        one = batch.take(np.array([b]))
+        hidden, mask = model.encode(model.embed(one), one.mask)
+        query = model.query(hidden, mask, one)
+        query = None if query is None else query[0].cpu().double()
+        hidden = hidden[0, :n].cpu().double()
         importance[b, :n] = _of_hidden_states(readout, hidden, query, output, labels[b])
     return importance

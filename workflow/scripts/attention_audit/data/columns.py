@@ -58,6 +58,61 @@ def as_text(value: Any, where: str, column: str) -> str | None:
     raise _unlike(value, where, column, "text", "text")
 
 
+# Spans [start, end) of the characters of a text.
+Spans = list[tuple[int, int]]
+
+
+def _passage(passage: str, text: str, where: str, column: str) -> tuple[int, int]:
+    """The first place of a passage in a text, however its words are spaced."""
+    words = map(re.escape, passage.split())
+    found = re.search(r"\s+".join(words), text)
+    if found is None or not passage.strip():
+        raise AuditError(
+            f"{where}: the passage {passage[:40]!r} of column '{column}' does not stand in "
+            "the text. Give its characters as [start, end), or mend it."
+        )
+    return found.span()
+
+
+def as_rationale(value: Any, text: str | None, where: str, column: str) -> Spans | None:
+    """Which parts of a text somebody marked: its spans; None where nothing is marked.
+
+    A value is a list: of flags, one for each run of characters between white space; of
+    spans [start, end) in characters; or of passages that stand in the text, of which the
+    first place counts, however their words are spaced.
+    """
+    if text is None or value is None:
+        return None
+    found: Spans | None = None
+    if isinstance(value, (list, tuple)):
+        if all(isinstance(part, str) for part in value):
+            found = [_passage(part, text, where, column) for part in value]
+        elif all(part in (0, 1) for part in value):
+            words = [word.span() for word in re.finditer(r"\S+", text)]
+            if len(words) != len(value):
+                raise AuditError(
+                    f"{where}: column '{column}' has {len(value)} flags, and the text "
+                    f"{len(words)} words between white space. Give one for each."
+                )
+            found = [span for span, flag in zip(words, value, strict=True) if flag]
+        elif all(
+            isinstance(part, (list, tuple))
+            and len(part) == 2
+            and all(isinstance(at, int) for at in part)
+            and 0 <= part[0] <= part[1] <= len(text)
+            for part in value
+        ):
+            found = [(start, end) for start, end in value]
+    if found is None:
+        raise AuditError(
+            f"{where}: column '{column}' should hold what is marked in a text of "
+            f"{len(text)} characters, found {type(value).__name__} {str(value)[:40]!r}. "
+            "Expected a list, in JSON or Parquet, of flags, one a word, of spans "
+            "[start, end) in characters, or of passages of the text."
+        )
+    return found or None
+
+
 def class_name(value: Any, names: Sequence[str] | None) -> Any:
     """What a ClassLabel of the hub stands for: a name by its position; -1 is hidden."""
     if names is None or value is None:

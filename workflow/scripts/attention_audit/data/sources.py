@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from attention_audit.data.archives import open_member
 from attention_audit.data.columns import (
+    Spans,
     as_label,
+    as_rationale,
     as_text,
     check_class,
     class_name,
@@ -46,6 +48,30 @@ class Document(NamedTuple):
     split: str
     text: str | None
     label: str | None
+
+
+class MarkedDocument(NamedTuple):
+    """A `Document` of a source that may say what somebody marked in it."""
+
+    split: str
+    text: str | None
+    label: str | None
+    rationale: Spans | None
+
+
+def _document_keys(source: Mapping[str, Any]) -> list[str]:
+    """The keys of a source, the hub's or local, that name columns."""
+    marked = source.get("rationale") is not None
+    return ["text", "label", *(["rationale"] if marked else [])]
+
+
+def _cells(source: Mapping[str, Any], where: str, values: Sequence[Any]) -> list[Any]:
+    """What a row of these columns holds: text and label, and what is marked."""
+    text = as_text(values[0], where, source["text"])
+    found = [text, as_label(values[1], where, source["label"])]
+    for marks in values[2:]:
+        found.append(as_rationale(marks, text, where, source["rationale"]))
+    return found
 
 
 def some_rows(rows: Iterator[tuple], where: str) -> Iterator[tuple]:
@@ -108,16 +134,12 @@ def hub_records(
         ) from error
 
 
-def _hub_stream(
-    source: Mapping[str, Any], split: str
-) -> Iterator[tuple[str | None, str | None]]:
-    """Yield (text, label) of a split of the hub."""
-    columns = {key: source[key] for key in ("text", "label")}
-    for where, (text, label) in hub_records(source, split, columns):
-        yield (
-            as_text(text, where, source["text"]),
-            as_label(label, where, source["label"]),
-        )
+def _hub_stream(source: Mapping[str, Any], split: str) -> Iterator[tuple]:
+    """Yield text, label and what is marked of the rows of a split of the hub."""
+    columns = {key: source[key] for key in _document_keys(source)}
+    for where, values in hub_records(source, split, columns):
+        text, label, *marks = _cells(source, where, values)
+        yield text, label, marks[0] if marks else None
 
 
 def in_batches(rows: Iterator[tuple], size: int) -> Iterator[list[tuple]]:
@@ -137,7 +159,7 @@ def fetch_hub(
     """Copy text and label of a hub data set to a "documents" table at ``path``.
 
     ``source`` is a data set's ``source`` of kind hub: ``path``, ``name`` or None,
-    ``revision``, ``splits`` (ours to the hub's), ``text`` and ``label`` (columns).
+    ``revision``, ``splits`` (ours to the hub's), ``text``, ``label`` and ``rationale`` or None (columns).
     Raises `AuditError` without network, and where a split or column is missing.
     """
     with tables.open_table(path, "documents", provenance) as table:
@@ -146,12 +168,20 @@ def fetch_hub(
                 _hub_stream(source, theirs), f"{source['path']}, split '{theirs}'"
             )
             for batch in in_batches(rows, _BATCH):
-                texts, labels = zip(*batch, strict=True)
-                table.write({"split": split, "text": texts, "label": labels})
+                texts, labels, rationales = zip(*batch, strict=True)
+                table.write(
+                    {
+                        "split": split,
+                        "text": texts,
+                        "label": labels,
+                        "rationale": rationales,
+                    }
+                )
 
 
 # ---------------------------------------------------------------- by kind
-_Rows = Iterator[tuple[str, str | None, str | None]]  # split, text, label
+# Split, text, label, and what is marked where the source names a column of it.
+_Rows = Iterator[tuple]
 
 
 def _archive_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
@@ -185,7 +215,8 @@ def _archive_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows
 
 def _hub_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
     for table in tables.iterate_table(files["documents"], "documents", _BATCH):
-        columns = (table[name].to_pylist() for name in ("split", "text", "label"))
+        names = ("split", *_document_keys(source))
+        columns = (table[name].to_pylist() for name in names)
         yield from zip(*columns, strict=True)
 
 
@@ -224,13 +255,14 @@ def local_records(
 
 
 def _local_rows(source: Mapping[str, Any], files: Mapping[str, Path]) -> _Rows:
-    records = local_records(source, files, ("text", "label"))
-    for split, place, (text, label) in records:
-        yield (
-            split,
-            as_text(text, place, source["text"]),
-            as_label(label, place, source["label"]),
-        )
+    keys = _document_keys(source)
+    for split, place, values in local_records(source, files, keys):
+        if len(values) < len(keys):
+            raise AuditError(
+                f"{place}: a labelled tree has no column '{source['rationale']}' "
+                "(source.rationale). Leave it out."
+            )
+        yield split, *_cells(source, place, values)
 
 
 READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], _Rows]] = {
@@ -242,8 +274,10 @@ READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Path]], _Rows]] = {
 
 def read_documents(
     source: Mapping[str, Any], files: Mapping[str, Path]
-) -> Iterator[Document]:
+) -> Iterator[Document | MarkedDocument]:
     """Stream the documents of a data set, in the order of its files.
+
+    They are `MarkedDocument` where ``source`` names a column of rationales.
 
     ``source`` is a data set's ``source`` with all defaults filled in. ``files`` holds
     the files that it needs: {"archive": wheel} for kind archive, {"documents": what
@@ -263,7 +297,7 @@ def read_documents(
     seen: set[str] = set()
     alike = {fold(label): label for label in labels}
     paths = ", ".join(map(str, files.values()))
-    for split, text, label in READERS[source["kind"]](source, files):
+    for split, text, label, *marks in READERS[source["kind"]](source, files):
         if label is not None and label not in labels:
             other = alike.get(fold(label), label)
             if other != label:
@@ -283,7 +317,10 @@ def read_documents(
             alike[fold(label)] = label
             where = f"{paths}, column '{source['label']}'"
             check_class(label, alike.values(), where)
-        yield Document(split, text, label)
+        if marks:
+            yield MarkedDocument(split, text, label, *marks)
+        else:
+            yield Document(split, text, label)
     if unused:
         raise AuditError(
             f"{paths}: no row has the label '{next(iter(unused))}' of source.labels; "

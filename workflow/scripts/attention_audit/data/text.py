@@ -18,7 +18,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from attention_audit.data.batches import UNK
-from attention_audit.data.sources import Document
+from attention_audit.data.sources import Document, MarkedDocument
 from attention_audit.data.splits import (
     DROPPED,
     SOURCE_SPLITS,
@@ -37,7 +37,12 @@ from attention_audit.data.splits import (
     label_ids,
     length_card,
 )
-from attention_audit.data.tokens import TOKENIZATION, cut_tokens, text_hash
+from attention_audit.data.tokens import (
+    TOKENIZATION,
+    cut_tokens,
+    marked_tokens,
+    text_hash,
+)
 from attention_audit.data.vocabulary import (
     SPECIALS,
     build_vocabulary,
@@ -124,6 +129,7 @@ _SPOOL = pa.schema(
         pa.field("length", pa.int32(), nullable=False),  # before the cut
         pa.field("tokens", pa.list_(pa.string()), nullable=False),  # after the cut
         pa.field("text", pa.string(), nullable=False),  # as it stands in the source
+        pa.field("gold", pa.list_(pa.bool_())),  # which of the tokens are marked
     ]
 )
 
@@ -145,11 +151,27 @@ def _checked_text(text: Any, name: str, number: int) -> str:
     return text
 
 
+def _gold(
+    text: str, settings: Mapping[str, Any], marks: list[Any], name: str, number: int
+) -> list[bool] | None:
+    """Which tokens that a model reads are marked; None where none is, or nobody says."""
+    if not any(marks):
+        return None
+    try:
+        gold = marked_tokens(text, settings, *marks)
+    except ValueError as error:
+        raise AuditError(
+            f"datasets.{name}: what is marked in document {number} cannot be placed: "
+            f"{error}. Leave its marks out."
+        ) from error
+    return gold if any(gold) else None
+
+
 def _write_spool(
     path: Path,
     name: str,
     settings: Mapping[str, Any],
-    documents: Iterable[Document],
+    documents: Iterable[Document | MarkedDocument],
 ) -> tuple[list[str], Counter]:
     """Tokenize documents into ``path``; return class names and counts of dropped."""
     classes: dict[str, int] = {}
@@ -158,7 +180,7 @@ def _write_spool(
     # No total: a stream does not know its length. Silent where there is no terminal.
     progress = tqdm(documents, desc=name, unit=" texts", disable=None)
     with tables.open_table(path, _SPOOL, {}) as spool:
-        for number, (split, text, label) in enumerate(progress, 1):
+        for number, (split, text, label, *marks) in enumerate(progress, 1):
             if label is None:
                 dropped["unlabelled"] += 1
                 continue
@@ -176,6 +198,7 @@ def _write_spool(
             batch["length"].append(len(tokens))
             batch["tokens"].append(cut)
             batch["text"].append(text)
+            batch["gold"].append(_gold(text, settings, marks, name, number))
             if len(batch["split"]) == _BATCH:
                 spool.write(batch)
                 batch = {field: [] for field in _SPOOL.names}
@@ -237,7 +260,7 @@ def _write_examples(
             rows = np.flatnonzero(here == index)
             if not len(rows):
                 continue
-            found = table.select(["tokens", "text"]).take(pa.array(rows))
+            found = table.select(["tokens", "text", "gold"]).take(pa.array(rows))
             tokens = found["tokens"].to_pylist()
             token_ids = [token_ids_of(text, ids) for text in tokens]
             instances = [f"{w:016x}" for w in texts.words[start + rows, 0]]
@@ -252,6 +275,7 @@ def _write_examples(
                     "label": label[start + rows],
                     "length": [len(text) for text in tokens],
                     "text": found["text"].to_pylist(),
+                    "gold": found["gold"].to_pylist(),
                 }
             )
             totals[part]["tokens"] += sum(map(len, token_ids))
@@ -263,7 +287,7 @@ def _write_examples(
 def prepare_dataset(
     name: str,
     settings: Mapping[str, Any],
-    documents: Iterable[Document],
+    documents: Iterable[Document | MarkedDocument],
     vectors: Callable[[Container[str]], Iterator[tuple[str, np.ndarray]]] | None,
     outputs: Mapping[str, str | Path],
     provenance: Mapping[str, Any],

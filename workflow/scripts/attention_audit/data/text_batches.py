@@ -23,10 +23,10 @@ class TextBatch:
     token_ids: Tensor  # (B, n) int64
     mask: Tensor  # (B, n) bool
     cluster_ids: list[str] | None = None
+    gold: list[np.ndarray | None] | None = None
 
     removal: ClassVar[str] = "delete"
-    # Nobody marked words, or guesses at any, and they lie on no grid and have no times.
-    gold = None
+    # Nobody guesses at words, and they lie on no grid and have no times.
     guess = None
     places = None
     times = None
@@ -41,6 +41,7 @@ class TextBatch:
         device: torch.device,
         labels: Sequence[int] | np.ndarray | None = None,
         cluster_ids: list[str] | None = None,
+        gold: list[np.ndarray | None] | None = None,
     ) -> Self:
         """Texts given as the ids of their words."""
         ids, mask = pad_batch(texts)
@@ -53,6 +54,7 @@ class TextBatch:
             torch.from_numpy(ids).to(device),
             torch.from_numpy(mask).to(device),
             cluster_ids,
+            gold,
         )
 
     def take(self, rows: np.ndarray) -> Self:
@@ -67,13 +69,14 @@ class TextBatch:
             self.token_ids[chosen, :n],
             self.mask[chosen, :n],
             self.cluster_ids and [self.cluster_ids[row] for row in rows],
+            self.gold and [self.gold[row] for row in rows],
         )
 
     def without(self, removed: Tensor, removal: str = "delete") -> Self:
         """The one text of a batch R times, without the words at ``removed`` (R, n).
 
-        ``removal`` is "delete", which makes it shorter, or "replace", which puts the
-        unknown word in their place.
+        ``removal`` is "delete", which makes it shorter, "replace", which puts the
+        unknown word in their place, or "zero", an embedding of zeros.
         """
         (token_ids,) = self.token_ids
         ids, mask = self.left(token_ids, removed, removal)
@@ -91,11 +94,13 @@ class TextBatch:
     def left(token_ids: Tensor, removed: Tensor, removal: str) -> tuple[Tensor, Tensor]:
         """Ids (R, n) and mask (R, n) of a text's ids (n,) without those at ``removed`` (R, n).
 
-        ``removal`` is "delete", which makes it shorter, or "replace", which puts the unknown
-        word in their place.
+        ``removal`` is "delete", which makes it shorter, "replace", which puts the unknown
+        word in their place, or "zero", which puts padding there that counts as a word: its
+        embedding is 0.
         """
-        if removal == "replace":
-            return token_ids.masked_fill(removed, UNK), removed.new_ones(removed.shape)
+        if removal != "delete":
+            stand_in = {"replace": UNK, "zero": PAD}[removal]
+            return token_ids.masked_fill(removed, stand_in), torch.ones_like(removed)
         # What is left moves to the front, in its order.
         mask, order = (~removed).sort(dim=-1, descending=True, stable=True)
         return token_ids[order].masked_fill(~mask, PAD), mask

@@ -3,9 +3,10 @@
 import hashlib
 import html
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import regex
 
 NUMBER = "<num>"
@@ -67,6 +68,77 @@ def tokenize(
     return [
         NUMBER if replace_digits and match.lastgroup == "number" else match.group()
         for match in _TOKEN.finditer(text)
+    ]
+
+
+# As `html.unescape` finds what may be an entity.
+_ENTITY = regex.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+
+_CLUSTER = regex.compile(r"\X")
+
+# A text of which it is told where its characters came from, [start, end).
+_Traced = list[tuple[str, int, int]]
+
+
+def _whole(traced: _Traced) -> str:
+    return "".join(character for character, _, _ in traced)
+
+
+def _replaced(
+    traced: _Traced, pattern: regex.Pattern, new: Callable[[str], str]
+) -> _Traced:
+    """What a pattern matches replaced; the new characters come from all of the match."""
+    found, at = [], 0
+    for match in pattern.finditer(_whole(traced)):
+        first, last = match.span()
+        found += traced[at:first]
+        start, end = traced[first][1], traced[last - 1][2]
+        found += [(character, start, end) for character in new(match.group())]
+        at = last
+    return found + traced[at:]
+
+
+def token_spans(
+    text: str, lowercase: bool, replace_digits: bool, strip_markup: bool
+) -> list[tuple[int, int]]:
+    """Where the tokens of `tokenize` stand in a text: first character, and behind the last.
+
+    Raises ValueError where that cannot be told.
+    """
+    traced = [(character, i, i + 1) for i, character in enumerate(text)]
+    if strip_markup:
+        traced = _replaced(traced, _TAG, lambda tag: " ")
+        traced = _replaced(traced, _ENTITY, html.unescape)
+    if lowercase:
+        traced = [(new, *at) for old, *at in traced for new in old.lower()]
+    traced = [(new, *at) for old, *at in traced for new in old.translate(_CHARACTERS)]
+    # A letter and the marks upon it are one cluster.
+    traced = _replaced(traced, _CLUSTER, lambda c: unicodedata.normalize("NFC", c))
+    spans = [
+        (traced[match.start()][1], traced[match.end() - 1][2])
+        for match in _TOKEN.finditer(_whole(traced))
+    ]
+    if len(spans) != len(tokenize(text, lowercase, replace_digits, strip_markup)):
+        raise ValueError("its tokens cannot be told apart in it")
+    return spans
+
+
+def marked_tokens(
+    text: str, settings: Mapping[str, Any], rationale: Iterable[tuple[int, int]]
+) -> list[bool]:
+    """Whether each token that a model reads has a character within ``rationale``.
+
+    That are spans [start, end) of the text's characters; ``settings`` are those of
+    `cut_tokens`. Raises ValueError as `token_spans` does.
+    """
+    within = np.zeros(len(text) + 1, dtype=np.int64)
+    for start, end in rationale:
+        within[start:end] = 1
+    before = np.concatenate([[0], within.cumsum()])
+    spans = token_spans(text, **{key: settings[key] for key in TOKENIZATION})
+    return [
+        bool(before[end] > before[start])
+        for start, end in spans[: settings["max_length"]]
     ]
 
 

@@ -155,6 +155,23 @@ def read_anew(model: DecisionModel, batch: Batch) -> Tensor:
     return logits
 
 
+def outputs_of_read(
+    model: DecisionModel, batch: Batch, read: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`changed_outputs` of each of the G decisions of a batch.
+
+    ``read`` (R G, K) are the logits of what became of all of them, R times.
+    """
+    own = model(batch)
+    context = model.pooling.context(own.hidden, own.attention)
+    features = model.finish(context, own.query)
+    read = read.unflatten(0, (-1, len(features)))  # (R, G, K)
+    size = LogitSize(model.output)
+    for g, own_features in enumerate(features):
+        logits = own.logits[g : g + 1]
+        yield changed_outputs(logits, read[:, g], size(own_features), model.link)
+
+
 def outputs_anew(
     model: DecisionModel, batch: Batch, changed: Batch
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -162,14 +179,7 @@ def outputs_anew(
 
     ``changed`` holds what became of all decisions, R times; see `Batch.without`.
     """
-    own = model(batch)
-    context = model.pooling.context(own.hidden, own.attention)
-    features = model.finish(context, own.query)
-    read = read_anew(model, changed).unflatten(0, (-1, len(features)))  # (R, G, K)
-    size = LogitSize(model.output)
-    for g, own_features in enumerate(features):
-        logits = own.logits[g : g + 1]
-        yield changed_outputs(logits, read[:, g], size(own_features), model.link)
+    return outputs_of_read(model, batch, read_anew(model, changed))
 
 
 class Readout:

@@ -112,6 +112,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("split", pa.string()),
         ("text", pa.string(), _NULLABLE),
         ("label", pa.string(), _NULLABLE),
+        ("rationale", pa.list_(pa.list_(pa.int32())), _NULLABLE),
         run=False,
     ),
     "encoded_pictures": _schema(
@@ -132,6 +133,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("length", pa.int32()),
         # as it stands in the source
         ("text", pa.string()),
+        ("gold", pa.list_(pa.bool_()), _NULLABLE),
         run=False,
     ),
     "vocabulary": _schema(

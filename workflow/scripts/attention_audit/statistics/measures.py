@@ -286,6 +286,23 @@ MEASURES: dict[str, Measure] = {
         "ties for the last place by chance",
         "undefined": "all inputs are marked, or none; no row where nobody marks any",
     },
+    "gold_f1": {
+        "label": "F1 of finding what is marked",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "|A ∩ B| / k, with A and B as for gold_iou: token F1 (DeYoung et al. 2020), "
+        "k the number that is marked in the instance, where theirs is the mean of the data set",
+        "undefined": "all inputs are marked, or none; no row where nobody marks any",
+    },
+    "gold_reciprocal_rank": {
+        "label": "reciprocal rank of what is marked",
+        "unit": "share",
+        "low": 0.0,
+        "high": 1.0,
+        "formula": "1 / rank of the first marked input by the same (Voorhees 1999); ties by chance",
+        "undefined": "all inputs are marked, or none; no row where nobody marks any",
+    },
     "lookback": {
         "label": "Look-back",
         "unit": "seconds",

@@ -16,6 +16,8 @@ from attention_audit.statistics.in_step import Step, padded_column
 from attention_audit.statistics.ranks import (
     average_precision,
     intersection_over_union,
+    reciprocal_rank,
+    top_k_f1,
 )
 
 # What ranks the inputs besides attention and importances, and what all are held against.
@@ -49,5 +51,7 @@ def plausibility(
         for measure, function in (
             ("gold_average_precision", average_precision),
             ("gold_iou", intersection_over_union),
+            ("gold_f1", top_k_f1),
+            ("gold_reciprocal_rank", reciprocal_rank),
         )
     ]

@@ -425,6 +425,53 @@ def intersection_over_union(
     return _by_instance(one, relevant, scores, where=mask)
 
 
+def top_k_f1(relevant: npt.ArrayLike, scores: npt.ArrayLike, mask: Mask) -> Floats:
+    """F1 of the k positions with the top scores, k the number of relevant ones.
+
+    As many are chosen as are to be found, so that precision, recall and F1 are one number.
+    Of ties for the last place chance decides, and this is what is expected. ``(B,)``; NaN
+    where all positions are relevant, or none.
+    """
+    relevant, scores = _relevance(relevant, scores, mask)
+
+    def one(relevant: Mask, scores: Floats) -> float:
+        k = int(relevant.sum())
+        if relevant.all() or not k:
+            return np.nan
+        kth = np.sort(scores)[-k]
+        above, level = scores > kth, scores == kth
+        places = (k - above.sum()) / level.sum()
+        return ((above & relevant).sum() + places * (level & relevant).sum()) / k
+
+    return _by_instance(one, relevant, scores, where=mask)
+
+
+def reciprocal_rank(
+    relevant: npt.ArrayLike, scores: npt.ArrayLike, mask: Mask
+) -> Floats:
+    """One over the place of the first relevant position, from the top score down.
+
+    Among equal scores chance decides, and this is what is expected: of T positions that
+    tie, g of them relevant, the first of these is the j-th in C(T - j, g - 1) of the C(T, g)
+    orders. ``(B,)``; NaN where all positions are relevant, or none.
+    """
+    relevant, scores = _relevance(relevant, scores, mask)
+
+    def one(relevant: Mask, scores: Floats) -> float:
+        if relevant.all() or not relevant.any():
+            return np.nan
+        top = scores[relevant].max()
+        above, level = int((scores > top).sum()), scores == top
+        tied, good = int(level.sum()), int((level & relevant).sum())
+        orders = math.comb(tied, good)
+        return sum(
+            math.comb(tied - j, good - 1) / orders / (above + j)
+            for j in range(1, tied - good + 2)
+        )
+
+    return _by_instance(one, relevant, scores, where=mask)
+
+
 def _relevance(
     attention: npt.ArrayLike, importance: npt.ArrayLike, mask: Mask
 ) -> tuple[Mask, Floats]:

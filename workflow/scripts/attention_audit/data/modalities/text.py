@@ -60,7 +60,7 @@ def read_examples(path: str | Path, reading: str | Path) -> Any:
 
 def audited(reading: str | Path) -> Audited:
     """How audited texts are read."""
-    columns = ("instance_id", "cluster_id", "token_ids", "label")
+    columns = ("instance_id", "cluster_id", "token_ids", "label", "gold")
     return Audited("examples", columns, _batch)
 
 
@@ -73,4 +73,8 @@ def _batch(rows: pa.Table, path: str | Path, device: Any) -> Any:
         device,
         rows["label"].to_pylist(),
         rows["cluster_id"].to_pylist(),
+        [
+            None if gold.values is None else gold.values.to_numpy(zero_copy_only=False)
+            for gold in rows["gold"]
+        ],
     )
