@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := workflow/scripts
 
 .DEFAULT_GOAL := results
-.PHONY: results study vision translation reactions cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
+.PHONY: results study vision translation reactions attribution cost test test-slow test-cluster check-normalizer bench docs lint lock report resources clean cluster-env
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -51,6 +51,13 @@ reactions: $(VENV)/installed ## what docs/reactions.md reports, and that page
 	$(BIN)/snakemake --cores all --configfile workflow/presets/reactions.yaml
 	$(BIN)/python workflow/scripts/write_page.py reactions collect
 	$(BIN)/python workflow/scripts/write_page.py reactions render
+
+attribution: $(VENV)/installed ## what docs/attribution.md reports, and that page
+	for part in attribution pretrained; do \
+	    $(BIN)/snakemake --cores all --configfile workflow/presets/$$part.yaml || exit 1; \
+	done
+	$(BIN)/python workflow/scripts/write_page.py attribution collect
+	$(BIN)/python workflow/scripts/write_page.py attribution render
 
 cost: $(VENV)/installed ## what `make results` would still take, without doing it
 	$(BIN)/snakemake -n --quiet

@@ -3,8 +3,8 @@
     python workflow/scripts/write_page.py study collect
     python workflow/scripts/write_page.py study render
 
-`collect` wants the experiments of `make study`, `make vision`, `make translation` or
-`make reactions`; `render` reads the folder of the page alone.
+`collect` wants the experiments of `make study`, `make vision`, `make translation`,
+`make reactions` or `make attribution`; `render` reads the folder of the page alone.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 from attention_audit.figures import (
+    attribution,
+    attribution_page,
     reactions,
     reactions_page,
     study,
@@ -31,6 +33,7 @@ PAGES = {
     "study": (study.KEPT, study_page.page),
     "vision": (vision.KEPT, vision_page.page),
     "translation": (translation.KEPT, translation_page.page),
+    "attribution": (attribution.KEPT, attribution_page.page),
     "reactions": (reactions.KEPT, reactions_page.page),
 }
 
