@@ -1,6 +1,12 @@
 # attribute: what the model attends to, and what its inputs and hidden states do.
 
 
+def reading_seconds(wildcards):
+    """Every audited instance is read once, or a few times."""
+    word = 4 * PRETRAINED_WORD if is_pretrained(wildcards) else 2e-5
+    return TORCH + word * audited_tokens(wildcards)
+
+
 ATTENTION = f"{RESULTS}/attributions/{RUN}/attention.parquet"
 
 
@@ -8,6 +14,7 @@ rule attend:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -21,7 +28,7 @@ rule attend:
         **needs(
             "attend",
             mb=lambda w: 700 + 2 * length(w),
-            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            seconds=reading_seconds,
             disk_mb=lambda w: 1e-5 * audited_tokens(w),
         ),
         gpu=GPUS,
@@ -53,8 +60,17 @@ def attribution_seconds(wildcards):
     """Leave-one-out of inputs reads a text once for every token of it."""
     method = config["methods"][wildcards.method]
     if method["kind"] == "leave_one_out" and method["of"] == "inputs":
-        return TORCH + 5e-6 * audited_tokens(wildcards, power=2)
-    return TORCH + 2e-5 * audited_tokens(wildcards)
+        word = PRETRAINED_WORD if is_pretrained(wildcards) else 5e-6
+        return TORCH + word * audited_tokens(wildcards, power=2)
+    return reading_seconds(wildcards)
+
+
+def influence_seconds(wildcards):
+    """As many passes backwards as a text has tokens, of an estimate for each some of it."""
+    instances = config["influence"]["instances"]
+    if is_pretrained(wildcards):
+        return TORCH + 2e-2 * audited_tokens(wildcards, instances, power=2)
+    return TORCH + 3.5e-7 * audited_tokens(wildcards, instances, power=3)
 
 
 IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
@@ -64,6 +80,7 @@ rule attribute:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -101,6 +118,7 @@ rule trace_influence:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -115,11 +133,7 @@ rule trace_influence:
             "trace_influence",
             # a fixed number of rows of a Jacobian, each with the attention of its pass
             mb=lambda w: 700 + 0.05 * length(w) ** 2,
-            # and as many such passes as the text has tokens
-            seconds=lambda w: (
-                TORCH
-                + 3.5e-7 * audited_tokens(w, config["influence"]["instances"], power=3)
-            ),
+            seconds=influence_seconds,
             disk_mb=lambda w: 0.2,
         ),
         gpu=GPUS,
@@ -149,6 +163,7 @@ rule trace_heads:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -164,7 +179,7 @@ rule trace_heads:
         **needs(
             "trace_heads",
             mb=lambda w: 700 + 10 * length(w),
-            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            seconds=reading_seconds,
             disk_mb=lambda w: 0.1,
         ),
         gpu=GPUS,
@@ -184,6 +199,7 @@ rule trace_offsets:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
