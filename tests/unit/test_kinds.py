@@ -22,6 +22,7 @@ PLACES = {
     "image_source": f"its entry in READERS of {CODE}/data/image_sources.py",
     "method": f"its entry in METHODS of {CODE}/methods.py",
     "pair_source": f"its entry in READERS of {CODE}/data/pair_sources.py",
+    "pretrained": f"its entry in PRETRAINED of {CODE}/data/pretrained.py",
     "recording_source": f"its entry in READERS of {CODE}/data/recording_sources.py",
     "scorer": f"its entry in SCORERS of {CODE}/models/encoder_kinds.py",
     "smoothing": f"its entry in FILTERS of {CODE}/data/recordings.py",

@@ -10,7 +10,7 @@ from tests.unit.programs import output_of
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
 # Each takes 0.3 to 1.5 s of processor time to import.
-COMPILER = {"torch._dynamo", "sympy"}
+COMPILER = {"torch._dynamo", "sympy", "transformers", "tokenizers"}
 TABLES = {"pandas", "scipy", "statsmodels", "matplotlib", "seaborn", "datasets"}
 NEEDLESS = {
     "attend.py": COMPILER | TABLES,
@@ -21,7 +21,8 @@ NEEDLESS = {
     "train_model.py": COMPILER | TABLES,
     "measure.py": {"torch", "numba", *TABLES},
     "measure_controls.py": {"torch", "numba", *TABLES},
-    "prepare.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
+    "prepare.py": {"torch", "scipy", "statsmodels", "datasets", "tokenizers"},
+    "fetch_pretrained.py": COMPILER | TABLES | {"torch", "huggingface_hub"},
     "fetch_archive.py": {"torch", "scipy", "statsmodels", "matplotlib", "datasets"},
     "summarise.py": {"torch", "matplotlib", "datasets"},
     "compare.py": {"torch", "matplotlib", "datasets"},

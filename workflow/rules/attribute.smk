@@ -1,6 +1,12 @@
 # attribute: what the model attends to, and what its inputs and hidden states do.
 
 
+def reading_seconds(wildcards):
+    """Every audited instance is read once, or a few times."""
+    word = 4 * PRETRAINED_WORD if is_pretrained(wildcards) else 2e-5
+    return TORCH + word * audited_tokens(wildcards)
+
+
 ATTENTION = f"{RESULTS}/attributions/{RUN}/attention.parquet"
 
 
@@ -8,6 +14,7 @@ rule attend:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -21,7 +28,7 @@ rule attend:
         **needs(
             "attend",
             mb=lambda w: 700 + 2 * length(w),
-            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            seconds=reading_seconds,
             disk_mb=lambda w: 1e-5 * audited_tokens(w),
         ),
         gpu=GPUS,
@@ -70,18 +77,20 @@ def method_seconds(wildcards, method, instances=config["audit"]["instances"]):
     """What a text is read for: each token of it, each of the samples, or once."""
     declared = config["methods"][method]
     of_inputs = declared["of"] == "inputs"
-    tokens = audited_tokens(wildcards, instances)
+    word = PRETRAINED_WORD if is_pretrained(wildcards) else 5e-6
+    tokens = word * audited_tokens(wildcards, instances)
+    squares = word * audited_tokens(wildcards, instances, power=2)
     match declared["kind"]:
         case "leave_one_out" if of_inputs:
-            return 5e-6 * audited_tokens(wildcards, instances, power=2)
+            return squares
         case "attention_flow" | "value_zeroing":
-            return 1e-5 * audited_tokens(wildcards, instances, power=2)
+            return 2 * squares
         case "kernel_shap" | "lime":
-            return (4e-6 if of_inputs else 5e-7) * declared["samples"] * tokens
+            return (0.8 if of_inputs else 0.1) * declared["samples"] * tokens
         case "gradient_shap" | "integrated_gradients" | "smooth_grad":
             points = declared["steps" if "steps" in declared else "samples"]
-            return (2e-5 if of_inputs else 4e-6) * points * tokens
-    return 2e-5 * tokens
+            return (4 if of_inputs else 0.8) * points * tokens
+    return 4 * tokens
 
 
 IMPORTANCE = f"{RESULTS}/attributions/{RUN}/importance/{{method}}.parquet"
@@ -105,6 +114,7 @@ rule attribute:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -140,9 +150,15 @@ rule attribute:
 
 
 def influence_seconds(wildcards):
-    """Columns in proportion to a text's tokens pass the attention of every layer but one."""
+    """Columns in proportion to a text's tokens pass the attention of every layer but one.
+
+    Of a pretrained model they are estimated, by passes backwards for each token.
+    """
+    instances = config["influence"]["instances"]
+    if is_pretrained(wildcards):
+        return TORCH + 2e-2 * audited_tokens(wildcards, instances, power=2)
     layers = config["encoders"][wildcards.encoder].get("layers", 1)
-    cubes = audited_tokens(wildcards, config["influence"]["instances"], power=3)
+    cubes = audited_tokens(wildcards, instances, power=3)
     return TORCH + 3.5e-7 * max(1, 2 * (layers - 1)) * cubes
 
 
@@ -150,6 +166,7 @@ rule trace_influence:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -197,6 +214,7 @@ rule trace_heads:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:
@@ -212,7 +230,7 @@ rule trace_heads:
         **needs(
             "trace_heads",
             mb=lambda w: 700 + 10 * length(w),
-            seconds=lambda w: TORCH + 2e-5 * audited_tokens(w),
+            seconds=reading_seconds,
             disk_mb=lambda w: 0.1,
         ),
         gpu=GPUS,
@@ -232,6 +250,7 @@ rule trace_offsets:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         examples=rules.prepare.output.test,
         reading=rules.prepare.output.reading,
     output:

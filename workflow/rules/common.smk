@@ -184,6 +184,7 @@ def one_of(names):
 
 wildcard_constraints:
     archive=one_of(config["archives"]),
+    pretrained=one_of(config["pretrained"]),
     dataset=one_of(config["datasets"]),
     encoder=one_of(config["encoders"]),
     scorer=one_of(config["scorers"]),
@@ -210,6 +211,9 @@ SNAKEMAKE_MB = 600
 TORCH, LIGHT = 2, 0.5
 # Jobs that load a model run where the config says, and `auto` takes what there is.
 GPUS = 1 if config["training"]["device"] == "cuda" else 0
+# Seconds a word takes in a pretrained encoder of 6 layers of width 384; no config says how
+# large one is.
+PRETRAINED_WORD = 5e-4
 # By rule: seconds and MB of outputs, as functions of the wildcards.
 EXPECTED = {}
 
@@ -238,6 +242,11 @@ def audited_tokens(wildcards, instances=config["audit"]["instances"], power=1):
     """The sum over a job's audited decisions of the tokens of each, to some power."""
     found = size(wildcards)
     return min(instances, found.of("test")) * found.decisions * found.tokens**power
+
+
+def is_pretrained(wildcards):
+    """Whether the encoder of a job's run is a pretrained one."""
+    return config["encoders"][wildcards.encoder]["kind"] == "pretrained"
 
 
 def growing(amount):

@@ -138,6 +138,7 @@ MODELS_AUDITED = {
     "settings": of_runs(f"{RESULTS}/models/{{run}}/settings.json"),
     "examples": AUDITED_SPLITS,
     "reading": expand(rules.prepare.output.reading, dataset=DATASETS),
+    "pretrained": sorted({file for run in RUNS for file in pretrained_of(run)}),
 }
 COST = {
     "runs": list(map(asdict, RUNS)),

@@ -147,6 +147,7 @@ def intervention(
             **{
                 "model": rules.train.output.model,
                 "settings": rules.train.output.settings,
+                "pretrained": pretrained_of,
                 "examples": rules.prepare.output.test,
                 "reading": rules.prepare.output.reading,
                 **inputs,

@@ -46,6 +46,64 @@ use rule fetch_archive as fetch_source with:
         ),
 
 
+def files_of_pretrained(name):
+    """The files of a pretrained model once they are fetched, its weights first."""
+    folder = f"{RESULTS}/raw/pretrained/{name}"
+    return [
+        f"{folder}/model.safetensors",
+        f"{folder}/tokenizer.json",
+        f"{folder}/config.json",
+    ]
+
+
+def origin_of(wildcards):
+    """What the files of a pretrained model are copied from, as far as it can be an input."""
+    model = config["pretrained"][wildcards.pretrained]
+    if model["kind"] == "archive":
+        return archive_file(model["archive"])
+    if model["kind"] == "hub":
+        return []
+    files = files_of_pretrained(wildcards.pretrained)
+    paths = [str(Path(model["path"], Path(file).name)) for file in files]
+    # What is missing is for the script to name.
+    return [path for path in paths if Path(path).is_file() and can_be_input(path)]
+
+
+rule fetch_pretrained:
+    input:
+        origin=origin_of,
+    output:
+        weights=f"{RESULTS}/raw/pretrained/{{pretrained}}/model.safetensors",
+        tokenizer=f"{RESULTS}/raw/pretrained/{{pretrained}}/tokenizer.json",
+        config=f"{RESULTS}/raw/pretrained/{{pretrained}}/config.json",
+    log:
+        f"{LOGS}/fetch_pretrained/{{pretrained}}.log",
+    benchmark:
+        f"{LOGS}/fetch_pretrained/{{pretrained}}.tsv"
+    cache: SHARED
+    retries: 2
+    localrule: True
+    params:
+        **made_by("fetch_pretrained.py"),
+        name="{pretrained}",
+        model=lambda w: config["pretrained"][w.pretrained],
+        sha256=lambda w: {
+            Path(archive_file(name)).name: archive["sha256"]
+            for name, archive in config["archives"].items()
+            if name == config["pretrained"][w.pretrained].get("archive")
+        },
+    message:
+        "Taking the pretrained model {wildcards.pretrained}"
+    script:
+        "../scripts/fetch_pretrained.py"
+
+
+def pretrained_of(wildcards):
+    """The files of the pretrained model that a run's encoder is, if it is one."""
+    name = config["encoders"][wildcards.encoder].get("model")
+    return [] if name is None else files_of_pretrained(name)
+
+
 def hub_source(wildcards):
     """Where a hub data set comes from; how what comes is read is for `prepare`."""
     source = config["datasets"][wildcards.dataset]["source"]
@@ -115,6 +173,17 @@ def vectors_of(wildcards):
     return vectors["path"] if can_be_input(vectors["path"]) else []
 
 
+def tokenizer_of(wildcards):
+    """The tokenizer of the pretrained model that cuts a data set's texts, if one does."""
+    name = config["datasets"][wildcards.dataset].get("tokenizer")
+    return [] if name is None else files_of_pretrained(name)[1]
+
+
+def words_of(wildcards):
+    """What `made_by` is told of how a data set's texts are cut."""
+    return ["data.word_pieces:splitter"] if tokenizer_of(wildcards) else []
+
+
 def archives_of(wildcards):
     """The checksums of the archives that a data set is made from, by file name."""
     dataset = config["datasets"][wildcards.dataset]
@@ -162,7 +231,12 @@ def check_prepared(name):
     from attention_audit.data.rehearsal import rehearse
 
     try:
-        rehearse(name, dataset, with_paths(dataset["source"], files))
+        rehearse(
+            name,
+            dataset,
+            with_paths(dataset["source"], files),
+            tokenizer_of(own) or None,
+        )
     except AuditError as error:
         raise WorkflowError(f"{error}\nNothing was run, and nothing removed.") from None
 
@@ -184,6 +258,7 @@ rule prepare:
     input:
         documents=documents_of,
         vectors=vectors_of,
+        tokenizer=tokenizer_of,
     output:
         train=f"{RESULTS}/data/{{dataset}}/train.parquet",
         dev=f"{RESULTS}/data/{{dataset}}/dev.parquet",
@@ -203,7 +278,7 @@ rule prepare:
             disk_mb=lambda w: 2 + 2e-5 * rows(w, "train", "dev", "test") * length(w),
         ),
     params:
-        **made_by("prepare.py", of_modality(data=["prepare"])),
+        **made_by("prepare.py", of_modality(data=["prepare"]), words_of),
         name="{dataset}",
         dataset=lambda w: config["datasets"][w.dataset],
         files=files_of,

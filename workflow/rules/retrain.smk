@@ -27,6 +27,7 @@ rule train_adversary:
     input:
         model=rules.train.output.model,
         settings=rules.train.output.settings,
+        pretrained=pretrained_of,
         train=rules.prepare.output.train,
         dev=rules.prepare.output.dev,
         test=rules.prepare.output.test,
@@ -116,6 +117,7 @@ rule train_guided:
     input:
         **PREPARED,
         guide=guide_of,
+        pretrained=pretrained_of,
     output:
         metrics=f"{RESULTS}/diagnostics/{RUN}/{{guide}}/metrics.json",
     log:

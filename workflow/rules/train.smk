@@ -4,12 +4,28 @@
 def training_memory(wildcards):
     """MB: all examples, and the attention of a batch, tokens by tokens."""
     examples = rows(wildcards, "train", "dev", "test")
-    return 700 + 4e-4 * examples * length(wildcards) + 0.02 * length(wildcards) ** 2
+    own = 0
+    if is_pretrained(wildcards):
+        # itself, and hidden states that are kept, a gigabyte of them at most
+        own = 600 + min(1100, 1.6e-3 * examples * size(wildcards).tokens)
+    return (
+        700 + 4e-4 * examples * length(wildcards) + 0.02 * length(wildcards) ** 2 + own
+    )
+
+
+def pretrained_seconds(wildcards, encoder, max_epochs):
+    """Of one that learns nothing the texts are read once, and backwards takes as long."""
+    found = size(wildcards)
+    times = 1 if encoder["trained"] == "none" else 2 * max_epochs
+    texts = times * found.of("train", "dev") + found.of("dev", "test")
+    return TORCH + PRETRAINED_WORD * texts * found.tokens
 
 
 def training_seconds(wildcards, max_epochs=config["training"]["max_epochs"]):
     """As long as no early stop shortens it; time grows with the encoder's width."""
     encoder = config["encoders"][wildcards.encoder]
+    if is_pretrained(wildcards):
+        return pretrained_seconds(wildcards, encoder, max_epochs)
     # each four times as wide in tokens as the next
     stages = encoder.get("stages", [])
     parts = [
@@ -46,6 +62,7 @@ PREPARED = {
 rule train:
     input:
         **PREPARED,
+        pretrained=pretrained_of,
     output:
         **MODEL,
         history=f"{RESULTS}/models/{RUN}/history.parquet",
@@ -85,6 +102,7 @@ METRICS_ON_SHARE = f"{SHARE}.json"
 rule train_on_share:
     input:
         **PREPARED,
+        pretrained=pretrained_of,
     output:
         metrics=METRICS_ON_SHARE,
     log:

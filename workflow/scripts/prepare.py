@@ -30,6 +30,7 @@ with reported(snakemake.log[0]):
     for path in snakemake.input:
         if sha256 := params.archives.get(Path(path).name):
             check_archive(path, sha256)
+    tokenizer = snakemake.input.tokenizer
     of_data(params.dataset["modality"], "prepare")(
         params.name,
         params.dataset,
@@ -37,4 +38,5 @@ with reported(snakemake.log[0]):
         dict(snakemake.output.items()),
         provenance,
         vectors,
+        **({"tokenizer": tokenizer} if tokenizer else {}),
     )

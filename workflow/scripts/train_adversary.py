@@ -27,6 +27,10 @@ with reported(snakemake.log[0]):
         sys.exit()
     device = resolve_device(params.training["device"])
     base = load_model(snakemake.input.model, snakemake.input.settings, device)
+    # The words of a pretrained encoder are made of pieces.
+    start = getattr(base.encoder, "pieces", None)
+    if start is None:
+        start = of_models(params.modality, "vectors_of")(snakemake.input.reading)
     adversary, best_epoch = train_adversary(
         base,
         split_of(snakemake, "train"),
@@ -36,7 +40,7 @@ with reported(snakemake.log[0]):
         params.divergence,
         params.run["seed"],
         device,
-        of_models(params.modality, "vectors_of")(snakemake.input.reading),
+        start,
     )
     save_model(adversary, output.model, provenance)
     write_json(

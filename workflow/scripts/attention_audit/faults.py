@@ -314,7 +314,7 @@ RESERVED_METHODS = (
 )
 
 # Sections whose names are parts of paths, which some disks fold to one case.
-IN_PATHS = (*AXES.values(), "archives", "methods")
+IN_PATHS = (*AXES.values(), "archives", "methods", "pretrained")
 
 
 def _undeclared(key: str, name: str, section: str, config: Mapping) -> Iterator[str]:
@@ -343,10 +343,17 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
         if vectors["kind"] == "archive":
             key = f"vectors.{name}.archive"
             yield from _archive_faults(key, vectors["archive"], "wheel", config)
+    for name, model in config["pretrained"].items():
+        if model["kind"] == "archive":
+            key = f"pretrained.{name}.archive"
+            yield from _archive_faults(key, model["archive"], "wheel", config)
     for name, dataset in config["datasets"].items():
         yield from _dataset_faults(f"datasets.{name}", dataset, config)
     for name, encoder in config["encoders"].items():
         yield from _encoder_faults(f"encoders.{name}", encoder)
+        if "model" in encoder:
+            key = f"encoders.{name}.model"
+            yield from _undeclared(key, encoder["model"], "pretrained", config)
     yield from _name_faults(config)
     yield from _removal_faults(config)
     yield from _score_faults(config)
@@ -583,6 +590,14 @@ def _dataset_faults(
     source = dataset["source"]
     if dataset.get("vectors") is not None:
         yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
+    if dataset.get("tokenizer") is not None:
+        named = dataset["tokenizer"]
+        yield from _undeclared(f"{key}.tokenizer", named, "pretrained", config)
+        if source.get("rationale") is not None:
+            yield (
+                f"{key}.source.rationale: what is marked is placed in words of the "
+                f"pipeline's own, not of '{named}'. Leave out the data set's tokenizer."
+            )
     if "archive" in source:
         file = "source" if source["kind"] == "sitcom_laughs" else "wheel"
         archive_key = f"{key}.source.archive"

@@ -1,6 +1,7 @@
 """What every job does first that trains a model, or runs one on audited instances."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,17 +26,22 @@ def declared_model(
     """What a rule's model is: its settings, pretrained vectors and names of classes.
 
     There are none where a decision is a word, of which the table ``reading`` has the names.
-    ``snakemake`` is what Snakemake gives the rule's script: inputs ``reading`` and
-    ``card``, params ``modality``, ``encoder``, ``scorer`` and ``normalizer``.
+    ``snakemake`` is what Snakemake gives the rule's script: inputs ``reading``, ``card``
+    and ``pretrained``, the files of a pretrained encoder, where it has one; params
+    ``modality``, ``encoder``, ``scorer`` and ``normalizer``.
     """
     params, inputs = snakemake.params, snakemake.input
     label_names = read_json(inputs.card).get("label_names", [])
+    # A guided model reads the words of its guide, and has an encoder of its own.
+    has_own = "model" in params.encoder
+    more = [Path(inputs.pretrained[0]).parent] if has_own else []
     settings, vectors = of_models(params.modality, "declare")(
         params.encoder,
         params.scorer,
         params.normalizer,
         inputs.reading,
         len(label_names),
+        *more,
     )
     return settings, vectors, label_names
 

@@ -26,6 +26,7 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "image_source": ("data/image_sources", "READERS"),
     "method": ("methods", "METHODS"),
     "pair_source": ("data/pair_sources", "READERS"),
+    "pretrained": ("data/pretrained", "PRETRAINED"),
     "recording_source": ("data/recording_sources", "READERS"),
     "scorer": ("models/encoder_kinds", "SCORERS"),
     "smoothing": ("data/recordings", "FILTERS"),

@@ -70,7 +70,7 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "heads": (
         lambda dataset, encoder: has_heads(encoder),
         "heads of self-attention",
-        "an encoder of kind transformer or vit, one of kind lit with a stage of kind "
+        "an encoder of kind transformer, vit or pretrained, one of kind lit with a stage of kind "
         "attention, or one with a decoder of kind transformer",
     ),
     "offsets": (
@@ -179,6 +179,8 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
     match path.parts:
         case ("raw", "hub", file) if file.endswith(".parquet"):
             yield from _hub_faults(file.removesuffix(".parquet"), config)
+        case ("raw", "pretrained", name, _):
+            yield from _undeclared("pretrained model", "pretrained", name, config)
         case ("raw", file) if file.endswith(tuple(ARCHIVES.values())):
             yield from _archive_faults(file, config)
         case ("data", dataset, _, *_):

@@ -14,17 +14,25 @@ from attention_audit.data.modality import of_data
 from attention_audit.data.own_files import OWN_KINDS
 
 
-def rehearse(name: str, settings: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+def rehearse(
+    name: str,
+    settings: Mapping[str, Any],
+    files: Mapping[str, Any],
+    tokenizer: str | Path | None = None,
+) -> None:
     """Prepare a data set, without its vectors, and leave nothing behind.
 
-    ``files`` are those of its source, as its modality's `prepare` wants them. Raises what
-    that would. Does nothing where files have yet to be fetched.
+    ``files`` are those of its source, as its modality's `prepare` wants them, and
+    ``tokenizer`` that of a pretrained model, where one is named. Raises what that would.
+    Does nothing where files have yet to be fetched.
     """
     own = settings["source"]["kind"] in OWN_KINDS
-    if not own and not all(Path(path).exists() for path in files.values()):
+    fetched = ([] if own else [*files.values()]) + ([tokenizer] if tokenizer else [])
+    if not all(Path(path).exists() for path in fetched):
         return
+    more = {"tokenizer": tokenizer} if tokenizer else {}
     outputs = ("train", "dev", "test", "reading", "card")
     with tempfile.TemporaryDirectory() as folder:
         of_data(settings["modality"], "prepare")(
-            name, settings, files, {o: Path(folder, o) for o in outputs}, {}
+            name, settings, files, {o: Path(folder, o) for o in outputs}, {}, **more
         )

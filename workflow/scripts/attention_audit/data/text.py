@@ -39,9 +39,11 @@ from attention_audit.data.splits import (
 )
 from attention_audit.data.tokens import (
     TOKENIZATION,
+    Words,
     cut_tokens,
     marked_tokens,
     text_hash,
+    words_of,
 )
 from attention_audit.data.vocabulary import (
     SPECIALS,
@@ -76,6 +78,7 @@ class TextReader:
 
     settings: Mapping[str, Any]  # as `cut_tokens` takes them
     ids: Mapping[str, int]  # of the tokens of the vocabulary
+    words: Words | None = None  # of a pretrained model's tokenizer
 
     @classmethod
     def of(cls, card: str | Path, vocabulary: str | Path) -> "TextReader":
@@ -85,13 +88,23 @@ class TextReader:
             raise tables.mismatch(card, "does not say how its texts were read")
         column = tables.read_table(vocabulary, "vocabulary", ["token"])["token"]
         ids = {token: i for i, token in enumerate(column.to_pylist())}
-        return cls(described["tokenization"], ids)
+        settings = described["tokenization"]
+        if (name := settings.get("tokenizer")) is None:
+            return cls(settings, ids)
+        inner = Path("raw", "pretrained", name, "tokenizer.json")
+        for above in (Path.cwd() / card).parents:
+            if (above / inner).is_file():
+                return cls(settings, ids, words_of(above / inner))
+        raise AuditError(
+            f"{card}: its texts were read by {inner}, which is in no folder above it. Put "
+            "it back, or run snakemake to fetch it."
+        )
 
     def read(self, text: str) -> Reading:
         """Raises `AuditError` for what is no text, or has no token."""
         shown = repr(text if len(text) <= 40 else f"{text[:40]}...")
         try:
-            tokens, cut = cut_tokens(text, self.settings)
+            tokens, cut = cut_tokens(text, self.settings, self.words)
             instance_id = text_hash(tokens)[:8].hex()
         except UnicodeEncodeError as error:
             raise AuditError(f"{shown}: no valid Unicode ({error}).") from error
@@ -172,6 +185,7 @@ def _write_spool(
     name: str,
     settings: Mapping[str, Any],
     documents: Iterable[Document | MarkedDocument],
+    words: Words | None,
 ) -> tuple[list[str], Counter]:
     """Tokenize documents into ``path``; return class names and counts of dropped."""
     classes: dict[str, int] = {}
@@ -185,7 +199,7 @@ def _write_spool(
                 dropped["unlabelled"] += 1
                 continue
             text = "" if text is None else _checked_text(text, name, number)
-            tokens, cut = cut_tokens(text, settings)
+            tokens, cut = cut_tokens(text, settings, words)
             if not tokens:
                 dropped["empty"] += 1
                 continue
@@ -218,21 +232,23 @@ def _read_texts(path: Path) -> Texts:
     )
 
 
-def _whole_texts(spool: Path, settings: Mapping[str, Any]) -> Iterator[list[str]]:
+def _whole_texts(
+    spool: Path, settings: Mapping[str, Any], words: Words | None
+) -> Iterator[list[str]]:
     """All tokens of each text of the spool, uncut."""
     for table in tables.iterate_table(spool, _SPOOL, _BATCH, ["text"]):
         for text in table["text"].to_pylist():
-            yield cut_tokens(text, settings)[0]
+            yield cut_tokens(text, settings, words)[0]
 
 
-def _count_tokens(spool: Path, split: np.ndarray) -> Counter:
-    """Tokens of the training texts, as cut."""
+def _count_tokens(spool: Path, chosen: np.ndarray) -> Counter:
+    """Tokens of the ``chosen`` texts (N,) bool, as cut."""
     counts: Counter = Counter()
     start = 0
     for table in tables.iterate_table(spool, _SPOOL, _BATCH, ["tokens"]):
-        training = pa.array(split[start : start + len(table)] == 0)
+        here = pa.array(chosen[start : start + len(table)])
         counts.update(
-            table["tokens"].filter(training).combine_chunks().flatten().to_pylist()
+            table["tokens"].filter(here).combine_chunks().flatten().to_pylist()
         )
         start += len(table)
     return counts
@@ -291,6 +307,7 @@ def prepare_dataset(
     vectors: Callable[[Container[str]], Iterator[tuple[str, np.ndarray]]] | None,
     outputs: Mapping[str, str | Path],
     provenance: Mapping[str, Any],
+    words: Words | None = None,
 ) -> None:
     """Write train, dev and test tables, the vocabulary and a card of a data set.
 
@@ -301,7 +318,9 @@ def prepare_dataset(
     ``max_vocabulary`` (or None; see `build_vocabulary`); ``split`` ({"dev": share,
     "test": share, "parts": whether texts are parts of others, see
     `keep_parts_together`}); ``note`` (for the card, or None). ``vectors`` gives pretrained vectors for the words it is asked
-    for. ``outputs`` has the paths "train", "dev", "test", "vocabulary" and "card".
+    for. ``words`` cuts texts where the setting ``tokenizer`` names a pretrained model.
+    Its vocabulary is open: pieces make any word readable, and every word of all splits has an
+    id. ``outputs`` has the paths "train", "dev", "test", "vocabulary" and "card".
 
     Texts without tokens or label are dropped. The source's own splits stay; a source
     without splits ("all") is divided by the shares of ``split``, and training gives up
@@ -321,13 +340,13 @@ def prepare_dataset(
     paths = {key: Path(path) for key, path in outputs.items()}
     with tables.scratch_folder(paths["card"]) as folder:
         spool = folder / "spool.parquet"
-        found, dropped = _write_spool(spool, name, settings, documents)
+        found, dropped = _write_spool(spool, name, settings, documents, words)
         texts = _read_texts(spool)
 
         shares = settings["split"]
         split = assign_splits(texts, shares["dev"], shares["test"])
         if shares["parts"]:
-            whole = _whole_texts(spool, settings)
+            whole = _whole_texts(spool, settings, words)
             keep_parts_together(whole, texts, split, dropped)
         drop_copies(texts, split, dropped)
         drop_short(texts, split, settings["min_length"], dropped)
@@ -339,10 +358,14 @@ def prepare_dataset(
         mapping = settings["source"]["labels"]
         label_names, label = label_ids(texts, in_use, found, mapping)
 
-        counts = _count_tokens(spool, split)
-        vocabulary = build_vocabulary(
-            counts, settings["min_count"], settings["max_vocabulary"]
-        )
+        counts = _count_tokens(spool, split == 0)
+        if words is None:
+            vocabulary = build_vocabulary(
+                counts, settings["min_count"], settings["max_vocabulary"]
+            )
+        else:
+            everywhere = _count_tokens(spool, in_use)
+            vocabulary = build_vocabulary(everywhere, min_count=1, max_size=None)
         if len(vocabulary) == len(SPECIALS):
             raise AuditError(
                 f"datasets.{name}: no token is left in the vocabulary; the commonest "
@@ -382,7 +405,11 @@ def prepare_dataset(
         "name": name,
         "note": settings["note"],
         "source": settings["source"],
-        "tokenization": {key: settings[key] for key in (*TOKENIZATION, "max_length")},
+        "tokenization": {
+            key: settings[key]
+            for key in (*TOKENIZATION, "max_length", "tokenizer")
+            if key in settings
+        },
         "label_names": label_names,
         "counts": class_counts(split, label, label_names),
         "dropped": {reason: n for reason, n in dropped.items() if n},

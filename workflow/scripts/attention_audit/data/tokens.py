@@ -2,8 +2,10 @@
 
 import hashlib
 import html
+import importlib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,11 @@ _TOKEN = regex.compile(
 )
 
 
+def without_markup(text: str) -> str:
+    """A text without HTML tags, its entities replaced by their characters."""
+    return html.unescape(_TAG.sub(" ", text))
+
+
 def tokenize(
     text: str, lowercase: bool, replace_digits: bool, strip_markup: bool
 ) -> list[str]:
@@ -61,7 +68,7 @@ def tokenize(
     written without spaces comes out as one token a run of characters.
     """
     if strip_markup:
-        text = html.unescape(_TAG.sub(" ", text))
+        text = without_markup(text)
     if lowercase:
         text = text.lower()
     text = unicodedata.normalize("NFC", text.translate(_CHARACTERS))
@@ -146,14 +153,34 @@ def marked_tokens(
 TOKENIZATION = ("lowercase", "replace_digits", "strip_markup")
 
 
-def cut_tokens(text: str, settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+# What cuts a text into words, in the place of `tokenize`.
+Words = Callable[[str], list[str]]
+
+
+def cut_tokens(
+    text: str, settings: Mapping[str, Any], words: Words | None = None
+) -> tuple[list[str], list[str]]:
     """All tokens of a text, and those that a model reads: the first ``max_length``.
 
     ``settings`` has the keys of `TOKENIZATION` (see `tokenize`) and ``max_length``, a
-    number or None.
+    number or None. Where ``words`` of a pretrained model's tokenizer are given, they are
+    the tokens, of the text without markup.
     """
-    tokens = tokenize(text, **{key: settings[key] for key in TOKENIZATION})
+    if words is not None:
+        tokens = words(without_markup(text) if settings["strip_markup"] else text)
+    else:
+        tokens = tokenize(text, **{key: settings[key] for key in TOKENIZATION})
     return tokens, tokens[: settings["max_length"]]
+
+
+def words_of(path: str | Path) -> Words:
+    """What cuts a text into the words of a pretrained model's tokenizer, by its file.
+
+    Found by its name, so that a job depends on it where it is told of it, and not where a
+    data set is cut into words of ours.
+    """
+    pieces = importlib.import_module("attention_audit.data.word_pieces")
+    return pieces.splitter(path)
 
 
 def text_hash(tokens: list[str]) -> bytes:

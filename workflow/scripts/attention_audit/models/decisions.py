@@ -139,8 +139,11 @@ class DecisionModel(nn.Module):
     pooling: AttentionPooling
     output: nn.Linear
 
-    def build(self, settings: ModelSettings, input_size: int) -> None:
-        """Make the parts that no modality has of its own, for embeddings of a size E."""
+    def build(self, settings: ModelSettings, input_size: int | None) -> None:
+        """Make the parts that no modality has of its own, for embeddings of a size E.
+
+        None where the encoder embeds inputs itself.
+        """
         self.settings = settings
         self.encoder = build_encoder(settings.encoder, input_size)
         size = self.encoder.output_size

@@ -16,6 +16,7 @@ ENCODERS: dict[str, tuple[str, str]] = {
     "bilstm": ("models.encoders", "BiLSTMEncoder"),
     "gated": ("models.gated", "GatedEncoder"),
     "lit": ("models.lit", "LitEncoder"),
+    "pretrained": ("models.pretrained", "PretrainedEncoder"),
     "transformer": ("models.encoders", "TransformerEncoder"),
     # the same, over a grid of patches
     "vit": ("models.encoders", "TransformerEncoder"),
@@ -37,26 +38,32 @@ def made_of_kind(
     what: str,
     kinds: Mapping[str, tuple[str, str]],
     settings: Mapping[str, Any],
-    *sizes: int,
+    *sizes: int | None,
 ) -> Any:
     """An instance of one of ``kinds``, for ``sizes``, as it is declared.
 
     Raises `AuditError`, naming ``what`` it is to be, where the kind is not known.
     """
     parameters = dict(settings)
-    kind = parameters.pop("kind")
+    return class_of_kind(what, kinds, parameters.pop("kind"))(*sizes, **parameters)
+
+
+def class_of_kind(what: str, kinds: Mapping[str, tuple[str, str]], kind: str) -> Any:
+    """The class that one of ``kinds`` names; see `made_of_kind`."""
     if kind not in kinds:
         raise AuditError(f"unknown {what} kind '{kind}'.{suggestion(kind, kinds)}")
     module, name = kinds[kind]
     made = importlib.import_module(f"attention_audit.{module}")
-    return getattr(made, name)(*sizes, **parameters)
+    return getattr(made, name)
 
 
 def has_heads(settings: Mapping[str, Any]) -> bool:
     """Whether an encoder has self-attention in a layer at least, or its decoder has."""
     parts = [settings, settings.get("decoder", {})]
-    return any("heads" in part for part in parts) or any(
-        stage["kind"] == "attention" for stage in settings.get("stages", ())
+    return (
+        settings["kind"] == "pretrained"
+        or any("heads" in part for part in parts)
+        or any(stage["kind"] == "attention" for stage in settings.get("stages", ()))
     )
 
 

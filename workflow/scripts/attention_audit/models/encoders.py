@@ -168,6 +168,9 @@ class TransformerEncoder(nn.Module):
         return self.norm(h) * mask.unsqueeze(-1), attention
 
 
-def build_encoder(settings: Mapping[str, Any], input_size: int) -> nn.Module:
-    """The encoder of a declared instance, for embeddings of ``input_size``."""
+def build_encoder(settings: Mapping[str, Any], input_size: int | None) -> nn.Module:
+    """The encoder of a declared instance, for embeddings of ``input_size``.
+
+    That is None for an encoder that embeds its inputs itself.
+    """
     return made_of_kind("encoder", ENCODERS, settings, input_size)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -92,7 +93,10 @@ def load_model(
     """
     described = read_json(settings)
     try:
-        made = of_models(described["modality"], "SETTINGS")(**described["model"])
+        parts = {**described["model"]}
+        if "folder" in parts["encoder"]:
+            parts["encoder"] = _with_folder(parts["encoder"], Path(settings))
+        made = of_models(described["modality"], "SETTINGS")(**parts)
         model = made.new_model()
     except (ImportError, KeyError, TypeError) as error:
         raise mismatch(settings, f"not the settings of a model ({error})") from error
@@ -121,6 +125,21 @@ def load_model(
         reason = " ".join(str(error).split())
         raise mismatch(weights, f"does not fit {settings}: {reason}") from error
     return model.to(device).eval()
+
+
+def _with_folder(encoder: Mapping[str, Any], settings: Path) -> dict[str, Any]:
+    """An encoder's settings with the folder of its pretrained model as it is from here.
+
+    It stands in the results that hold ``settings``, wherever these are now.
+    """
+    inner = Path("raw", "pretrained", encoder["model"])
+    for above in (Path.cwd() / settings).parents:
+        if (above / inner).is_dir():
+            return {**encoder, "folder": os.path.relpath(above / inner)}
+    raise AuditError(
+        f"{settings}: the pretrained model that it was trained from is in no {inner} of a "
+        "folder above it. Put it back, or run snakemake to fetch it."
+    )
 
 
 def resolve_device(name: str) -> torch.device:

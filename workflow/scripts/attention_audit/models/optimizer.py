@@ -83,11 +83,19 @@ class AMSGrad:
                 tensor.copy_(value)
 
 
-def learning_rate_factors(model: nn.Module) -> dict[int, float]:
-    """id of a parameter: factor, for those whose module has a ``learning_rate_factor``."""
-    return {
-        id(parameter): module.learning_rate_factor
-        for module in model.modules()
-        if hasattr(module, "learning_rate_factor")
-        for parameter in module.parameters(recurse=False)
-    }
+def learning_rate_factors(model: nn.Module, learning_rate: float) -> dict[int, float]:
+    """id of a parameter: factor, for those whose module has a ``learning_rate_factor``.
+
+    Or an ``own_learning_rate``, whatever the ``learning_rate`` of the others.
+    """
+    factors = {}
+    for module in model.modules():
+        if hasattr(module, "own_learning_rate"):
+            factor = module.own_learning_rate / learning_rate
+        elif hasattr(module, "learning_rate_factor"):
+            factor = module.learning_rate_factor
+        else:
+            continue
+        for parameter in module.parameters(recurse=False):
+            factors[id(parameter)] = factor
+    return factors

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
 from attention_audit.models.decisions import DecisionModel, Examples, ModelSettings
+from attention_audit.models.encodings import Head, can_be_kept, encoded
 from attention_audit.models.laws import lawful
 from attention_audit.models.losses import loss_of
 from attention_audit.models.model import learned_alphas
@@ -102,10 +103,11 @@ def _evaluate_scores(
 def build_optimizer(model: DecisionModel, settings: Mapping[str, Any]) -> AMSGrad:
     """Adam with AMSGrad; weight decay on all but attention, as Jain & Wallace 2019.
 
-    Modules with a ``learning_rate_factor`` learn at that share of the rate.
+    Modules with a ``learning_rate_factor`` learn at that share of the rate, and those with
+    an ``own_learning_rate`` at that.
     """
     attention = {id(p) for p in model.pooling.parameters()}
-    factors = learning_rate_factors(model)
+    factors = learning_rate_factors(model, settings["learning_rate"])
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -349,21 +351,38 @@ def train(
 
     The same settings, data, seed, machine and number of threads give the same bytes.
     """
-    model = new_model(model_settings, seed, device, vectors)
+    model = learner = new_model(model_settings, seed, device, vectors)
+    # Of an encoder that learns nothing the hidden states are made once.
+    if can_be_kept(model, examples, dev):
+        learner = Head(model)
+        examples, dev = (
+            encoded(model, split, settings["batch_size"], device)
+            for split in (examples, dev)
+        )
 
     smoothing = settings["label_smoothing"]
 
     def loss(rows: np.ndarray) -> Tensor:
         batch = examples.batch(rows, device)
-        return loss_of(model, model.logits(batch), batch.labels, smoothing)
+        return loss_of(learner, learner.logits(batch), batch.labels, smoothing)
 
     def score() -> dict[str, Any]:
-        found = evaluate(model, dev, settings["batch_size"], device)
+        found = evaluate(learner, dev, settings["batch_size"], device)
         return {
             "dev_loss": found["loss"],
             **{f"dev_{name}": found.get(name) for name in SCORES},
             "alpha": list(learned_alphas(model).values()) or None,
         }
 
-    lengths = examples.lengths
-    return fit(model, loss, score, lengths, settings, seed, name, checkpoint, identity)
+    trained = fit(
+        learner,
+        loss,
+        score,
+        examples.lengths,
+        settings,
+        seed,
+        name,
+        checkpoint,
+        identity,
+    )
+    return replace(trained, model=model.eval())

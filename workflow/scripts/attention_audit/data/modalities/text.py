@@ -13,7 +13,7 @@ from attention_audit.data.modality import Audited
 # reads what is prepared depends on nothing that prepared it.
 
 # The kinds of encoders that read texts.
-ENCODERS = ("average", "bilstm", "transformer")
+ENCODERS = ("average", "bilstm", "pretrained", "transformer")
 
 
 def fetch(
@@ -32,13 +32,16 @@ def prepare(
     outputs: Mapping[str, str | Path],
     provenance: Mapping[str, Any],
     vectors: tuple[Mapping[str, Any], str | Path] | None = None,
+    tokenizer: str | Path | None = None,
 ) -> None:
     """Write splits, vocabulary and card; see `text.prepare_dataset`.
 
-    ``vectors`` are the settings of pretrained vectors and their file.
+    ``vectors`` are the settings of pretrained vectors and their file, and ``tokenizer`` is
+    that of the pretrained model that the setting of this name names.
     """
     from attention_audit.data.sources import read_documents
     from attention_audit.data.text import prepare_dataset
+    from attention_audit.data.tokens import words_of
     from attention_audit.data.vectors import read_vectors
 
     prepare_dataset(
@@ -48,6 +51,7 @@ def prepare(
         None if vectors is None else partial(read_vectors, *vectors),
         {**outputs, "vocabulary": outputs["reading"]},
         provenance,
+        None if tokenizer is None else words_of(tokenizer),
     )
 
 

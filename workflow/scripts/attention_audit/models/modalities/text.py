@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from attention_audit.data.batches import read_vocabulary
 from attention_audit.data.text_batches import TextBatch
 from attention_audit.models.decisions import DecisionModel
+from attention_audit.models.encoder_kinds import ENCODERS, class_of_kind
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class ModelSettings:
 
     vocabulary_size: int
     n_classes: int
-    embedding_size: int
+    # None where the encoder embeds words itself
+    embedding_size: int | None
     freeze_vectors: bool
     encoder: dict[str, Any]
     scorer: dict[str, Any]
@@ -44,8 +46,8 @@ class ModelSettings:
     ) -> "ModelSettings":
         """Settings from declared instances; pretrained vectors decide their own size."""
         encoder = dict(encoder)
-        embedding_size = encoder.pop("embedding_size")
-        freeze_vectors = encoder.pop("freeze_vectors")
+        embedding_size = encoder.pop("embedding_size", None)
+        freeze_vectors = encoder.pop("freeze_vectors", False)
         single_logit = encoder.pop("single_logit", False)
         if encoder.get("self_attention") == "run":
             encoder["self_attention"] = dict(normalizer)
@@ -66,14 +68,18 @@ class ModelSettings:
 
 
 class Classifier(DecisionModel):
-    """Texts: embedding, encoder, attention pooling, linear output."""
+    """Texts: embedding, encoder, attention pooling, linear output.
+
+    An encoder that is pretrained has embeddings of its own, of the pieces of words.
+    """
 
     def __init__(self, settings: ModelSettings):
         super().__init__()
-        self.embedding = nn.Embedding(
-            settings.vocabulary_size, settings.embedding_size, padding_idx=0
-        )
-        self.embedding.weight.requires_grad_(not settings.freeze_vectors)
+        if settings.embedding_size is not None:
+            self.embedding = nn.Embedding(
+                settings.vocabulary_size, settings.embedding_size, padding_idx=0
+            )
+            self.embedding.weight.requires_grad_(not settings.freeze_vectors)
         self.build(settings, settings.embedding_size)
 
     @torch.no_grad()
@@ -81,8 +87,12 @@ class Classifier(DecisionModel):
         """Start from pretrained vectors (V, E); rows of NaN have none.
 
         Words without a vector are drawn from a normal distribution of the spread of
-        those that have one, so that neither kind stands out by its length alone.
+        those that have one, so that neither kind stands out by its length alone. A
+        pretrained encoder takes the pieces of words, (V, P), instead.
         """
+        if self.settings.embedding_size is None:
+            self.encoder.set_pieces(vectors)
+            return
         known = ~vectors.isnan().any(-1)
         drawn = torch.randn_like(vectors) * vectors[known].std()
         drawn[self.embedding.padding_idx] = 0.0
@@ -90,6 +100,8 @@ class Classifier(DecisionModel):
 
     def embed(self, batch: TextBatch) -> Tensor:
         """The embeddings of the words, (B, n, E)."""
+        if self.settings.embedding_size is None:
+            return self.encoder.embed(batch.token_ids)
         return self.embedding(batch.token_ids)
 
 
@@ -111,12 +123,21 @@ def declare(
     normalizer: Mapping[str, Any],
     reading: str | Path,
     n_classes: int,
+    pretrained: str | Path | None = None,
 ) -> tuple[ModelSettings, Tensor | None]:
     """The settings of a run's model, and the pretrained vectors (V, E) it starts from.
 
-    ``reading`` is the vocabulary of its data set.
+    ``reading`` is the vocabulary of its data set, and ``pretrained`` the folder of its
+    pretrained encoder, where it has one: then it starts from the pieces of words, (V, P).
     """
     tokens, known = read_vocabulary(reading)
+    if pretrained is not None:
+        made = class_of_kind("encoder", ENCODERS, encoder["kind"])
+        encoder, pieces = made.declared(encoder, pretrained, tokens)
+        settings = ModelSettings.from_config(
+            encoder, scorer, normalizer, len(tokens), n_classes
+        )
+        return settings, pieces
     vectors = _tensor(known)
     settings = ModelSettings.from_config(
         encoder, scorer, normalizer, len(tokens), n_classes, vectors
