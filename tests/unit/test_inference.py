@@ -501,6 +501,7 @@ def write_examples(path, clusters):
     columns = {"dataset": "imdb", "instance_id": list(clusters)}
     columns |= {"cluster_id": list(clusters.values()), "label": 0, "length": 1}
     columns |= {"tokens": [["a"]] * len(clusters), "token_ids": [[1]] * len(clusters)}
+    columns["gold"] = None
     tables.write_table(path, "examples", columns | {"text": list(clusters)}, {})
     return path
 

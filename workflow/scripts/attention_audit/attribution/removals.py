@@ -63,7 +63,8 @@ def logits_left(model: DecisionModel, batch: Batch, removal: str) -> Tensor | No
     """
     n, encoder = int(batch.lengths[0]), model.encoder
     if (
-        model.settings.modality != "text"
+        # inputs of a line alone, all of this decision, are alike wherever they stand
+        any(what is not None for what in (batch.groups, batch.places, batch.times))
         or n == 1
         or not isinstance(model.pooling.scorer, POINTWISE)
         or batch.mask.device.type == "mps"  # which knows no double precision
