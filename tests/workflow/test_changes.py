@@ -307,7 +307,7 @@ CHANGES = {
     "a new import": (appended("models/model.py", "import csv\n\nCSV = [csv]"), {}),
     "how code is digested": (function("records/provenance.py", "code_digest"), {}),
     "memory of a rule": (
-        text("workflow/rules/train.smk", "return 700 + 4e-4", "return 900 + 4e-4"),
+        text("workflow/rules/train.smk", "700 + 4e-4", "900 + 4e-4"),
         {},
     ),
     "the order of the keys of the config": (reordered(), {}),

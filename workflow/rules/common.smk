@@ -245,8 +245,9 @@ def audited_tokens(wildcards, instances=config["audit"]["instances"], power=1):
 
 
 def is_pretrained(wildcards):
-    """Whether the encoder of a job's run is a pretrained one."""
-    return config["encoders"][wildcards.encoder]["kind"] == "pretrained"
+    """Whether the encoder of a job's run is a pretrained one; some guides have no run."""
+    encoder = config["encoders"].get(getattr(wildcards, "encoder", None), {})
+    return encoder.get("kind") == "pretrained"
 
 
 def growing(amount):

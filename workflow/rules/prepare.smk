@@ -100,7 +100,8 @@ rule fetch_pretrained:
 
 def pretrained_of(wildcards):
     """The files of the pretrained model that a run's encoder is, if it is one."""
-    name = config["encoders"][wildcards.encoder].get("model")
+    encoder = config["encoders"].get(getattr(wildcards, "encoder", None), {})
+    name = encoder.get("model")
     return [] if name is None else files_of_pretrained(name)
 
 
