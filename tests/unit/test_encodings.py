@@ -82,11 +82,14 @@ def test_a_page_with_any_label_is_written(tmp_path):
         with reported("page.log"):
             logging.getLogger("attention_audit").info({LABEL!a})
             table = report.data_table([read_json("card.json")])
-            template = open({str(ROOT / "workflow/report/page.html")!r},
-                            encoding="utf-8").read()
+            sources = {{}}
+            for name in ("page.html", "page.css"):
+                with open({str(ROOT / "workflow/report")!r} + "/" + name,
+                          encoding="utf-8") as file:
+                    sources[name] = file.read()
             axes = dict.fromkeys(("datasets", "encoders", "scorers", "normalizers"), [])
             about = {{"experiment": {LABEL!a}, "date": "", "commit": None, "config": ""}}
-            report.write_page(template, about, {{}}, [table], 1, axes, "index.html")
+            report.write_page(sources, about, {{}}, [table], 1, axes, "index.html")
     """
     done = in_ascii(tmp_path, "\n".join(line[8:] for line in code.splitlines()))
     assert done.returncode == 0, done.stderr

@@ -163,7 +163,9 @@ def test_a_figure_shows_something_and_keeps_its_numbers(finished, figure):
 def test_the_report_shows_every_figure(finished):
     page = (finished / "results/report/index.html").read_text(encoding="utf-8")
     for figure in FIGURES:
-        assert f"../figures/{figure}.png" in page
+        assert f'<figure id="{figure}">' in page
+        assert f"../figures/{figure}.pdf" in page
+    assert page.count("data:image/webp;base64,") == len(FIGURES)
 
 
 def test_every_claim_has_its_verdict(finished):

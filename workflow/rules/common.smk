@@ -6,8 +6,9 @@ import math
 import os
 import re
 import sys
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from functools import cache
+from itertools import groupby, islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,11 +19,17 @@ sys.path.insert(0, str(WORKFLOW_FILES / "scripts"))
 
 from attention_audit.claims import OF_MEANS, read_claims, resolved
 from attention_audit.config import check_named, validate, without_missing
-from attention_audit.statistics.controls import controls_of, has_controls
+from attention_audit.statistics.controls import CUT, controls_of, has_controls
 from attention_audit.cost import Announcer
 from attention_audit.records.errors import AuditError
 from attention_audit.records.experiments import logs_of, results_of
-from attention_audit.figures.catalogue import OWN_SECTIONS, figure_order, figures_of
+from attention_audit.figures.catalogue import (
+    OWN_SECTIONS,
+    PAGE_SOURCES,
+    category_of,
+    figure_order,
+    figures_of,
+)
 from attention_audit.grid import grid
 from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import (

@@ -41,7 +41,7 @@ for figure, tables in FIGURES.items():
             png=report(
                 f"{RESULTS}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
-                category="Figures",
+                category=category_of(figure),
                 labels={"figure": figure.replace("_", " ")} | NOTICE,
             ),
             pdf=f"{RESULTS}/figures/{figure}.pdf",

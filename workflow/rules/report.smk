@@ -30,6 +30,71 @@ rule experiment:
         "../scripts/describe_experiment.py"
 
 
+# Whose instances can be browsed: of every cell the runs of its first seeds.
+BROWSED = [
+    run
+    for _, of_cell in groupby(RUNS, key=lambda run: astuple(run)[:-1])
+    for run in islice(of_cell, config["report"]["seeds"])
+]
+HAVE_CUT = {run for run, control in CONTROLS if control["control"] == CUT} & {*BROWSED}
+
+
+def uncut(run):
+    """The run whose weights are cut to the support of this one; None without any."""
+    reference = replace(run, normalizer=REFERENCE)
+    return asdict(reference) if run in HAVE_CUT and reference in {*BROWSED} else None
+
+
+def browsed(pattern, **more):
+    """The paths of a pattern for every run whose instances can be browsed."""
+    return [path for run in BROWSED for path in expand(pattern, run=run.path, **more)]
+
+
+rule explorer:
+    input:
+        **{
+            experiment: browsed(f"{RESULTS}/explanations/{{run}}/{experiment}.parquet")
+            for experiment in ("adversarial", "flips")
+            if experiment in EXPERIMENTS_ON
+        },
+        attention=browsed(f"{RESULTS}/attributions/{{run}}/attention.parquet"),
+        importances=browsed(
+            f"{RESULTS}/attributions/{{run}}/importance/{{method}}.parquet",
+            method=METHODS,
+        ),
+        influence=browsed(f"{RESULTS}/attributions/{{run}}/influence.parquet"),
+        measures=browsed(f"{RESULTS}/measures/{{run}}.parquet"),
+        splits=AUDITED_SPLITS,
+        reading=expand(rules.prepare.output.reading, dataset=DATASETS),
+        cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
+    output:
+        table=f"{RESULTS}/report/explorer.parquet",
+        browsed=f"{RESULTS}/report/explorer_items.parquet",
+    log:
+        f"{LOGS}/report/explorer.log",
+    benchmark:
+        f"{LOGS}/report/explorer.tsv"
+    resources:
+        **needs(
+            "explorer",
+            mb=lambda w: 1000,
+            seconds=lambda w: LIGHT
+            + 2e-4 * len(BROWSED) * config["report"]["instances"],
+            disk_mb=lambda w: 10,
+        ),
+    params:
+        **made_by("gather_explorer.py"),
+        runs=list(map(asdict, BROWSED)),
+        methods=METHODS,
+        references=list(map(uncut, BROWSED)),
+        modalities={name: config["datasets"][name]["modality"] for name in DATASETS},
+        instances=config["report"]["instances"],
+    message:
+        "Instances to be browsed"
+    script:
+        "../scripts/gather_explorer.py"
+
+
 rule report_page:
     input:
         figures=expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
@@ -45,7 +110,9 @@ rule report_page:
         config=rules.experiment.output.config,
         # part of the checkout, also where results are in a store
         captions=[local(f"{WORKFLOW}/report/{figure}.rst") for figure in FIGURES],
-        template=local(f"{WORKFLOW}/report/page.html"),
+        sources=[local(f"{WORKFLOW}/report/{source}") for source in PAGE_SOURCES],
+        explorer=rules.explorer.output.table,
+        explorer_items=rules.explorer.output.browsed,
         cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),
     output:
         page=f"{RESULTS}/report/index.html",
@@ -56,7 +123,13 @@ rule report_page:
     group:
         "draw"
     resources:
-        **needs("report_page", mb=lambda w: 500, seconds=lambda w: LIGHT),
+        # libraries are bundled, pictures packed
+        **needs(
+            "report_page",
+            mb=lambda w: 1500,
+            seconds=lambda w: LIGHT + 10,
+            disk_mb=lambda w: 10,
+        ),
     params:
         **made_by("write_report.py"),
         figures=list(FIGURES),

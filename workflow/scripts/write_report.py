@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from attention_audit.figures import report
+from attention_audit.figures.explorer import explorer_data
+from attention_audit.figures.libraries import libraries
 from attention_audit.records.errors import reported
 from attention_audit.records.tables import read_json, read_table
 
@@ -24,6 +26,7 @@ with reported(snakemake.log[0]):
     }
     tables = [
         report.claim_table(claims, params.figures, statistics["confidence"]),
+        report.claim_cell_table(claims, statistics["confidence"]),
         report.score_table(task, order),
         *(
             [
@@ -61,8 +64,15 @@ with reported(snakemake.log[0]):
     ]
     about = read_json(snakemake.input.experiment)
     config = Path(snakemake.input.config).read_text(encoding="utf-8")
+    browsed = (
+        read_table(snakemake.input[name], name)
+        for name in ("explorer", "explorer_items")
+    )
     report.write_page(
-        Path(snakemake.input.template).read_text(encoding="utf-8"),
+        {
+            Path(source).name: Path(source).read_text(encoding="utf-8")
+            for source in snakemake.input.sources
+        },
         {**about, "config": config},
         figures,
         tables,
@@ -70,4 +80,6 @@ with reported(snakemake.log[0]):
         order,
         snakemake.output.page,
         params.notice,
+        libraries(),
+        explorer_data(*browsed, order),
     )

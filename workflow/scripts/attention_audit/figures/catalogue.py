@@ -96,6 +96,67 @@ EXPERIMENT_FIGURES: dict[str, dict[str, tuple[str, ...]]] = {
 OWN_SECTIONS = ("learning_curve", "efficiency")
 
 
+# What the page of the report is made of, below workflow/report; its own scripts in the order
+# in which they need each other.
+PAGE_SOURCES = ("page.html", "page.css", "viewers.js", "explorer.js", "page.js")
+
+# What figures are about, in the order of the report.
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "Claims": ("claims",),
+    "Agreement with importance": (
+        "agreement",
+        "cut_control",
+        "alignment_agreement",
+        "plausibility",
+        "dial_agreement",
+        "dial_importance",
+    ),
+    "Attention and what it is over": (
+        "attention_sparsity",
+        "coindexed_influence",
+        "importance_dispersion",
+        "dial_own_share",
+        "head_diversity",
+        "sampling_offsets",
+        "null_rate",
+        "reaction_lookback",
+    ),
+    "Attention as explanation": (
+        "permutation",
+        "permutation_kinds",
+        "adversarial_divergence",
+        "adversarial_attention",
+        "decision_flips",
+        "decision_survival",
+        "faithfulness",
+        "faithfulness_at_support",
+        "erasure_curve",
+        "seed_variance",
+        "uniform_baseline",
+        "adversarial_training",
+        "guided_models",
+    ),
+    "Alignment with gold": ("alignment_error", "alignment_heads"),
+    "Instances": ("pictures", "alignment_matrices", "reaction_episode"),
+    "Scores and costs": (
+        "task_score",
+        "translation_score",
+        "reaction_score",
+        "learning_curve",
+        "task_cost",
+        "task_speed",
+        "translation_speed",
+    ),
+}
+# Of a figure that no category names.
+OTHER = "Other figures"
+
+
+def category_of(figure: str) -> str:
+    """What a figure is about."""
+    return next((c for c, figures in CATEGORIES.items() if figure in figures), OTHER)
+
+
 def figures_of(
     experiments: Iterable[str], having: Iterable[str] = ()
 ) -> dict[str, tuple[str, ...]]:

@@ -1,8 +1,12 @@
 """The page that people look at: figures with captions, and the main tables."""
 
+import base64
+import hashlib
 import html
+import io
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +15,45 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 from markupsafe import Markup
+from PIL import Image
 
+from attention_audit.figures.catalogue import (
+    CATEGORIES,
+    OTHER,
+    PAGE_SOURCES,
+    category_of,
+)
+from attention_audit.figures.explorer import embedded
+from attention_audit.figures.libraries import Libraries
 from attention_audit.figures.scores import LABELS, scores_on_test
 from attention_audit.records.tables import atomic_path
-from attention_audit.statistics.controls import by_cut, is_control
+from attention_audit.statistics.controls import by_cut, cut_name, is_control
 
 CELL = ["dataset", "encoder", "scorer", "normalizer"]
 
 # After a number of whose row the statistics have something to say, by column.
 MARKS = {"note": " †", "by_construction": " ‡"}
+
+
+# In which order they are counted on the page; others follow.
+VERDICTS = ("supported", "contradicted", "undecided")
+# The widest picture of a figure, in pixels: twice what a page of 1440 shows.
+WIDEST = 1800
+
+
+def sql(source: str, **where: Any) -> str:
+    """A query of duckdb for rows of a table; a value that is missing is asked for as null."""
+
+    def condition(name: str, value: Any) -> str:
+        if value is None or pd.isna(value):
+            return f'"{name}" IS NULL'
+        text = str(value).replace("'", "''")
+        return (
+            f"\"{name}\" = '{text}'" if isinstance(value, str) else f'"{name}" = {text}'
+        )
+
+    wanted = " AND ".join(condition(name, value) for name, value in where.items())
+    return f"SELECT * FROM '{source}'" + (f" WHERE {wanted}" if wanted else "")
 
 
 def caption_html(text: str) -> str:
@@ -105,7 +139,10 @@ def _wide(
     order: Mapping[str, Any],
     text: pd.Series,
 ) -> tuple[list[str], list[list[str]]]:
-    """One row a cell of the grid and one column for each of ``values`` in ``column``."""
+    """One row a cell of the grid and one column for each of ``values`` in ``column``.
+
+    A row begins with the names of its cell.
+    """
     if rows.empty:
         return list(CELL), []
     # Cells stay in the index: a method may have the name of one of its columns.
@@ -118,6 +155,17 @@ def _wide(
     return columns, [[*cell, *wide.loc[cell]] for cell in wide.index]
 
 
+def _of_cells(source: str, rows: Sequence[Sequence[str]], **where: Any) -> dict:
+    """Where a table of cells comes from: its own query, and one a row."""
+    return {
+        "source": source,
+        "query": sql(source, **where),
+        "queries": [
+            sql(source, **where, **dict(zip(CELL, row, strict=False))) for row in rows
+        ],
+    }
+
+
 def claim_table(
     claims: pd.DataFrame, figures: Sequence[str], confidence: float
 ) -> dict:
@@ -125,6 +173,7 @@ def claim_table(
 
     ``figures`` are those on the page, which can be linked to.
     """
+    source = "statistics/claims.parquet"
 
     def said(row: pd.Series) -> Markup:
         about = (
@@ -149,11 +198,21 @@ def claim_table(
         )
         if row["figure"] in figures:
             shown += Markup(', <a href="#{}">figure</a>').format(row["figure"])
-        return shown
+        return shown + Markup(', <a href="#tables" data-cells="{}">cells</a>').format(
+            row["claim"]
+        )
 
     rows = claims[claims["n_cells"].notna()]
     return {
+        "source": source,
+        "query": f"{sql(source)} WHERE n_cells IS NOT NULL",
+        "queries": [
+            f"{sql(source, claim=claim)} AND n_cells IS NOT NULL"
+            for claim in rows["claim"]
+        ],
         "title": "Claims",
+        # the claims are to be seen first
+        "brief": True,
         "text": "What was said of attention, each claim with the rule that it is held "
         "against: on average over the cells of this grid (data set, "
         "model, normalizer, and what these are measured against), or somewhere among "
@@ -179,6 +238,36 @@ def claim_table(
     }
 
 
+def claim_cell_table(claims: pd.DataFrame, confidence: float) -> dict:
+    """Every claim in every cell behind it."""
+    source = "statistics/claims.parquet"
+    rows = claims[claims["n_cells"].isna()]
+    of = [*CELL, "measure", "subject", "reference", "less"]
+    return {
+        "source": source,
+        "query": sql(source, n_cells=None),
+        "queries": [
+            sql(source, n_cells=None, **{name: row[name] for name in ("claim", *of)})
+            for _, row in rows.iterrows()
+        ],
+        "title": "Cells of the claims",
+        "text": "Each claim in each cell of the grid, with what is measured there and the "
+        f"{confidence:.0%} interval. What is compared is less the cell under 'less'.",
+        "columns": ["claim", *of, "estimate", "bound", "verdict"],
+        "rows": [
+            [
+                row["claim"],
+                *("–" if pd.isna(row[name]) else row[name] for name in of),
+                _with_interval(row, "estimate"),
+                f"{row['bound']:g}",
+                row["verdict"],
+            ]
+            for _, row in rows.iterrows()
+        ],
+        "names": 1 + len(of),
+    }
+
+
 def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     """Test scores, mean over seeds with their range where there are several."""
     test = task[task["split"] == "test"]
@@ -201,6 +290,7 @@ def score_table(task: pd.DataFrame, order: Mapping[str, Any]) -> dict:
     absent = absent.groupby("dataset")["value"].max()
     lacking = "; ".join(f"{name} {n:.0f}" for name, n in absent[absent > 0].items())
     return {
+        **_of_cells("statistics/task.parquet", values, split="test"),
         "title": "Task scores",
         "text": "Test split: "
         + (
@@ -243,7 +333,9 @@ def cost_table(
         "value": "{:.3f}",
     }
     means = scores.merge(costs, on=[*CELL, "seed"]).groupby(CELL)[list(shown)].mean()
+    means = _sorted(means.reset_index(), order)
     return {
+        **_of_cells("statistics/sizes.parquet", means[CELL].to_numpy().tolist()),
         "title": "What models cost",
         "text": "Means over seeds. Multiply-adds are those of a decision in matrix "
         "products and convolutions, without padding; decisions per second of processor "
@@ -256,7 +348,7 @@ def cost_table(
         "rows": [
             [*(row[column] for column in CELL)]
             + [look.format(row[name]) for name, look in shown.items()]
-            for _, row in _sorted(means.reset_index(), order).iterrows()
+            for _, row in means.iterrows()
         ],
         "names": len(CELL),
     }
@@ -273,7 +365,9 @@ def agreement_table(
     ]
     text = rows.apply(lambda row: _marked(row, _with_interval(row)), axis=1)
     columns, values = _wide(rows, "reference", order["methods"], order, text)
+    of = {"measure": "kendall_tau_b", "subject": "attention"}
     return {
+        **_of_cells("statistics/summary.parquet", values, **of),
         "title": "Agreement of attention with importance",
         "text": "Kendall's tau-b, mean over instances and seeds, with a "
         f"{confidence:.0%} interval over {_over(rows)}.{_notes(rows)}",
@@ -328,7 +422,14 @@ def difference_table(
     }
     written = rows.apply(text, axis=1)
     columns, values = _wide(rows, "reference", order["methods"], order, written)
+    source = "statistics/comparison.parquet"
+    of = {"measure": "kendall_tau_b", "subject": "attention", "contrast": contrast}
+    stands = [
+        [*row[:3], cut_name(reference, row[3]) if contrast == "cut" else row[3]]
+        for row in values
+    ]
     return {
+        **_of_cells(source, stands, **of),
         "title": titles[contrast],
         "text": f"{said[contrast]}Paired by instance and seed. The interval is over "
         f"{_over(rows)}, and p from the same model, corrected by the method "
@@ -352,7 +453,13 @@ def recorded_table(recorded: pd.DataFrame, order: Mapping[str, Any]) -> dict:
             )
         ]
     )
+    rows = _sorted(rows, order)
+    source = "statistics/recorded.parquet"
+    keys = ["source", *CELL, "measure", "subject", "reference"]
     return {
+        "source": source,
+        "query": sql(source),
+        "queries": [sql(source, **row) for row in rows[keys].to_dict("records")],
         "title": "Beside what papers recorded",
         "text": "Ours less the recorded number, with the interval of ours; a paper's own "
         "is not on record.",
@@ -366,7 +473,7 @@ def recorded_table(recorded: pd.DataFrame, order: Mapping[str, Any]) -> dict:
                 f"{row['mean']:.3f}",
                 _with_interval(row, "difference"),
             ]
-            for _, row in _sorted(rows, order).iterrows()
+            for _, row in rows.iterrows()
         ],
         "names": len(CELL) + 2,
     }
@@ -384,8 +491,12 @@ def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) ->
         & (examples["rank"] == 1)
     ]
     rows = rows[rows["seed"] == rows.groupby(CELL)["seed"].transform("min")]
+    rows = _sorted(rows, order)
     name = method.replace("_", " ")
+    of = {"reference": method, "extreme": "worst", "rank": 1}
+    source = "statistics/examples.parquet"
     return {
+        **_of_cells(source, rows[CELL].to_numpy().tolist(), **of),
         "title": "Where they disagree most",
         "text": f"The text with the lowest mean of Kendall's tau-b, over seeds, of "
         f"attention with {name}; prediction and words with the largest weights are those "
@@ -410,7 +521,7 @@ def example_table(examples: pd.DataFrame, order: Mapping[str, Sequence[str]]) ->
                 " ".join(row["important"]),
                 " ".join(row["tokens"]),
             ]
-            for row in _sorted(rows, order).to_dict("records")
+            for row in rows.to_dict("records")
         ],
         "names": len(CELL),
         "wrapped": ["text"],
@@ -457,7 +568,18 @@ def data_table(cards: Sequence[Mapping[str, Any]]) -> dict:
         ]
         for card in cards
     ]
+
+    def rows_of(dataset: str) -> str:
+        files = f"data/{dataset}/*.parquet".replace("'", "''")
+        return (
+            'SELECT filename, count(*) AS "rows" FROM read_parquet('
+            f"'{files}', filename = true, union_by_name = true) GROUP BY filename"
+        )
+
     return {
+        "source": "data/",
+        "query": rows_of("*"),
+        "queries": [rows_of(card["name"]) for card in cards],
         "title": "Data",
         "text": " ".join(
             [
@@ -482,8 +604,72 @@ def _relative(path: str | Path, folder: Path) -> str:
     return quote(Path(os.path.relpath(path, folder)).as_posix())
 
 
+def picture_address(path: str | Path) -> tuple[str, int, int]:
+    """A picture as an address that holds it, with its width and height in pixels.
+
+    As WebP without loss, which takes a third of what the file of a chart does.
+    """
+    with Image.open(path) as picture:
+        shown = picture.convert("RGB")
+    if shown.width > WIDEST:
+        height = round(shown.height * WIDEST / shown.width)
+        shown = shown.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    held = io.BytesIO()
+    shown.save(held, "WEBP", lossless=True, quality=60, method=4)
+    encoded = base64.b64encode(held.getvalue()).decode("ascii")
+    return f"data:image/webp;base64,{encoded}", shown.width, shown.height
+
+
+def _script(text: str) -> str:
+    """A script that no page takes to end before it does."""
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """What the page may do: run these scripts and no others, and fetch nothing."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)
+    allowed = allowed or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower()).strip("-")
+
+
+def _figure(name: str, picture: str | Path, caption: str, folder: Path) -> dict:
+    address, width, height = picture_address(picture)
+    source = f"figures/{name}.parquet"
+    return {
+        "id": name,
+        "name": name.replace("_", " "),
+        "picture": address,
+        "width": width,
+        "height": height,
+        "pdf": _relative(Path(picture).with_suffix(".pdf"), folder),
+        "caption": Markup(caption_html(caption)),
+        "source": source,
+        "query": sql(source),
+    }
+
+
+def _by_category(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures that there are, under what they are about."""
+    found = [
+        {
+            "name": c,
+            "figures": [f for name, f in figures.items() if category_of(name) == c],
+        }
+        for c in (*CATEGORIES, OTHER)
+    ]
+    return [category for category in found if category["figures"]]
+
+
 def write_page(
-    template: str,
+    sources: Mapping[str, str],
     experiment: Mapping[str, Any],
     figures: Mapping[str, tuple[str | Path, str]],
     tables: Sequence[Mapping[str, Any]],
@@ -491,16 +677,30 @@ def write_page(
     order: Mapping[str, Any],
     path: str | Path,
     notice: str | None = None,
+    libraries: Libraries | None = None,
+    explorer: tuple[Mapping[str, Any], Sequence[str]] | None = None,
 ) -> None:
-    """Write the page.
+    """Write the page, which needs no other file and fetches none.
 
-    ``experiment`` holds the contents of experiment.json and, under ``config``, the text
-    of the whole config; ``figures`` maps a name to its picture's path and caption.
-    ``notice`` stands above all, and over every page where it is printed.
+    ``sources`` are the texts of `PAGE_SOURCES` by name; ``experiment`` holds the contents
+    of experiment.json and, under ``config``, the text of the whole config; ``figures`` maps a name to its picture's path and caption. ``notice`` stands
+    above all, and over every page where it is printed. ``explorer`` is what
+    `explorer.explorer_data` returns. Without ``libraries`` the page has no scripts: tables
+    and figures can be read all the same.
     """
-    folder = Path(path).parent
+    path = Path(path)
+    scripts, style = [], sources["page.css"]
+    if libraries is not None:
+        own = "\n".join(sources[name] for name in PAGE_SOURCES if name.endswith(".js"))
+        scripts = [_script(text) for text in (*libraries.scripts, own)]
+        style = f"{libraries.style}\n{style}"
+    found = Counter(
+        row[1] for row in tables[0]["rows"] if tables[0]["title"] == "Claims"
+    )
+    verdicts = {v: found.pop(v) for v in VERDICTS if v in found} | found
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(template).render(
+    environment.filters["slug"] = _slug
+    page = environment.from_string(sources["page.html"]).render(
         experiment=experiment,
         n_runs=n_runs,
         notice=notice,
@@ -508,17 +708,21 @@ def write_page(
             f"{axis} {', '.join(order[axis])}"
             for axis in ("datasets", "encoders", "scorers", "normalizers")
         ),
-        figures=[
+        results=path.parent.parent.as_posix(),
+        verdicts=verdicts,
+        categories=_by_category(
             {
-                "id": name,
-                "name": name.replace("_", " "),
-                "path": _relative(picture, folder),
-                "pdf": _relative(Path(picture).with_suffix(".pdf"), folder),
-                "caption": Markup(caption_html(caption)),
+                name: _figure(name, picture, caption, path.parent)
+                for name, (picture, caption) in figures.items()
             }
-            for name, (picture, caption) in figures.items()
-        ],
+        ),
         tables=tables,
+        explorer=explorer
+        and {"index": Markup(embedded(explorer[0])), "blocks": explorer[1]},
+        scripts=[Markup(text) for text in scripts],
+        style=Markup(style),
+        policy=_policy(scripts),
+        licences=[] if libraries is None else libraries.licences,
     )
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

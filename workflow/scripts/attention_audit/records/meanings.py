@@ -136,6 +136,14 @@ TABLES: dict[str, tuple[str, str]] = {
         "statistics/alignment_examples",
         "a run, a sentence pair and what weighs its words",
     ),
+    "explorer_items": (
+        "report/explorer_items",
+        "an audited text, picture, sentence pair or recording that the report shows",
+    ),
+    "explorer": (
+        "report/explorer",
+        "a run, a decision on one of these, and what weighs its inputs",
+    ),
     "head_summary": (
         "statistics/head_summary",
         "a cell, kind of attention, layer, head and measure",
@@ -611,6 +619,42 @@ COLUMNS: dict[str, str] = {
     "the step that predicts it; scaled to sum to one a step",
     "alignment_examples.sure": "whether a link of the two is sure, in the same order",
     "alignment_examples.possible": "whether a link of the two is possible and not sure",
+    "item": "the instance_id of its row in the audited split",
+    "modality": "what the data set is of: text, images, translation, reactions, or one's own",
+    "explorer_items.name": "what its source calls it; null of texts and pictures",
+    "explorer_items.units": "what its inputs are: words, in order; null where they have no "
+    "words",
+    "explorer_items.answers": "words of the translation, or names of the reactions; null of "
+    "texts and pictures",
+    "explorer_items.rows": "of the grid of patches; null of what is no picture",
+    "explorer_items.columns": "of the grid of patches; null of what is no picture",
+    "explorer_items.height": "in pixels; null of what is no picture",
+    "explorer_items.width": "in pixels; null of what is no picture",
+    "explorer_items.channels": "values a pixel; null of what is no picture",
+    "explorer_items.pixels": "0 to 255, row by row; null of what is no picture",
+    "explorer.instance_id": "that of the decision, as in attention",
+    "explorer.subject": "attention; a method; cut, the reference's attention in as many places "
+    "as the run's own; adversarial_none and adversarial_support, the farthest weights with the "
+    "same output, by constraint; or influence",
+    "explorer.weights": "a value an input or hidden state, as it stands in the run's tables; of "
+    "influence, of every input for each hidden state in turn",
+    "explorer.agreement": "of a method: Kendall's tau-b of attention with it, null where it is "
+    "undefined; null of all else",
+    "explorer.divergence": "of an adversary, in nats; null of all else, and without any weight",
+    "explorer.label": "the name of the class, or the next word; null of scores, and of all but "
+    "attention, as is what follows",
+    "explorer.predicted": "the name of the class, or word, that the model predicts",
+    "explorer.probability": "what the model gives that class",
+    "explorer.targets": "what scores are to be; null of classes",
+    "explorer.outputs": "the scores; null of classes",
+    "explorer.support": "positions with weight; null of all but attention",
+    "explorer.cell": "as in attention",
+    "explorer.gold": "as in attention",
+    "explorer.times": "as in attention",
+    "explorer.removed": "largest weights taken away until the decision flips; null where it "
+    "never does, and where nobody asked",
+    "explorer.never": "whether the decision stands as long as any weight is left; null where "
+    "nobody asked",
     "head_summary.kind": "of attention, as in heads",
     "null_queries.instance_id": "the sentence pair",
     "null_queries.kind": "of attention, as in heads",

@@ -882,6 +882,49 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("subject", pa.string()),
         ("weight", pa.float32()),
     ),
+    # report: a row an item that can be browsed, a row of an audited split; null of what its
+    # modality has not
+    "explorer_items": _schema(
+        ("dataset", pa.string()),
+        ("item", pa.string()),
+        ("modality", pa.string()),
+        ("name", pa.string(), _NULLABLE),
+        # a value an input
+        ("units", _strings, _NULLABLE),
+        ("answers", _strings, _NULLABLE),
+        # of the grid of patches
+        ("rows", pa.int32(), _NULLABLE),
+        ("columns", pa.int32(), _NULLABLE),
+        ("height", pa.int32(), _NULLABLE),
+        ("width", pa.int32(), _NULLABLE),
+        ("channels", pa.int32(), _NULLABLE),
+        ("pixels", pa.list_(pa.uint8()), _NULLABLE),
+        run=False,
+    ),
+    # a row a run, decision and subject
+    "explorer": _schema(
+        ("item", pa.string()),
+        ("instance_id", pa.string()),
+        # attention, a method, "cut", "adversarial_{constraint}" or "influence"
+        ("subject", pa.string()),
+        ("weights", _floats),
+        # of methods
+        ("agreement", pa.float64(), _NULLABLE),
+        # of adversaries
+        ("divergence", pa.float64(), _NULLABLE),
+        # of attention, as is all that follows
+        ("label", pa.string(), _NULLABLE),
+        ("predicted", pa.string(), _NULLABLE),
+        ("probability", pa.float32(), _NULLABLE),
+        ("targets", _floats, _NULLABLE),
+        ("outputs", _floats, _NULLABLE),
+        ("support", pa.int32(), _NULLABLE),
+        ("cell", pa.list_(pa.int32()), _NULLABLE),
+        ("gold", pa.list_(pa.bool_()), _NULLABLE),
+        ("times", _floats, _NULLABLE),
+        ("removed", pa.int32(), _NULLABLE),
+        ("never", pa.bool_(), _NULLABLE),
+    ),
     "task": _schema(
         # null for what belongs to the run as a whole
         ("split", pa.string(), _NULLABLE),
