@@ -58,10 +58,7 @@ rule explorer:
             if experiment in EXPERIMENTS_ON
         },
         attention=browsed(f"{RESULTS}/attributions/{{run}}/attention.parquet"),
-        importances=browsed(
-            f"{RESULTS}/attributions/{{run}}/importance/{{method}}.parquet",
-            method=METHODS,
-        ),
+        importances=importances_of_runs(BROWSED),
         influence=browsed(f"{RESULTS}/attributions/{{run}}/influence.parquet"),
         measures=browsed(f"{RESULTS}/measures/{{run}}.parquet"),
         splits=AUDITED_SPLITS,
@@ -85,7 +82,7 @@ rule explorer:
     params:
         **made_by("gather_explorer.py"),
         runs=list(map(asdict, BROWSED)),
-        methods=METHODS,
+        methods=[methods_of(run) for run in BROWSED],
         references=list(map(uncut, BROWSED)),
         modalities={name: config["datasets"][name]["modality"] for name in DATASETS},
         instances=config["report"]["instances"],

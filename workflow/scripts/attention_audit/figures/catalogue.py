@@ -105,6 +105,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "Claims": ("claims",),
     "Agreement with importance": (
         "agreement",
+        "method_agreement",
         "cut_control",
         "alignment_agreement",
         "plausibility",
@@ -131,6 +132,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "faithfulness",
         "faithfulness_at_support",
         "erasure_curve",
+        "randomized_importance",
         "seed_variance",
         "uniform_baseline",
         "adversarial_training",

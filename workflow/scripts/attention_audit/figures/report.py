@@ -41,7 +41,7 @@ VERDICTS = ("supported", "contradicted", "undecided")
 WIDEST = 1800
 
 
-def sql(source: str, **where: Any) -> str:
+def sql(source: str, /, **where: Any) -> str:
     """A query of duckdb for rows of a table; a value that is missing is asked for as null."""
 
     def condition(name: str, value: Any) -> str:
