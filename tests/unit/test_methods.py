@@ -433,6 +433,6 @@ def test_what_does_not_apply_is_said_once():
     assert set(notices) == {"roll"} and "b, l" in notices["roll"]
     assert not not_applying(methods, {"t": encoders["t"]})
     for kind in METHODS:
-        for encoder in ("transformer", "vit", "bilstm", "average", "gated", "lit"):
+        for encoder in (*WITH_LAYERS, "bilstm", "average", "gated", "lit"):
             expected = kind not in THROUGH_LAYERS or encoder in WITH_LAYERS
             assert applies({"kind": kind}, {"kind": encoder}) == expected

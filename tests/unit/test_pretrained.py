@@ -13,6 +13,11 @@ from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.heads import describe_heads
 from attention_audit.attribution.influence import jacobian_norms
+from attention_audit.attribution.self_attention import (
+    attention_flow,
+    attention_rollout,
+    value_zeroing,
+)
 from attention_audit.data.pretrained import fetch_pretrained
 from attention_audit.data.sources import Document
 from attention_audit.data.text import TextReader, prepare_dataset
@@ -239,6 +244,93 @@ def test_a_word_left_out_is_deleted_with_all_its_pieces():
     with torch.no_grad():
         p, without = model(batch).logits.softmax(-1)[:, 0]
     assert found[0, 0].item() == pytest.approx(abs(p - without).item(), rel=1e-6)
+
+
+# Where the layers are, what makes their values, and which columns of that these are.
+VALUES = {
+    "bert": ("encoder.layer", "attention.self.value", slice(0, 8)),
+    "modernbert": ("layers", "attn.Wqkv", slice(16, 24)),
+}
+
+
+def behind_layer(model, family, batch, number, zeroed=()):
+    """States (n, H) of words behind a layer where the values of some pieces are zero."""
+    seen = []
+    layers, values, columns = VALUES[family]
+    layer = model.encoder.transformer.get_submodule(f"{layers}.{number}")
+
+    def drop(module, given, made):
+        made = made.clone()
+        made[:, list(zeroed), columns] = 0.0
+        return made
+
+    hooks = [
+        layer.get_submodule(values).register_forward_hook(drop),
+        layer.register_forward_hook(lambda _, __, made: seen.append(made)),
+    ]
+    states_of(model, batch.token_ids)
+    for hook in hooks:
+        hook.remove()
+    states = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
+    return torch.stack([states[0, at].mean(0) for at in places_of(model, batch)])
+
+
+def places_of(model, batch):
+    """Where the pieces of each word of one text stand."""
+    packed = model.encoder._pack(model.embed(batch), batch.mask)
+    rows = zip(packed.place[0], packed.present[0], strict=True)
+    return [place[present].tolist() for place, present in rows]
+
+
+@pytest.mark.parametrize("normalizer", ["softmax", "sparsemax"])
+@pytest.mark.parametrize("family", VALUES)
+def test_value_zeroing_is_that_of_layers_with_zeroed_values(family, normalizer):
+    model, ids = model_of(family, self_attention={"kind": normalizer})
+    both = text_batch(ids, ids > 0)
+    got = value_zeroing(model, both, "inputs")
+    for row, n in enumerate(both.lengths.tolist()):
+        batch = both.take(np.array([row]))
+        followed = model(batch).attention[0].detach()
+        for number in (1, 0):
+            whole = behind_layer(model, family, batch, number)
+            scores = [
+                1 - torch.cosine_similarity(whole, without, dim=-1)
+                for without in (
+                    behind_layer(model, family, batch, number, zeroed=at)
+                    for at in places_of(model, batch)
+                )
+            ]
+            scores = torch.stack(scores, dim=1)
+            scores[scores < 1e-14] = 0.0
+            unmoved = (scores == 0).all(-1)
+            scores[unmoved, unmoved] = 1.0
+            followed = followed @ (scores / scores.sum(-1, keepdim=True))
+        torch.testing.assert_close(got[row, :n], followed, rtol=1e-6, atol=1e-9)
+        assert (got[row, n:] == 0).all()
+
+
+def test_attention_is_followed_over_words():
+    """Half what words give words, scaled to one, and half the states themselves."""
+    model, ids = model_of()
+    batch = text_batch(ids, ids > 0)
+    with torch.no_grad():
+        _, layers = model.encoder.with_attention(model.embed(batch), batch.mask)
+    rollout, flow = (
+        method(model, batch, "inputs") for method in (attention_rollout, attention_flow)
+    )
+    attention = model(batch).attention.detach()
+    for row, n in enumerate(batch.lengths.tolist()):
+        mixed = [weights[row, :, :n, :n].mean(0) for weights in layers]
+        first, second = (
+            (of / of.sum(-1, keepdim=True) + torch.eye(n)) / 2 for of in mixed
+        )
+        p = attention[row, :n]
+        torch.testing.assert_close(rollout[row, :n], p @ second @ first)
+        # each input at least by its strongest path, and at most by all it has
+        paths = torch.minimum(torch.minimum(p[:, None], second)[:, :, None], first)
+        most = torch.minimum(p.sum(), first.sum(0))
+        assert (flow[row, :n] >= paths.amax((0, 1)) - 1e-6).all()
+        assert (flow[row, :n] <= most + 1e-6).all()
 
 
 def test_influence_of_words_is_the_norm_of_the_jacobian():

@@ -40,7 +40,7 @@ METHODS: dict[str, tuple[str, str]] = {
 # Kinds that follow attention through the layers of an encoder, and the kinds of encoders
 # that have such layers, with a hidden state at each input.
 THROUGH_LAYERS = ("attention_flow", "attention_rollout", "value_zeroing")
-WITH_LAYERS = ("transformer", "vit")
+WITH_LAYERS = ("transformer", "vit", "pretrained")
 
 
 # What an importance of a kind says of the output: how much it changes, mean_k |dy_k|, or
@@ -125,7 +125,7 @@ def not_applying(
         if without:
             notices[name] = (
                 f"methods.{name} follows attention through layers, as encoders of kind "
-                f"{' and '.join(WITH_LAYERS)} have them: runs go without it that have "
+                f"{', '.join(WITH_LAYERS[:-1])} and {WITH_LAYERS[-1]} have them: runs go without it that have "
                 f"{', '.join(without)}"
             )
     return notices

@@ -2,12 +2,14 @@
 
 What each layer passes on from where is followed down to the inputs, from the states as
 the model's last attention weighs them. Encoders are those with ``layers`` of
-`models.layers.TransformerLayer` and a hidden state at each input.
+`models.layers.TransformerLayer` and a hidden state at each input, or with a method
+``without_values``, as pretrained ones have, whose words stand for their pieces.
 
 Shapes: G groups of decisions that have their inputs in common, B decisions, n inputs,
 nh heads, hs the size of one, H = nh hs.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import reduce
 
 import numpy as np
@@ -28,11 +30,12 @@ NUMBERS_PER_PASS = 2**22
 
 
 def _check(model: DecisionModel) -> None:
-    if model.cell is not None or not hasattr(model.encoder, "layers"):
+    known = hasattr(model.encoder, "layers") or hasattr(model.encoder, "without_values")
+    if model.cell is not None or not known:
         raise AuditError(
             f"an encoder of kind '{model.settings.encoder['kind']}' has no layers of "
             "self-attention with a state at each input. Leave the method out, or name an "
-            "encoder of kind transformer or vit."
+            "encoder of kind transformer, vit or pretrained."
         )
 
 
@@ -48,7 +51,7 @@ def _passed_on(weights: Tensor) -> Tensor:
 
     Half is what it attends to, a mean over heads, and half the state itself, which the
     residual keeps (Abnar & Zuidema 2020, section 3). A state that attends to nothing
-    keeps all of itself.
+    keeps all of itself. What goes to special tokens of a pretrained model is left out.
     """
     mixed = weights.double().mean(1)
     mass = mixed.sum(-1, keepdim=True)
@@ -143,24 +146,43 @@ def value_zeroing(model: DecisionModel, batch: Batch, of: str) -> Tensor:
     """
     _check(model)
     firsts, groups = _firsts(batch)
+    alone = torch.eye(
+        firsts.mask.shape[1], dtype=torch.float64, device=batch.mask.device
+    )
+    shares = []
+    for of_layer in zip(*_zeroed_in_layers(model, firsts), strict=True):
+        share = alone.repeat(len(of_layer), 1, 1)
+        for g, scores in enumerate(of_layer):
+            share[g, : len(scores), : len(scores)] = scores
+        shares.append(share)
+    return _pooled(shares, groups, model(batch).attention) * batch.mask
+
+
+def _zeroed_in_layers(model: DecisionModel, firsts: Batch) -> Iterator[list[Tensor]]:
+    """Value zeroing scores (n, n) of each layer, scaled, of one decision after the other."""
+    x, encoder, lengths = model.embed(firsts), model.encoder, firsts.lengths.tolist()
+    if hasattr(encoder, "without_values"):
+        _, attention = encoder.with_attention(x, firsts.mask)
+        for g, n in enumerate(lengths):
+            layers = encoder.without_values(x[g, :n], NUMBERS_PER_PASS)
+            yield [
+                _scores(whole, lacking, weights[g, :, :n, :n])
+                for (whole, lacking), weights in zip(layers, attention, strict=True)
+            ]
+        return
     read: list[Tensor] = []
     hooks = [
         layer.register_forward_pre_hook(lambda _, given: read.append(given[0]))
-        for layer in model.encoder.layers
+        for layer in encoder.layers
     ]
     try:
-        model.encode(model.embed(firsts), firsts.mask)
+        model.encode(x, firsts.mask)
     finally:
         for hook in hooks:
             hook.remove()
-    shares = []
-    for layer, x in zip(model.encoder.layers, read, strict=True):
-        of_layer = torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
-        of_layer = of_layer.repeat(len(x), 1, 1)
-        for g, n in enumerate(firsts.lengths.tolist()):
-            of_layer[g, :n, :n] = _zeroed(layer, x[g, :n])
-        shares.append(of_layer)
-    return _pooled(shares, groups, model(batch).attention) * batch.mask
+    for g, n in enumerate(lengths):
+        layers = zip(encoder.layers, read, strict=True)
+        yield [_zeroed(layer, states[g, :n]) for layer, states in layers]
 
 
 def _zeroed(layer: TransformerLayer, x: Tensor) -> Tensor:
@@ -184,14 +206,23 @@ def _zeroed(layer: TransformerLayer, x: Tensor) -> Tensor:
     def passed(contexts: Tensor) -> Tensor:
         joined = contexts.transpose(1, 2).flatten(2)  # (J, n, H)
         mixed = attention.output(attention.through_context(joined))
-        return layer.after_attention(x + mixed).double()
+        return layer.after_attention(x + mixed)
 
-    whole = passed(own.unsqueeze(0))
+    return _scores(passed(own.unsqueeze(0)), map(passed, lacking), weights)
+
+
+def _scores(whole: Tensor, lacking: Iterable[Tensor], weights: Tensor) -> Tensor:
+    """Value zeroing scores (n, n), scaled, of what a layer makes of n states.
+
+    That is (n, H) as it is and, in parts (J, n, H), without the values of J inputs each;
+    its weights are (nh, n, n).
+    """
+    whole = whole.double()
     distances = torch.cat(
-        [1 - torch.cosine_similarity(passed(part), whole, dim=-1) for part in lacking]
+        [1 - torch.cosine_similarity(part.double(), whole, dim=-1) for part in lacking]
     ).T.clamp(min=0.0)
     # Where nothing has a weight, nothing changes but by rounding.
     distances = distances * (weights > 0).any(0)
     mass = distances.sum(-1, keepdim=True)
-    alone = torch.eye(n, dtype=distances.dtype, device=distances.device)
+    alone = torch.eye(len(distances), dtype=distances.dtype, device=distances.device)
     return torch.where(mass > 0, distances / torch.where(mass > 0, mass, 1.0), alone)

@@ -10,7 +10,7 @@ E size of a piece's embedding, H hidden size, nh heads of size hs.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -253,7 +253,8 @@ class PretrainedEncoder(nn.Module):
             if isinstance(module, nn.ModuleList) and wanted <= set(module.modules()):
                 return module
         raise AuditError(
-            f"the layers of '{self.name}' are in no list. Set trained to all or none."
+            f"the layers of '{self.name}' are in no list, and cannot be told apart. Set "
+            "trained to all or none, and leave value_zeroing out."
         )
 
     def _swap(
@@ -318,31 +319,66 @@ class PretrainedEncoder(nn.Module):
         Special tokens are no words: what goes to them is missing from the sum of a row.
         """
         packed = self._pack(x, mask)
-        with self._watched() as seen:
+        seen: list[Tensor] = []  # (B, nh, L, L)
+        with self._hooked(lambda normalizer, given, weights: seen.append(weights)):
             hidden = self._states(packed)
-        among = torch.zeros(*packed.place.shape[:2], packed.mask.shape[1]).to(x)
-        # (B, n, L), 1 where a piece is of a word
-        among.scatter_add_(2, packed.place, packed.present.to(x))
-        mean = among / among.sum(-1, keepdim=True).clamp(min=1)
-        among, mean = among.unsqueeze(1), mean.unsqueeze(1)
+        among, mean = (of.unsqueeze(1) for of in _of_words(packed))
         return hidden, [mean @ (weights @ among.mT) for weights in seen]
 
-    @contextmanager
-    def _watched(self) -> Iterator[list[Tensor]]:
-        """The weights (B, nh, L, L) of every attention while it lasts."""
-        seen: list[Tensor] = []
+    @torch.no_grad()
+    def without_values(
+        self, x: Tensor, numbers: int
+    ) -> Iterator[tuple[Tensor, Iterator[Tensor]]]:
+        """What each layer makes of a text x (n, P * E), and what without a word's values.
+
+        Both of words, the means of their pieces: (n, H), and in parts (J, n, H), of each of J
+        words the states where the values of all of its pieces are zero, in all heads. The
+        layer reads what it reads of the whole text. ``numbers`` of these are held at once.
+        """
+        packed = self._pack(x.unsqueeze(0), x.new_ones(1, len(x)).bool())
+        among, mean = (of[0] for of in _of_words(packed))  # (n, L)
+        attentions = [m for m in self.transformer.modules() if hasattr(m, "normalizer")]
+        calls: list[tuple[nn.Module, tuple[Tensor, ...], dict[str, Any]]] = []
         hooks = [
-            module.normalizer.register_forward_hook(
-                lambda module, inputs, weights: seen.append(weights)
+            layer.register_forward_pre_hook(
+                lambda layer, given, named: calls.append((layer, given, named)),
+                with_kwargs=True,
             )
+            for layer in self._layers(attentions)
+        ]
+        try:
+            self._states(packed)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+        def made(call: int, kept: Tensor) -> Tensor:
+            """States (J, n, H) of a layer where pieces with 0 in kept (J, L) are unread."""
+            layer, (states, *given), named = calls[call]
+            states = states.expand(len(kept), -1, -1)
+            # A value that gets no weight is as good as zero.
+            with self._hooked(lambda _, __, weights: weights * kept[:, None, None]):
+                found = layer(states, *given, **named)
+            return mean @ (found[0] if isinstance(found, tuple) else found)
+
+        per_pass = max(1, numbers // (among.shape[1] * self.output_size))
+        for call in range(len(calls)):
+            parts = (made(call, 1 - some) for some in among.split(per_pass))
+            yield made(call, torch.ones_like(among[:1]))[0], parts
+
+    @contextmanager
+    def _hooked(self, hook: Callable[..., Tensor | None]) -> Iterator[None]:
+        """A forward hook of the normalizer of every attention, while it lasts."""
+        hooks = [
+            module.normalizer.register_forward_hook(hook)
             for module in self.transformer.modules()
             if hasattr(module, "normalizer")
         ]
         try:
-            yield seen
+            yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            for handle in hooks:
+                handle.remove()
 
     def _pack(self, x: Tensor, mask: Tensor) -> _Packed:
         """Words (B, n, P * E) as sequences of pieces between the special tokens."""
@@ -396,6 +432,14 @@ class PretrainedEncoder(nn.Module):
         of_pieces = states.flatten(0, 1).index_select(0, at).view(B, n, P, -1)
         summed = (of_pieces * packed.present.unsqueeze(-1)).sum(2)
         return summed / packed.present.sum(-1, keepdim=True).clamp(min=1)
+
+
+def _of_words(packed: _Packed) -> tuple[Tensor, Tensor]:
+    """Which pieces are of a word, 1 or 0, and the same of rows that sum to one: (B, n, L)."""
+    B, n, _ = packed.place.shape
+    among = packed.sequence.new_zeros(B, n, packed.mask.shape[1])
+    among.scatter_add_(2, packed.place, packed.present.to(among))
+    return among, among / among.sum(-1, keepdim=True).clamp(min=1)
 
 
 def _leave_out(
