@@ -45,9 +45,9 @@ def uncut(run):
     return asdict(reference) if run in HAVE_CUT and reference in {*BROWSED} else None
 
 
-def browsed(pattern, **more):
+def browsed(pattern):
     """The paths of a pattern for every run whose instances can be browsed."""
-    return [path for run in BROWSED for path in expand(pattern, run=run.path, **more)]
+    return expand(pattern, run=[run.path for run in BROWSED])
 
 
 rule explorer:
