@@ -37,6 +37,8 @@ TABLES = {
     "data/reviews/reading.parquet": "vocabulary",
     "statistics/runs.parquet": "runs",
     "statistics/task.parquet": "task",
+    "report/explorer.parquet": "explorer",
+    "report/explorer_items.parquet": "explorer_items",
     "statistics/summary.parquet": "summary",
     "statistics/comparison.parquet": "comparison",
     "statistics/claims.parquet": "claims",
