@@ -13,11 +13,13 @@ from attention_audit.attribution.ablation import leave_one_out
 from attention_audit.attribution.gradients import gradient_importance
 from attention_audit.attribution.heads import describe_heads
 from attention_audit.attribution.influence import jacobian_norms
+from attention_audit.attribution.paths import gradient_shap
 from attention_audit.attribution.self_attention import (
     attention_flow,
     attention_rollout,
     value_zeroing,
 )
+from attention_audit.attribution.sensitivity import gradient_norm, smooth_grad
 from attention_audit.data.pretrained import fetch_pretrained
 from attention_audit.data.sources import Document
 from attention_audit.data.text import TextReader, prepare_dataset
@@ -235,6 +237,20 @@ def test_importance_of_a_word_is_the_sum_over_its_pieces():
     (gradient,) = torch.autograd.grad(p.sum(), x)
     pieces = (gradient * x).unflatten(-1, (-1, 8)).sum(-1)  # (B, n, P)
     torch.testing.assert_close(found, 2 * pieces.sum(-1).abs() * batch.mask)
+
+
+def test_noise_makes_no_pieces_that_a_word_does_not_have():
+    model, ids = model_of()
+    batch = text_batch(ids, ids > 0)
+    alone = gradient_norm(model, batch, of="inputs")
+    found = smooth_grad(model, batch, of="inputs", samples=2, noise=1e-9)
+    torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-8)
+    # A path without noise and one with next to none are the same.
+    still, nearly = (
+        gradient_shap(model, batch, of="inputs", samples=2, noise=noise)[0]
+        for noise in (0.0, 1e-9)
+    )
+    torch.testing.assert_close(nearly, still, rtol=1e-3, atol=1e-6)
 
 
 def test_a_word_left_out_is_deleted_with_all_its_pieces():

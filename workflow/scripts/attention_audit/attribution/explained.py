@@ -59,6 +59,16 @@ class Explained:
         everything = self.values.new_ones(self.values.shape[-1], dtype=torch.bool)
         return everything if self.of != "inputs" or times is None else ~times
 
+    def movable(self, b: int, n: int) -> Tensor:
+        """Which numbers (n, D) of decision b noise may move, as factors.
+
+        Not those of pieces that a word does not have, which would be pieces of it.
+        """
+        factors = self.values.new_ones(n, self.values.shape[-1]) * self.content
+        if self.of == "inputs" and getattr(self.model.encoder, "in_pieces", False):
+            factors *= self.values[b, :n] != 0
+        return factors
+
     @property
     def baseline(self) -> Tensor:
         """Values (B, n, D) that say nothing: 0, but for when an input was."""

@@ -77,7 +77,7 @@ def gradient_shap(
         shares = torch.from_numpy(rng.random((samples, 1, 1))).to(own)
         normal = rng.standard_normal((samples, *own.shape), dtype=np.float32)
         spread = noise * (known.max() - known.min())
-        moved = torch.from_numpy(normal).to(own) * spread * explained.content
+        moved = torch.from_numpy(normal).to(own) * spread * explained.movable(b, n)
         return start[b, :n] + shares * (own + moved - start[b, :n])
 
     slopes = explained.mean_slopes(drawn, np.full(samples, 1 / samples))

@@ -59,7 +59,7 @@ def smooth_grad(
         rng = generator(("smooth_grad", batch.instance_ids[b]), seed=0)
         drawn = rng.standard_normal((samples, *own.shape), dtype=np.float32)
         spread = noise * (known.max() - known.min())
-        moved = torch.from_numpy(drawn).to(own) * spread * explained.content
+        moved = torch.from_numpy(drawn).to(own) * spread * explained.movable(b, n)
         return own + moved
 
     slopes = explained.mean_slopes(noisy, np.full(samples, 1 / samples))

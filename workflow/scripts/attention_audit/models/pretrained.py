@@ -155,6 +155,9 @@ class PretrainedEncoder(nn.Module):
     What is not trained is no part of the state of the model: it is in the folder.
     """
 
+    # An input is several pieces, and one whose numbers are all 0 is not there.
+    in_pieces = True
+
     def __init__(
         self,
         input_size: int | None,
