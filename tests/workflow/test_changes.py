@@ -75,7 +75,9 @@ OF_CLAIMS = of_table("claims")
 OF_COMPARISON = of_table("comparison") | OF_CLAIMS
 OF_STATISTICS = of_table("summary") | OF_COMPARISON
 OF_EXAMPLES = once("examples") | REPORT
-OF_MEASURES = OF_STATISTICS | OF_EXAMPLES
+# Instances to be browsed, with what was measured of each.
+EXPLORED = once("explorer") | REPORT
+OF_MEASURES = OF_STATISTICS | OF_EXAMPLES | EXPLORED
 ALL_FIGURES = once(*(f"figure_{name}" for name in FIGURES)) | REPORT
 TABLES = OF_TASK | OF_MEASURES
 OF_GRID = once("runs") | TABLES
@@ -395,7 +397,7 @@ CHANGES = {
     ),
     "what the others are compared with": (
         key("statistics.reference", "entmax15"),
-        {"measure_controls": runs(["softmax"])} | OF_STATISTICS,
+        {"measure_controls": runs(["softmax"])} | OF_STATISTICS | EXPLORED,
     ),
     "the level of confidence": (key("statistics.confidence", 0.9), OF_STATISTICS),
     "the table of task scores": (function("statistics/task.py", "task_table"), OF_TASK),
@@ -407,6 +409,7 @@ CHANGES = {
         function("statistics/examples.py", "extremes"),
         OF_EXAMPLES,
     ),
+    "how many instances can be browsed": (key("report.instances", 5), EXPLORED),
     "how an explained text is shown": (function("figures/heatmap.py", "as_html"), {}),
     "a library of one table": (
         upgraded("statsmodels"),
