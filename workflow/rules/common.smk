@@ -35,10 +35,12 @@ from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import (
     DECODERS,
     ENCODERS,
+    OWN_ATTENTION,
     SCORERS,
     has_heads,
     has_offsets,
     inner_normalizers,
+    stores_states,
 )
 from attention_audit.methods import (
     WITHOUT_CONTEXT,

@@ -1,4 +1,100 @@
-# train: one model a run, its history and its scores.
+# train: one model a run, its history and its scores; before it hidden states, once for all
+# runs on an encoder that learns nothing.
+
+# What a model is trained and scored on.
+PREPARED = {
+    "train": rules.prepare.output.train,
+    "dev": rules.prepare.output.dev,
+    "test": rules.prepare.output.test,
+    "reading": rules.prepare.output.reading,
+    "card": rules.prepare.output.card,
+}
+
+ENCODED = f"{RESULTS}/encoded/{{dataset}}/{{encoder}}/{{attention}}"
+
+
+def encoded_of(wildcards):
+    """The hidden states that a run is trained on, of the splits train and dev, if stored."""
+    encoder = config["encoders"].get(getattr(wildcards, "encoder", None))
+    if encoder is None or not stores_states(
+        encoder, config["normalizers"][wildcards.normalizer]
+    ):
+        return []
+    by_run = "run" in inner_normalizers(encoder)
+    attention = wildcards.normalizer if by_run else OWN_ATTENTION
+    return expand(
+        f"{ENCODED}/{{split}}.safetensors",
+        dataset=wildcards.dataset,
+        encoder=wildcards.encoder,
+        attention=attention,
+        split=["train", "dev"],
+    )
+
+
+def encodings_of(wildcards):
+    """What `made_by` is told of them."""
+    return ["models.encodings:stored", "models.encodings:Head"] * bool(
+        encoded_of(wildcards)
+    )
+
+
+def self_attention_of(wildcards):
+    """The normalizer of an encoder's self-attention."""
+    own = config["encoders"][wildcards.encoder]["self_attention"]
+    return config["normalizers"][wildcards.attention] if own == "run" else own
+
+
+def states_mb(wildcards):
+    """Hidden states of width 384; no config says how large a model is."""
+    return 1.6e-3 * rows(wildcards, "train", "dev") * size(wildcards).tokens
+
+
+rule encode:
+    input:
+        train=PREPARED["train"],
+        dev=PREPARED["dev"],
+        reading=PREPARED["reading"],
+        card=PREPARED["card"],
+        pretrained=pretrained_of,
+    output:
+        train=f"{ENCODED}/train.safetensors",
+        dev=f"{ENCODED}/dev.safetensors",
+    log:
+        f"{LOGS}/encode/{{dataset}}/{{encoder}}/{{attention}}.log",
+    benchmark:
+        f"{LOGS}/encode/{{dataset}}/{{encoder}}/{{attention}}.tsv"
+    wildcard_constraints:
+        attention=one_of([OWN_ATTENTION, *config["normalizers"]]),
+    cache: SHARED
+    threads: config["training"]["threads"]
+    resources:
+        **needs(
+            "encode",
+            # as they are, and as they are written
+            lambda w: 1300 + 2 * states_mb(w),
+            lambda w: TORCH
+            + PRETRAINED_WORD * rows(w, "train", "dev") * size(w).tokens,
+            disk_mb=states_mb,
+        ),
+        gpu=GPUS,
+    params:
+        **made_by(
+            "encode.py",
+            lambda w: normalizer_kinds(self_attention_of(w)["kind"]),
+            lambda w: [":".join(ENCODERS[config["encoders"][w.encoder]["kind"]])],
+            ":".join(SCORERS["last"]),
+            TO_TRAIN,
+        ),
+        modality=modality_of,
+        encoder=lambda w: config["encoders"][w.encoder],
+        # A model has attention above its encoder too; hidden states know nothing of it.
+        scorer={"kind": "last"},
+        normalizer=self_attention_of,
+        device=config["training"]["device"],
+    message:
+        "Making the hidden states of {wildcards.dataset} by {wildcards.encoder}"
+    script:
+        "../scripts/encode.py"
 
 
 def training_memory(wildcards):
@@ -6,18 +102,21 @@ def training_memory(wildcards):
     examples = rows(wildcards, "train", "dev", "test")
     own = 0
     if is_pretrained(wildcards):
-        # itself, and hidden states that are kept, a gigabyte of them at most
-        own = 600 + min(1100, 1.6e-3 * examples * size(wildcards).tokens)
+        own = 600
+        if encoded_of(wildcards):
+            own += states_mb(wildcards)
     return (
         700 + 4e-4 * examples * length(wildcards) + 0.02 * length(wildcards) ** 2 + own
     )
 
 
-def pretrained_seconds(wildcards, encoder, max_epochs):
-    """Of one that learns nothing the texts are read once, and backwards takes as long."""
+def pretrained_seconds(wildcards, max_epochs):
+    """Texts are read to train on, backwards too where something learns, and to score."""
     found = size(wildcards)
-    times = 1 if encoder["trained"] == "none" else 2 * max_epochs
-    texts = times * found.of("train", "dev") + found.of("dev", "test")
+    texts = found.of("dev", "test")
+    if not encoded_of(wildcards):
+        learns = config["encoders"][wildcards.encoder]["trained"] != "none"
+        texts += (1 + learns) * max_epochs * found.of("train", "dev")
     return TORCH + PRETRAINED_WORD * texts * found.tokens
 
 
@@ -25,7 +124,7 @@ def training_seconds(wildcards, max_epochs=config["training"]["max_epochs"]):
     """As long as no early stop shortens it; time grows with the encoder's width."""
     encoder = config["encoders"][wildcards.encoder]
     if is_pretrained(wildcards):
-        return pretrained_seconds(wildcards, encoder, max_epochs)
+        return pretrained_seconds(wildcards, max_epochs)
     # each four times as wide in tokens as the next
     stages = encoder.get("stages", [])
     parts = [
@@ -49,20 +148,11 @@ MODEL = {
 METRICS = f"{RESULTS}/models/{RUN}/metrics.json"
 
 
-# What a model is trained and scored on.
-PREPARED = {
-    "train": rules.prepare.output.train,
-    "dev": rules.prepare.output.dev,
-    "test": rules.prepare.output.test,
-    "reading": rules.prepare.output.reading,
-    "card": rules.prepare.output.card,
-}
-
-
 rule train:
     input:
         **PREPARED,
         pretrained=pretrained_of,
+        encoded=encoded_of,
     output:
         **MODEL,
         history=f"{RESULTS}/models/{RUN}/history.parquet",
@@ -77,7 +167,7 @@ rule train:
         **needs("train", training_memory, training_seconds, disk_mb=lambda w: 2),
         gpu=GPUS,
     params:
-        **made_by("train_model.py", normalizers_of, parts_of, TO_TRAIN),
+        **made_by("train_model.py", normalizers_of, parts_of, encodings_of, TO_TRAIN),
         modality=modality_of,
         run=identity,
         encoder=lambda w: config["encoders"][w.encoder],
@@ -103,6 +193,7 @@ rule train_on_share:
     input:
         **PREPARED,
         pretrained=pretrained_of,
+        encoded=encoded_of,
     output:
         metrics=METRICS_ON_SHARE,
     log:
@@ -120,7 +211,7 @@ rule train_on_share:
         ),
         gpu=GPUS,
     params:
-        **made_by("train_on_share.py", normalizers_of, parts_of, TO_TRAIN),
+        **made_by("train_on_share.py", normalizers_of, parts_of, encodings_of, TO_TRAIN),
         modality=modality_of,
         run=identity,
         share=lambda w: float(w.share),

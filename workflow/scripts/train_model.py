@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.job import declared_model, split_of
+from attention_audit.job import declared_model, learned_from, split_of
 from attention_audit.models.model import (
     learned_alphas,
     resolve_device,
@@ -27,11 +27,11 @@ with reported(snakemake.log[0]):
         sys.exit()
     device = resolve_device(params.training["device"])
     settings, vectors, label_names = declared_model(snakemake)
-    dev = split_of(snakemake, "dev")
+    (examples, dev), learner_of = learned_from(snakemake)
     trained = train(
         settings,
         params.training,
-        split_of(snakemake, "train"),
+        examples,
         dev,
         params.run["seed"],
         device,
@@ -39,11 +39,12 @@ with reported(snakemake.log[0]):
         checkpoint=Path(params.checkpoint),
         identity=json.dumps(provenance, sort_keys=True),
         name="/".join(map(str, params.run.values())),
+        learner_of=learner_of,
     )
     batch_size = params.training["batch_size"]
     metrics = {
-        split: evaluate(trained.model, examples, batch_size, device)
-        for split, examples in (("dev", dev), ("test", split_of(snakemake, "test")))
+        split: evaluate(trained.model, split_of(snakemake, split), batch_size, device)
+        for split in ("dev", "test")
     }
     save_model(trained.model, output.model, provenance)
     write_json(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from attention_audit.job import declared_model, split_of
+from attention_audit.job import declared_model, learned_from, split_of
 from attention_audit.models.learning_curve import on_share
 from attention_audit.models.model import resolve_device
 from attention_audit.models.training import evaluate, train
@@ -23,23 +23,24 @@ with reported(snakemake.log[0]):
         sys.exit()
     device = resolve_device(params.training["device"])
     settings, vectors, _ = declared_model(snakemake)
-    examples = {split: split_of(snakemake, split) for split in ("train", "dev", "test")}
-    share, n_train = on_share(examples["train"], params.share, params.run["seed"])
+    (examples, dev), learner_of = learned_from(snakemake)
+    share, n_train = on_share(examples, params.share, params.run["seed"])
     trained = train(
         settings,
         params.training,
         share,
-        examples["dev"],
+        dev,
         params.run["seed"],
         device,
         vectors,
         checkpoint=Path(params.checkpoint),
         identity=json.dumps(provenance, sort_keys=True),
         name="/".join(map(str, (*params.run.values(), params.share))),
+        learner_of=learner_of,
     )
     batch_size = params.training["batch_size"]
     scores = {
-        split: evaluate(trained.model, examples[split], batch_size, device)
+        split: evaluate(trained.model, split_of(snakemake, split), batch_size, device)
         for split in ("dev", "test")
     }
     write_json(

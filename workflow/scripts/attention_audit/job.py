@@ -1,6 +1,7 @@
 """What every job does first that trains a model, or runs one on audited instances."""
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,24 @@ def split_of(snakemake: Any, split: str) -> Examples:
     """
     read = of_data(snakemake.params.modality, "read_examples")
     return read(snakemake.input[split], snakemake.input.reading)
+
+
+def learned_from(
+    snakemake: Any,
+) -> tuple[list[Examples], Callable[[DecisionModel], DecisionModel]]:
+    """The splits train and dev as a rule's model learns from them, and what of it learns.
+
+    These are hidden states where the rule has stored ones: ``snakemake`` is what Snakemake
+    gives the rule's script, with inputs ``encoded``, a file of either split or none, and
+    what `split_of` asks for.
+    """
+    splits = [split_of(snakemake, split) for split in ("train", "dev")]
+    if not (files := snakemake.input.get("encoded")):
+        return splits, lambda model: model
+    # By name: jobs of encoders that learn do not depend on it.
+    encodings = importlib.import_module("attention_audit.models.encodings")
+    found = [encodings.stored(*of) for of in zip(splits, files, strict=True)]
+    return found, encodings.Head
 
 
 def audited_models(

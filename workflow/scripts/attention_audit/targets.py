@@ -18,7 +18,12 @@ from attention_audit.figures.catalogue import (
 from attention_audit.grid import AXES, Run, about_decoders, fits, grid, has_decoder
 from attention_audit.kinds import encoders_of
 from attention_audit.methods import not_applying
-from attention_audit.models.encoder_kinds import has_heads, has_offsets
+from attention_audit.models.encoder_kinds import (
+    OWN_ATTENTION,
+    has_heads,
+    has_offsets,
+    stores_states,
+)
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.records.experiments import results_of, split
 from attention_audit.statistics.controls import CONTROLS, has_controls
@@ -185,6 +190,10 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _archive_faults(file, config)
         case ("data", dataset, _, *_):
             yield from _undeclared("dataset", "datasets", dataset, config)
+        case ("encoded", dataset, encoder, attention, _):
+            yield from _undeclared("dataset", "datasets", dataset, config)
+            yield from _undeclared("encoder", "encoders", encoder, config)
+            yield from _encoded_faults(encoder, attention, config)
         case ("models", *names, seed, _) if len(names) == len(AXES):
             yield from _run_faults([*names, seed], config)
         case ("attributions", d, e, s, n, seed, *file) if file:
@@ -238,6 +247,26 @@ def _undeclared(
     if name not in known:
         hint = suggestion(name, known) if known else f" {section} is empty."
         yield f"{axis} '{name}' is not declared under {section} in the config.{hint}"
+
+
+def _encoded_faults(
+    encoder: str, attention: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    """Faults of hidden states with self-attention by a normalizer, or the encoder's own."""
+    settings = config["encoders"].get(encoder, {"kind": None})
+    of_run = settings.get("self_attention") == "run"
+    if of_run:
+        yield from _undeclared("normalizer", "normalizers", attention, config)
+    elif attention != OWN_ATTENTION:
+        yield (
+            f"the self-attention of '{encoder}' is its own, and not that of a run. Ask for "
+            f"{OWN_ATTENTION} in the place of '{attention}'."
+        )
+    if not stores_states(settings, config["normalizers"].get(attention, {})):
+        yield (
+            "hidden states are stored of pretrained encoders of which nothing learns. "
+            f"Set encoders.{encoder}.trained to none, and stored to true."
+        )
 
 
 def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:

@@ -33,6 +33,9 @@ SCORERS: dict[str, tuple[str, str]] = {
     "scaled_dot_product": ("models.attention", "ScaledDotProductScorer"),
 }
 
+# What results call the self-attention of an encoder that does not take that of the run.
+OWN_ATTENTION = "own"
+
 
 def made_of_kind(
     what: str,
@@ -72,6 +75,18 @@ def inner_normalizers(settings: Mapping[str, Any]) -> list[Mapping[str, Any] | s
     parts = [settings, settings.get("decoder", {})]
     keys = ("self_attention", "cross_attention")
     return [part[key] for part in parts for key in keys if key in part]
+
+
+def stores_states(settings: Mapping[str, Any], normalizer: Mapping[str, Any]) -> bool:
+    """Whether an encoder's hidden states are made once, before any training.
+
+    It learns nothing then: it is trained in no part, nor is an alpha of its self-attention,
+    which may be by the ``normalizer`` of the run.
+    """
+    if settings["kind"] != "pretrained" or settings["trained"] != "none":
+        return False
+    inner = [normalizer if of == "run" else of for of in inner_normalizers(settings)]
+    return settings["stored"] and all(of.get("alpha") != "learned" for of in inner)
 
 
 def has_offsets(settings: Mapping[str, Any]) -> bool:

@@ -1,26 +1,34 @@
-"""What a model makes of its inputs, kept: hidden states of an encoder that learns nothing.
+"""What an encoder that learns nothing makes of a data set: hidden states, stored once.
 
-Training then reads these, and not the texts once an epoch. What is learned, the attention
-and the output, is the same, up to the rounding that batches bring.
+Training then reads these, whatever the scorer, the normalizer above them and the seed, and
+not the texts once an epoch. What is learned, the attention and the output, is the same, up
+to the rounding that batches bring.
 
-Shapes: N examples, B of a batch, n inputs, H hidden size.
+Shapes: N examples of W inputs in all, B of a batch, n inputs, H hidden size.
 """
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
 
 from attention_audit.data.batches import in_order_of_length
 from attention_audit.models.decisions import DecisionModel, Examples
+from attention_audit.models.tensors import read_tensors
+from attention_audit.records.errors import AuditError
+from attention_audit.records.tables import mismatch
 
-# Numbers of hidden states that are kept at most, a gigabyte of them: of more, the texts are
-# read again every epoch.
-NUMBERS_KEPT = 2**28
+logger = logging.getLogger(__name__)
+
+# Fixed, and not that of training: stored states do not hang on how they are learned from.
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -34,30 +42,35 @@ class EncodedBatch:
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """One split as hidden states: N float32 arrays (n, H). See `models.decisions.Examples`."""
+    """One split as hidden states; see `models.decisions.Examples`."""
 
     instance_ids: Sequence[str]
-    states: list[Tensor]
+    states: Tensor  # (W, H), those of a text in a row
+    starts: np.ndarray  # (N,) the row of each text's first
     labels: np.ndarray
     lengths: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.states)
+        return len(self.starts)
 
     def take(self, rows: Sequence[int]) -> Self:
         """The examples of some rows, in that order."""
-        return EncodedExamples(
-            [self.instance_ids[row] for row in rows],
-            [self.states[row] for row in rows],
-            self.labels[rows],
-            self.lengths[rows],
+        return replace(
+            self,
+            instance_ids=[self.instance_ids[row] for row in rows],
+            starts=self.starts[rows],
+            labels=self.labels[rows],
+            lengths=self.lengths[rows],
         )
 
     def batch(self, rows: np.ndarray, device: torch.device) -> EncodedBatch:
         """Some rows, padded to the longest."""
-        hidden = pad_sequence([self.states[row] for row in rows], batch_first=True)
-        lengths = torch.from_numpy(self.lengths[rows])
-        mask = torch.arange(hidden.shape[1]) < lengths.unsqueeze(1)
+        lengths = self.lengths[rows]
+        of_rows = zip(self.starts[rows], lengths, strict=True)
+        hidden = pad_sequence(
+            [self.states[start : start + n] for start, n in of_rows], batch_first=True
+        )
+        mask = torch.arange(hidden.shape[1]) < torch.from_numpy(lengths).unsqueeze(1)
         labels = torch.as_tensor(self.labels[rows], device=device)
         return EncodedBatch(labels, hidden.to(device), mask.to(device))
 
@@ -67,6 +80,11 @@ class Head(DecisionModel):
 
     def __init__(self, model: DecisionModel):
         nn.Module.__init__(self)
+        if any(p.requires_grad for p in model.encoder.parameters()):
+            raise AuditError(
+                "hidden states of this encoder change as it learns. Set its trained to none, "
+                "or its stored to false."
+            )
         self.settings, self.link = model.settings, model.link
         self.pooling, self.output = model.pooling, model.output
 
@@ -75,26 +93,48 @@ class Head(DecisionModel):
         return self.decide(batch.hidden, self.weights(batch.hidden, batch.mask))
 
 
-def can_be_kept(model: DecisionModel, *splits: Examples) -> bool:
-    """Whether hidden states of splits stay as they are in training, and are not too many."""
-    if any(p.requires_grad for p in model.encoder.parameters()):
-        return False
-    inputs = sum(int(examples.lengths.sum()) for examples in splits)
-    return inputs * model.encoder.output_size <= NUMBERS_KEPT
-
-
 @torch.no_grad()
 def encoded(
-    model: DecisionModel, examples: Examples, batch_size: int, device: torch.device
-) -> EncodedExamples:
-    """The hidden states of a split, in its order."""
+    model: DecisionModel, examples: Examples, device: torch.device, name: str = "encode"
+) -> dict[str, Tensor]:
+    """The hidden states of a split: ``states`` (W, H) float32 and ``lengths`` (N,) int64."""
     model.eval()
-    states: list[Tensor] = [torch.empty(0)] * len(examples)
-    for rows in in_order_of_length(examples.lengths, batch_size):
-        batch = examples.batch(rows, device)
-        hidden, _ = model.encode(model.embed(batch), batch.mask)
-        for row, found in zip(rows, hidden.cpu(), strict=True):
-            states[row] = found[: examples.lengths[row]].clone()
+    lengths = np.asarray(examples.lengths, np.int64)
+    starts = _starts(lengths)
+    states = torch.empty(int(lengths.sum()), model.encoder.output_size)
+    with tqdm(total=len(examples), desc=name, unit="text", disable=None) as bar:
+        for rows in in_order_of_length(lengths, BATCH_SIZE):
+            batch = examples.batch(rows, device)
+            hidden, _ = model.encode(model.embed(batch), batch.mask)
+            for row, found in zip(rows, hidden.cpu(), strict=True):
+                states[starts[row] : starts[row] + lengths[row]] = found[: lengths[row]]
+            bar.update(len(rows))
+    if not states.isfinite().all():
+        raise AuditError(
+            f"{name}: hidden states are not finite. Name another encoder, or give its "
+            "self_attention another normalizer."
+        )
+    logger.info("%s: %d words, %d numbers each", name, *states.shape)
+    return {"states": states, "lengths": torch.from_numpy(lengths)}
+
+
+def stored(examples: Examples, path: str | Path) -> EncodedExamples:
+    """A split as the hidden states in a file of `encoded`, which stay on disk.
+
+    Raises `AuditError` where the file is damaged, or is of other examples.
+    """
+    tensors, _ = read_tensors(path)
+    lengths = np.asarray(examples.lengths, np.int64)
+    if not np.array_equal(tensors["lengths"].numpy(), lengths):
+        raise mismatch(path, "holds hidden states of other texts")
     return EncodedExamples(
-        examples.instance_ids, states, examples.labels, examples.lengths
+        examples.instance_ids,
+        tensors["states"],
+        _starts(lengths),
+        examples.labels,
+        lengths,
     )
+
+
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    return np.cumsum(lengths) - lengths

@@ -1,29 +1,20 @@
 """A trained model and its files; where it computes."""
 
 import importlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from attention_audit.models.decisions import DecisionModel, ModelSettings
 from attention_audit.models.normalizers import Normalizer
+from attention_audit.models.tensors import read_tensors, write_tensors
 from attention_audit.records.errors import AuditError
-from attention_audit.records.metadata import TENSORS, tensors_digest
-from attention_audit.records.tables import (
-    METADATA_KEY,
-    atomic_path,
-    mismatch,
-    read_json,
-    set_aside,
-)
+from attention_audit.records.tables import mismatch, read_json
 
 
 def learned_alphas(model: DecisionModel) -> dict[str, float]:
@@ -53,23 +44,7 @@ def save_model(
         name: values.detach().cpu().contiguous().clone()
         for name, values in model.state_dict().items()
     }
-    # One metadata key only: the format does not keep the order of several, and the
-    # same model must give the same bytes. The format has no checksum of its own.
-    made = {**provenance, TENSORS: _digest(state)}
-    metadata = {METADATA_KEY.decode(): json.dumps(made, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(state, metadata))
-
-
-def _digest(state: Mapping[str, Tensor]) -> str:
-    """`tensors_digest` of tensors on the CPU."""
-    return tensors_digest({name: values.numpy() for name, values in state.items()})
-
-
-def read_model_metadata(path: str | Path) -> dict[str, Any]:
-    """The provenance that a model's file carries, with the digest of its tensors."""
-    with safetensors.safe_open(path, "pt") as file:
-        return json.loads((file.metadata() or {})[METADATA_KEY.decode()])
+    write_tensors(path, state, provenance)
 
 
 def settings_json(settings: ModelSettings, **more: Any) -> dict[str, Any]:
@@ -96,26 +71,10 @@ def load_model(
         parts = {**described["model"]}
         if "folder" in parts["encoder"]:
             parts["encoder"] = _with_folder(parts["encoder"], Path(settings))
-        made = of_models(described["modality"], "SETTINGS")(**parts)
-        model = made.new_model()
+        model = of_models(described["modality"], "SETTINGS")(**parts).new_model()
     except (ImportError, KeyError, TypeError) as error:
         raise mismatch(settings, f"not the settings of a model ({error})") from error
-    try:
-        state = safetensors.torch.load_file(weights)
-        made = read_model_metadata(weights)
-        expected = made.pop(TENSORS)
-    except FileNotFoundError as error:
-        raise AuditError(
-            f"{weights}: no such file. Run snakemake to build it."
-        ) from error
-    except KeyError as error:
-        raise mismatch(weights, "carries no checksum of this pipeline") from error
-    except (safetensors.SafetensorError, ValueError) as error:
-        fault = f"not a whole checkpoint ({error})"
-        raise set_aside(weights, fault, ".safetensors") from error
-    if _digest(state) != expected:
-        fault = "not a whole checkpoint (its checksum differs)"
-        raise set_aside(weights, fault, ".safetensors")
+    state, made = read_tensors(weights)
     # Weights of one shape fit the settings of many runs: one job made both files.
     if described.get("provenance", made) != made:
         raise mismatch(weights, f"was not made with {settings}: their records differ")

@@ -217,8 +217,9 @@ class PretrainedEncoder(nn.Module):
         """
         tokenizer = WordPieces(Path(folder, "tokenizer.json"))
         table = torch.from_numpy(tokenizer.table(tokens))
+        # whether its hidden states are stored is nothing that the model knows
         made = {
-            **settings,
+            **{key: value for key, value in settings.items() if key != "stored"},
             "folder": str(folder),
             "sha256": file_digest(Path(folder, "model.safetensors")),
             "vocabulary": len(table),

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from attention_audit.data.batches import in_order_of_length, length_bucketed_batches
 from attention_audit.models.decisions import DecisionModel, Examples, ModelSettings
-from attention_audit.models.encodings import Head, can_be_kept, encoded
 from attention_audit.models.laws import lawful
 from attention_audit.models.losses import loss_of
 from attention_audit.models.model import learned_alphas
@@ -346,19 +345,17 @@ def train(
     checkpoint: Path | None = None,
     identity: str = "",
     name: str = "train",
+    learner_of: Callable[[DecisionModel], DecisionModel] = lambda model: model,
 ) -> Trained:
     """A new model, trained on the labels by its loss; see `losses.loss_of` and `fit`.
 
+    ``learner_of`` gives the part of a model that learns, and reads the examples: all of it,
+    or, where these are hidden states, what comes behind the encoder (`encodings.Head`).
+
     The same settings, data, seed, machine and number of threads give the same bytes.
     """
-    model = learner = new_model(model_settings, seed, device, vectors)
-    # Of an encoder that learns nothing the hidden states are made once.
-    if can_be_kept(model, examples, dev):
-        learner = Head(model)
-        examples, dev = (
-            encoded(model, split, settings["batch_size"], device)
-            for split in (examples, dev)
-        )
+    model = new_model(model_settings, seed, device, vectors)
+    learner = learner_of(model)
 
     smoothing = settings["label_smoothing"]
 
