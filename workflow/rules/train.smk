@@ -111,12 +111,15 @@ def training_memory(wildcards):
 
 
 def pretrained_seconds(wildcards, max_epochs):
-    """Texts are read to train on, backwards too where something learns, and to score."""
+    """Texts are read to train on, backwards through what learns, and to score."""
     found = size(wildcards)
     texts = found.of("dev", "test")
     if not encoded_of(wildcards):
-        learns = config["encoders"][wildcards.encoder]["trained"] != "none"
-        texts += (1 + learns) * max_epochs * found.of("train", "dev")
+        # of six layers, and a layer takes twice as long backwards
+        layers = {"none": 0, "all": 6}
+        trained = config["encoders"][wildcards.encoder]["trained"]
+        share = layers.get(trained, trained) / 6
+        texts += (1 + 2 * share) * max_epochs * found.of("train", "dev")
     return TORCH + PRETRAINED_WORD * texts * found.tokens
 
 
