@@ -165,6 +165,7 @@ def index(shared, reviews_csv) -> Path:
             {
                 "tiny_reviews/reviews.csv": reviews_csv.read_text(encoding="utf-8"),
                 # Above 1 MB Snakemake does not compare bytes by itself.
+                "tiny_reviews/felt.tsv": "good\t1.9\nbad\t-2.5\nfilm\t0\nthe\t0.1\n",
                 "tiny_reviews/ballast.txt": "".join(map(project.digits, range(50_000))),
             },
         )

@@ -537,6 +537,15 @@ CHANGES = {
         {"prepare": {"raw_labels"}} | more_runs(runs(dataset="raw_labels")),
     ),
     "a longer max_length": (key("datasets.reviews.max_length", 14), PREPARED),
+    # it rates words that are prepared, and nothing of the data hangs on it
+    "another lexicon": (
+        key("lexicons.felt.file", "tiny_reviews/other.tsv"),
+        {"measure": ALL} | OF_MEASURES,
+    ),
+    "how words are rated": (
+        function("data/lexicons.py", "ratings_of"),
+        {"measure": ALL} | OF_MEASURES,
+    ),
     "how text is prepared": (function("data/tokens.py", "tokenize"), PREPARED),
     "another archive": (
         key("archives.tiny_reviews.sha256", "0" * 64),

@@ -8,11 +8,35 @@ WITH_CONTROLS = one_of(
 )
 
 
+def lexicon_of(wildcards):
+    """Where the lexicon is that rates a data set's words, and which one it is, by checksum."""
+    name = config["datasets"][wildcards.dataset].get("lexicon")
+    if name is None:
+        return None
+    lexicon = config["lexicons"][name]
+    if lexicon["kind"] == "file":
+        return {"path": lexicon["path"], "sha256": checksum(lexicon["path"])}
+    archive = lexicon["archive"]
+    return {
+        "path": archive_file(archive),
+        "file": lexicon["file"],
+        "sha256": config["archives"][archive]["sha256"],
+    }
+
+
+def lexicon_file(wildcards):
+    """The file of it, as far as it can be an input."""
+    lexicon = lexicon_of(wildcards)
+    return [lexicon["path"]] if lexicon and can_be_input(lexicon["path"]) else []
+
+
 rule measure:
     input:
         attention=rules.attend.output.attention,
         importances=importances_of,
         influence=rules.trace_influence.output.influence,
+        lexicon=lexicon_file,
+        examples=lambda w: rules.prepare.output.test if lexicon_of(w) else [],
     output:
         measures=f"{RESULTS}/measures/{RUN}.parquet",
     log:
@@ -29,6 +53,7 @@ rule measure:
     params:
         **made_by("measure.py"),
         run=identity,
+        lexicon=lexicon_of,
         methods=methods_of,
         effects=lambda w: effects_of(
             {name: config["methods"][name] for name in methods_of(w)}, modality_of(w)

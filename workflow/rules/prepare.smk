@@ -216,12 +216,18 @@ def own_files_of(wildcards):
     return {path: checksum(path) for path in paths}
 
 
+def prepared_from(name):
+    """What is declared of a data set, but for its lexicon: that is for `measure`."""
+    declared = config["datasets"][name]
+    return {key: value for key, value in declared.items() if key != "lexicon"}
+
+
 def check_prepared(name):
     """Raise where a data set that is about to be prepared again could not be.
 
     Snakemake would remove what was prepared of it, and then find the fault.
     """
-    dataset, card = config["datasets"][name], Path(RESULTS, "data", name, "card.json")
+    dataset, card = prepared_from(name), Path(RESULTS, "data", name, "card.json")
     own = SimpleNamespace(dataset=name)
     of_the_user = {"dataset": dataset, "own_files": own_files_of(own)}
     if not made_otherwise(card, of_the_user):
@@ -281,7 +287,7 @@ rule prepare:
     params:
         **made_by("prepare.py", of_modality(data=["prepare"]), words_of),
         name="{dataset}",
-        dataset=lambda w: config["datasets"][w.dataset],
+        dataset=lambda w: prepared_from(w.dataset),
         files=files_of,
         vectors=vectors_settings,
         archives=archives_of,

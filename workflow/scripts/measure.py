@@ -1,5 +1,6 @@
 """All measures of one run, a row an (instance, measure)."""
 
+from attention_audit.data.lexicons import ratings_of, read_lexicon
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.tables import open_table
@@ -9,6 +10,10 @@ with reported(snakemake.log[0]):
     params = snakemake.params
     provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
     importances = dict(zip(params.methods, snakemake.input.importances, strict=True))
+    ratings = None
+    if params.lexicon is not None:
+        lexicon = read_lexicon(params.lexicon["path"], params.lexicon.get("file"))
+        ratings = ratings_of(snakemake.input.examples, lexicon)
     with open_table(snakemake.output.measures, "measures", provenance) as table:
         for rows in measure_run(
             params.run,
@@ -16,5 +21,6 @@ with reported(snakemake.log[0]):
             importances,
             snakemake.input.influence,
             params.effects,
+            ratings,
         ):
             table.write(rows)

@@ -343,6 +343,10 @@ def inconsistencies(config: Mapping[str, Any]) -> Iterator[str]:
         if vectors["kind"] == "archive":
             key = f"vectors.{name}.archive"
             yield from _archive_faults(key, vectors["archive"], "wheel", config)
+    for name, lexicon in config["lexicons"].items():
+        if lexicon["kind"] == "archive":
+            key = f"lexicons.{name}.archive"
+            yield from _archive_faults(key, lexicon["archive"], "wheel", config)
     for name, model in config["pretrained"].items():
         if model["kind"] == "archive":
             key = f"pretrained.{name}.archive"
@@ -588,6 +592,8 @@ def _dataset_faults(
     key: str, dataset: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterator[str]:
     source = dataset["source"]
+    if dataset.get("lexicon") is not None:
+        yield from _undeclared(f"{key}.lexicon", dataset["lexicon"], "lexicons", config)
     if dataset.get("vectors") is not None:
         yield from _undeclared(f"{key}.vectors", dataset["vectors"], "vectors", config)
     if dataset.get("tokenizer") is not None:

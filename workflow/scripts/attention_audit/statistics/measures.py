@@ -303,6 +303,26 @@ MEASURES: dict[str, Measure] = {
         "formula": "1 / rank of the first marked input by the same (Voorhees 1999); ties by chance",
         "undefined": "all inputs are marked, or none; no row where nobody marks any",
     },
+    "valence_tau_b": {
+        "label": "Agreement with valence",
+        "unit": "tau-b",
+        "low": -1,
+        "high": 1,
+        "formula": "Kendall's tau-b of attention, or of an importance, with |r_t|, r_t the rating "
+        "of word t by itself in the lexicon, 0 without one; no rationale",
+        "undefined": "fewer than two words, or all have the same weight or rating; no row of a "
+        "text without a rated word, or where no lexicon is named",
+    },
+    "valence_share": {
+        "label": "Weight on rated words",
+        "unit": "share",
+        "low": 0,
+        "high": 1,
+        "formula": "Σ_t p_t over the words with a rating other than 0 / Σ_t p_t; also of each "
+        "importance, and of equal weights (uniform), the share of these words",
+        "undefined": "all weights are 0; no row of a text without a rated word, or where no "
+        "lexicon is named",
+    },
     "lookback": {
         "label": "Look-back",
         "unit": "seconds",

@@ -37,6 +37,7 @@ from attention_audit.statistics.ranks import (
     top_tau_b,
     weighted_tau,
 )
+from attention_audit.statistics.valence import valence_blocks
 
 # What looks back as far as a guess would: equal weights.
 UNIFORM = "uniform"
@@ -213,14 +214,15 @@ def measure_run(
     importances: Mapping[str, str | Path],
     influence: str | Path | None = None,
     effects: Mapping[str, str] | None = None,
+    ratings: Mapping[str, Floats] | None = None,
     batch_size: int = 512,
 ) -> Iterator[pa.Table]:
     """Yield every measure of one run, as tables of schema "measures".
 
     The files of attention and importance are read in step, ``batch_size`` instances
     at a time, so that memory does not grow with the number of instances, their ids
-    aside. Of inputs with times the look-back follows them, and of marked instances the
-    plausibility. The influence, which covers
+    aside. Of inputs with times the look-back follows them, of marked instances the
+    plausibility, and of rated words the valence. The influence, which covers
     some of the instances, follows in a pass of its own.
 
     Args:
@@ -230,6 +232,7 @@ def measure_run(
             same instances in the same order. Of two methods the first is the subject.
         influence: a table of schema "influence" over a subset of them, or None.
         effects: what importances say of the output, by method; see `methods.EFFECTS`.
+        ratings: (n,) of the words of each text, by its id; see `valence_blocks`.
 
     Raises:
         AuditError: where files hold different instances, lengths, methods or runs,
@@ -243,12 +246,17 @@ def measure_run(
         yield table_of(identity, ids, _attention_blocks(step, effects or {}))
         subjects = {"attention": step.attention.values}
         subjects |= {method: read.values for method, read in step.read.items()}
-        looking = [*lookback_blocks(step, subjects | {UNIFORM: step.attention.mask})]
+        with_uniform = subjects | {UNIFORM: step.attention.mask}
+        looking = [*lookback_blocks(step, with_uniform)]
         if looking:
             yield table_of(identity, ids, looking)
         marked, blocks = plausibility(step, subjects, guess=True)
         if marked:
             yield table_of(identity, marked, blocks)
+        if ratings is not None:
+            rated, blocks = valence_blocks(step, with_uniform, ratings, UNIFORM)
+            if rated:
+                yield table_of(identity, rated, blocks)
 
     if influence is None:
         return
