@@ -13,11 +13,11 @@ from attention_audit.figures.style import (
     Order,
     measured,
     models,
+    normalizer_style,
     normalizers,
-    series_style,
 )
 
-_SIZE = (3.0, 2.6)
+_SIZE = (2.3, 2.3)
 _CELL = ["dataset", "encoder", "scorer", "normalizer"]
 
 
@@ -47,7 +47,7 @@ def draw(
         dataset, model = column
         part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
         part = part[part["reference"] == method]
-        for i, name in enumerate(names):
+        for name in names:
             point = part[part["normalizer"] == name]
             across = np.maximum(
                 [
@@ -62,7 +62,7 @@ def draw(
                 point,
                 across,
                 linestyle="none",
-                **series_style(i),
+                **normalizer_style(name, order),
                 label=name,
             )
 
