@@ -624,7 +624,7 @@ def test_rows_of_zeros_are_left_out_with_a_word():
     page.draw_without_rendering()
     legend = page.legends[0].get_window_extent()
     assert page.legends[0].get_title().get_text().endswith("\nn = 3")
-    assert 0 <= legend.y0 and legend.y1 <= page.axes[0].get_window_extent().y0
+    assert legend.y0 >= 0 and legend.y1 <= page.axes[0].get_window_extent().y0
 
 
 def test_inputs_stand_before_hidden_states_whatever_the_config_says():
@@ -912,10 +912,8 @@ def test_a_score_stands_at_what_its_model_costs(module, table, cost):
         for line in lines
         if line.get_marker() != "."
     }
-    bilstm, vit = (
-        series_style(order["slots"]["encoders"][name])["marker"]
-        for name in order["encoders"]
-    )
+    looks = style.model_looks(style.with_model(runs), order)
+    bilstm, vit = (looks[name]["marker"] for name in order["encoders"])
     softmax, entmax = (order["looks"][n]["color"] for n in order["normalizers"])
     assert drawn == {
         (bilstm, softmax): [[1500, 1 / 16]],

@@ -29,7 +29,7 @@ _COLOURS = "RdBu"
 _UNDEFINED = "0.88"
 _LETTERS = 6
 # Inches of a cell, and the least of a panel.
-_CELL = (0.27, 0.2)
+_CELL = (0.27, 0.17)
 _LEAST = 1.4
 # What is appended to a number that has something in a column, and what the legend says.
 _SIGNS = {
@@ -71,7 +71,11 @@ def _pages(
     signs = [said for column, (_, said) in _SIGNS.items() if rows[column].notna().any()]
 
     def fill(axes: Axes, model: str, normalizer: str) -> None:
-        _matrix(axes, cells.get((dataset, model, normalizer)), subjects)
+        # Some methods do not apply to every encoder.
+        own = rows[rows["model"] == model]
+        shown = {*own["subject"], *own["reference"]}
+        present = [name for name in subjects if name in shown]
+        _matrix(axes, cells.get((dataset, model, normalizer)), present)
 
     def title(model: str, normalizer: str) -> str:
         said = _counts(cells.get((dataset, model, normalizer)))
@@ -94,7 +98,7 @@ def _pages(
         fill,
         title=title,
         y_label=lambda *_: "",
-        share_x=True,
+        share_y="row",
         size=(
             across + 0.3 + labels / min(len(names), MAX_COLUMNS),
             up + 0.35 + 0.15 * lines + labels,

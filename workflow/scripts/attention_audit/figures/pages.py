@@ -189,7 +189,7 @@ def say_below(figure: Figure, said: str) -> None:
     width, height = figure.get_size_inches()
     # Of an empty legend the layout makes as much room as of a full one.
     legend = next(iter(figure.legends), None) or figure.legend([], [], loc=_UNDER)
-    lines = textwrap.wrap(said, int(width * 16))
+    lines = textwrap.wrap(said, int(width * 18))
     figure.set_size_inches(width, height + _BELOW * len(lines))
     before = [text for text in [legend.get_title().get_text()] if text]
     legend.set_title("\n".join([*before, *lines]), prop={"size": 7})

@@ -180,7 +180,8 @@ def names_size(names: Sequence[str], series: int) -> tuple[float, float]:
     """Width and height in inches of a panel with so many lines and names over it."""
     # More lines than a few want room in both directions; two panels still fit a page.
     scale = min(PAGE_WIDTH / 2 / PANEL[0], max(1.0, series / 6))
-    above = max(0, names_height(names) - names_height(["sparsegen"])) / 72
+    # the names of default normalizers are in the height of a panel but for this
+    above = 0.35 + max(0, names_height(names) - names_height(["sparsegen"])) / 72
     return (
         min(PAGE_WIDTH, max(PANEL[0] * scale, 0.5 + 0.1 * len(names))),
         PANEL[1] * scale + above,
