@@ -710,7 +710,7 @@ def test_long_names_keep_both_ends():
     assert shortened(LONG + "1") != shortened(LONG + "2")
     assert fitted("imdb, bilstm", 2.6) == "imdb, bilstm"
     assert fitted("softmax\nimdb, bilstm", 2.6) == "softmax\nimdb, bilstm"
-    assert all(len(line) <= 24 for line in fitted(f"{LONG}, {LONG}", 2.0).split("\n"))
+    assert all(len(line) <= 26 for line in fitted(f"{LONG}, {LONG}", 2.0).split("\n"))
 
 
 # --- pages ------------------------------------------------------------------------

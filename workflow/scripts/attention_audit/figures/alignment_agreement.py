@@ -40,6 +40,8 @@ def draw(
     rows = agreement.merge(errors, on=_CELL)
     inputs = [name for name in order["methods"] if name not in order["hidden_methods"]]
     rows = rows[rows["reference"].isin(inputs)]
+    agreed = {*rows["reference"]}
+    inputs = [name for name in inputs if name in agreed]
     names = normalizers(rows, order)
     aligned = [name for name in order["datasets"] if name in set(rows["dataset"])]
 
@@ -74,7 +76,7 @@ def draw(
             f"{column[0]}, {column[1]}\n{method.replace('_', ' ')}"
         ),
         x_label="alignment error rate of attention",
-        y_label=lambda *_: "Kendall's τ-b with importance",
+        y_label=lambda *_: "Kendall's τ-b\nwith importance",
         size=_SIZE,
         key=lambda axes: intervals_key(axes, rows),
     )

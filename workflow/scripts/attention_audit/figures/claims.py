@@ -28,9 +28,9 @@ TWO_SIDED = ("within", "outside")
 SCALES = {"lookback": 60}
 
 # Of a panel: claims, inches of its width and of a claim's height, letters of a line.
-CLAIMS = 14
-HEIGHT = 0.55
-LETTERS = 44
+CLAIMS = 13
+HEIGHT = 0.62
+LETTERS = 48
 # Where the cells of a claim are within its height, below the mean of them.
 CELLS = (0.0, 0.4)
 # Points: the widest line of a cell and the thinnest, and the dots upon them.

@@ -22,7 +22,7 @@ PALETTE = sns.color_palette("colorblind")
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
 # Inches: a column of a paper in two, and the width and height of its text.
 COLUMN, PAGE_WIDTH, PAGE_HEIGHT = 3.3, 6.9, 9.0
-PANEL = (PAGE_WIDTH / 3, 2.1)  # inches, width and height of the smallest panel
+PANEL = (PAGE_WIDTH / 3, 2.2)  # inches, width and height of the smallest panel
 
 # Letters of a name that are shown, of a category or of a series.
 MAX_NAME = 24

@@ -33,7 +33,7 @@ _TICKS = (
 )
 
 # Inches, width and height of a panel.
-_SIZE = (3.3, 2.6)
+_SIZE = (2.3, 2.4)
 
 
 def scores_against(
