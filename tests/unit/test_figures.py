@@ -912,8 +912,10 @@ def test_a_score_stands_at_what_its_model_costs(module, table, cost):
         for line in lines
         if line.get_marker() != "."
     }
-    looks = style.model_looks(style.with_model(runs), order)
-    bilstm, vit = (looks[name]["marker"] for name in order["encoders"])
+    bilstm, vit = (
+        series_style(order["slots"]["encoders"][name])["marker"]
+        for name in order["encoders"]
+    )
     softmax, entmax = (order["looks"][n]["color"] for n in order["normalizers"])
     assert drawn == {
         (bilstm, softmax): [[1500, 1 / 16]],

@@ -14,9 +14,10 @@ from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import (
     Order,
-    model_looks,
+    models,
     normalizer_style,
     normalizers,
+    series_style,
     with_model,
 )
 from attention_audit.records.schemas import RUN_COLUMNS
@@ -110,15 +111,16 @@ def scores_against(
 
 
 def _model_markers(rows: pd.DataFrame, order: Order) -> dict[str, dict[str, Any]]:
-    """Marker and fill of every model, which stay as they are when other models come."""
-    scorers = rows.drop_duplicates("model").set_index("model")["scorer"]
-    return {
-        model: {
-            "marker": look["marker"],
-            "fillstyle": FILLS[order["slots"]["scorers"][scorers[model]] % len(FILLS)],
+    """Marker and fill of every model: of its encoder, and of its scorer's place."""
+    found = rows.drop_duplicates("model").set_index("model")
+    looks = {}
+    for model in models(rows, order):
+        encoder, scorer = found.loc[model, ["encoder", "scorer"]]
+        looks[model] = {
+            "marker": series_style(order["slots"]["encoders"][encoder])["marker"],
+            "fillstyle": FILLS[order["scorers"].index(scorer) % len(FILLS)],
             "markerfacecoloralt": "white",
             "markersize": 6,
             "linestyle": "none",
         }
-        for model, look in model_looks(rows, order).items()
-    }
+    return looks
