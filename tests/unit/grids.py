@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attention_audit.figures.catalogue import slots
+from attention_audit.figures.normalizer_looks import normalizer_look
 from attention_audit.interventions.permutation import KINDS
 from attention_audit.records import tables
 from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
@@ -45,7 +46,16 @@ def order_of(
     inputs = [name for name in order["methods"] if name not in hidden]
     found = {axis: slots(order[axis]) for axis in ("methods", "encoders", "scorers")}
     methods = {"methods": [*inputs, *hidden], "hidden_methods": hidden}
-    return order | methods | {"slots": found}
+    # a name that is no kind stands for one alpha of many
+    looks = {
+        name: normalizer_look(
+            {"kind": name}
+            if name in ("uniform", "softmax", "sparsemax")
+            else {"kind": "entmax", "alpha": 1 + i / 4}
+        )
+        for i, name in enumerate(order["normalizers"])
+    }
+    return order | methods | {"slots": found, "looks": looks, "confidence": 0.95}
 
 
 def comparison_of(summary: pd.DataFrame, reference: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import ttest_1samp
 
 from attention_audit.figures import (
     agreement,
@@ -20,6 +21,7 @@ from attention_audit.figures import (
     faithfulness,
     faithfulness_at_support,
     guided_models,
+    head_diversity,
     importance_dispersion,
     learning_curve,
     method_agreement,
@@ -35,19 +37,29 @@ from attention_audit.figures.catalogue import (
     figure_order,
     slots,
 )
+from attention_audit.figures.counts import told
+from attention_audit.figures.dense_to_sparse import dense_to_sparse
 from attention_audit.figures.intervals import WITHOUT_SEEDS_LABEL
+from attention_audit.figures.normalizer_looks import normalizer_look, stated_place
 from attention_audit.figures.pages import (
     MAX_COLUMNS,
     MAX_LINES,
     MAX_PAGES,
-    PAGE_HEIGHT,
-    PAGE_WIDTH,
     fitted,
     panel_pages,
     save_pages,
+    say_below,
 )
 from attention_audit.figures.panels import MARKS, lines_by_sparsity
-from attention_audit.figures.style import MARKERS, PALETTE, series_style, shortened
+from attention_audit.figures.style import (
+    COLUMN,
+    MARKERS,
+    PAGE_HEIGHT,
+    PAGE_WIDTH,
+    PALETTE,
+    series_style,
+    shortened,
+)
 from attention_audit.statistics.controls import cut_name
 from tests.unit.grids import order_of, tables_of
 
@@ -151,8 +163,9 @@ def overlap(boxes, slack=1.0):
 
 def check_legible(page: Figure) -> None:
     width, height = page.get_size_inches()
-    assert width <= PAGE_WIDTH + 0.01
-    assert height <= 30
+    # a column of a paper, or both
+    assert width in (COLUMN, PAGE_WIDTH)
+    assert height <= 1.4 * PAGE_HEIGHT
     page.draw_without_rendering()
     panels: list[Axes] = page.axes
     assert len(panels) <= MAX_COLUMNS * MAX_LINES
@@ -335,11 +348,11 @@ def test_normalizers_stand_from_dense_to_sparse(figure):
     left, right = axes.get_xlim()
     assert axes.get_xscale() == "log" and left > 1 > 0.1 > right
     found = markers(axes)
-    assert list(found) == MARKERS[:4]
+    assert list(found) == [DIAL["looks"][name]["marker"] for name in ON_DIAL]
     rest = [(support, mean) for support, _, mean in ON_DIAL.values()][1:]
     assert list(found.values())[1:] == rest
     # as dense as softmax and more even: beside it, and on no line
-    x, y = found[MARKERS[0]]
+    x, y = found[DIAL["looks"]["uniform"]["marker"]]
     assert left > x > 1 and y == 0.4
     assert line_of(axes) == [list(point) for point in rest]
     # intervals in both directions
@@ -358,7 +371,8 @@ def test_an_undefined_agreement_and_no_weights_at_all_have_no_place_on_the_dial(
     summary.loc[none, ["mean", "low", "high"]] = 0.0
     (page,), rows = dial_agreement.draw({"summary": summary}, DIAL)
     (axes,) = page.axes
-    assert set(markers(axes)) == set(MARKERS[1:3])
+    shown = ("softmax", "entmax15")
+    assert set(markers(axes)) == {DIAL["looks"][name]["marker"] for name in shown}
     assert "sparsemax" not in set(rows["normalizer"])
     labels = [text.get_text() for text in page.legends[0].get_texts()]
     assert {"softmax", "entmax15"} <= set(labels)
@@ -453,6 +467,8 @@ CONFIG = {
         "scorers": ["additive"],
         "normalizers": ["softmax", "sparsemax"],
     },
+    "normalizers": {name: {"kind": name} for name in ("softmax", "sparsemax")},
+    "statistics": {"confidence": 0.95},
     "encoders": dict.fromkeys(["average", "bilstm", "transformer"]),
     "scorers": dict.fromkeys(["additive", "dot"]),
     "methods": {
@@ -508,6 +524,107 @@ def test_names_of_ones_own_keep_their_looks_when_more_come_behind():
     # and mostly when one comes between them: where two do not ask for the same look
     kept = sum(slots(["new", name])[name] == slots([name])[name] for name in names)
     assert kept >= 25
+
+
+DENSE_TO_SPARSE = [
+    {"kind": "uniform"},
+    {"kind": "softmax"},
+    {"kind": "sparsegen", "lam": -4},
+    {"kind": "entmax", "alpha": 1.25},
+    {"kind": "rela"},
+    {"kind": "entmax", "alpha": 1.5},
+    {"kind": "sparsemax"},
+    {"kind": "sparsegen", "lam": 0.75},
+    {"kind": "entmax", "alpha": 4},
+    {"kind": "top_k", "k": 16},
+    {"kind": "top_k", "k": 4},
+    {"kind": "of_ones_own", "width": 1},
+]
+
+# Of the first of them.
+LOOKS = [
+    ("#949494", "X"),
+    ("#0173b2", "o"),
+    ("#f2d29a", "D"),
+    ("#3fb595", "s"),
+    ("#56b4e9", "P"),
+    ("#029e73", "s"),
+]
+
+
+def test_a_normalizer_looks_the_same_whatever_it_is_called_and_stands_beside():
+    named = {f"n{i}": settings for i, settings in enumerate(DENSE_TO_SPARSE)}
+    names = [*named][::-1]
+    grid = CONFIG["grid"] | {"normalizers": names}
+    order = figure_order(CONFIG | {"normalizers": named, "grid": grid})
+    # from dense to sparse, in which order the config names them
+    assert order["normalizers"] == [*named]
+    few = CONFIG["grid"] | {"normalizers": ["mine"]}
+    for name, settings in named.items():
+        config = CONFIG | {"normalizers": {"mine": settings}, "grid": few}
+        assert figure_order(config)["looks"]["mine"] == order["looks"][name]
+    assert len({look["color"] for look in order["looks"].values()}) == len(named)
+
+
+def test_the_looks_of_normalizers_are_those_of_earlier_figures():
+    """What a paper has printed stays: these are to be changed with a reason alone."""
+    looks = [normalizer_look(settings) for settings in DENSE_TO_SPARSE[:6]]
+    assert [(look["color"], look["marker"]) for look in looks] == LOOKS
+
+
+def test_what_is_measured_orders_normalizers_and_what_is_stated_the_others():
+    order = order_of(normalizers=["softmax", "uniform", "unmeasured", "a", "b"])
+    rows = [
+        ("softmax", "support_share", 1.0),
+        ("softmax", "dispersion", 0.7),
+        ("uniform", "support_share", 1.0),
+        ("uniform", "dispersion", 1.0),
+        # means over cells
+        ("a", "support_share", 0.1),
+        ("a", "support_share", 0.3),
+        ("b", "support_share", 0.4),
+    ]
+    summary = pd.DataFrame(rows, columns=["normalizer", "measure", "mean"])
+    summary["subject"] = "attention"
+    other = summary.assign(subject="hidden_states", mean=1 - summary["mean"])
+    tables = {"summary": pd.concat([summary, other])}
+    found = dense_to_sparse(order, tables)["normalizers"]
+    assert found == ["uniform", "softmax", "b", "a", "unmeasured"]
+    assert dense_to_sparse(order, {}) == order
+    places = [stated_place(settings) for settings in DENSE_TO_SPARSE]
+    assert places == sorted(places)
+
+
+def test_a_figure_says_how_many_it_has_and_what_its_bars_are():
+    tables = tables_of(order_of(), seeds=3)
+    assert told(tables["summary"], 0.95) == "n = 12 instances; bars: 95 % intervals"
+    assert told(tables["task"], 0.9) == (
+        "n = 3 seeds; bars: 90 % intervals of the mean over seeds"
+    )
+    one = tables["task"][tables["task"]["seed"] == 0]
+    assert told(one, 0.9) == "n = 1 seed"
+    assert told(tables["explanation_points"], 0.95) == "n = 12 instances, 1 seed"
+    some = tables["summary"].assign(n_seeds=np.arange(len(tables["summary"])) % 2 + 2)
+    said = "n = 12 instances, 2 to 3 seeds; in the table of the numbers: 95 % intervals"
+    assert told(some, 0.95, matrix=True) == said
+    assert told(tables["task"].iloc[:0], 0.95) == ""
+
+
+def test_rows_of_zeros_are_left_out_with_a_word():
+    order = order_of(normalizers=2, encoders=1)
+    heads = tables_of(order)["head_summary"]
+    dense = heads["measure"].isin(["sparsity", "null"])
+    heads.loc[dense, ["mean", "low", "high"]] = 0.0
+    (page,), rows = head_diversity.draw({"head_summary": heads}, order)
+    assert set(rows["measure"]) == {"divergence"} and len(page.axes) == 1
+    said = "left out, zero everywhere: share of zero weights, share of queries without"
+    found = page.legends[0].get_title().get_text().replace("\n", " ")
+    assert found == f"{said} weight"
+    say_below(page, "n = 3")
+    page.draw_without_rendering()
+    legend = page.legends[0].get_window_extent()
+    assert page.legends[0].get_title().get_text().endswith("\nn = 3")
+    assert legend.y0 >= 0 and legend.y1 <= page.axes[0].get_window_extent().y0
 
 
 def test_inputs_stand_before_hidden_states_whatever_the_config_says():
@@ -593,7 +710,7 @@ def test_long_names_keep_both_ends():
     assert shortened(LONG + "1") != shortened(LONG + "2")
     assert fitted("imdb, bilstm", 2.6) == "imdb, bilstm"
     assert fitted("softmax\nimdb, bilstm", 2.6) == "softmax\nimdb, bilstm"
-    assert all(len(line) <= 24 for line in fitted(f"{LONG}, {LONG}", 2.0).split("\n"))
+    assert all(len(line) <= 26 for line in fitted(f"{LONG}, {LONG}", 2.0).split("\n"))
 
 
 # --- pages ------------------------------------------------------------------------
@@ -620,12 +737,12 @@ def pages_of(n_lines, n_columns, **more):
     ("lines", "columns", "panels"),
     [
         (1, 1, [1]),
-        (6, 6, [36]),
-        (1, 7, [7]),  # on two rows
-        (3, 7, [21]),  # two blocks of three rows
+        (4, 3, [12]),
+        (1, 7, [7]),  # on three rows
+        (2, 5, [10]),  # two blocks of two rows
         (8, 3, [12, 12]),  # two pages of four rows
-        (4, 12, [24, 24]),
-        (20, 2, [10, 10, 10, 10]),
+        (4, 6, [12, 12]),
+        (9, 2, [6, 6, 6]),
     ],
 )
 def test_panels_wrap_and_go_on_over_the_page(lines, columns, panels):
@@ -675,7 +792,7 @@ def test_every_column_of_a_ragged_page_names_its_x_axis():
     pages, _ = pages_of(1, 7, share_x=True)
     (page,) = pages
     labelled = [axes.get_title() for axes in page.axes if axes.get_xlabel() == "x"]
-    assert labelled == ["0/3", "0/4", "0/5", "0/6"]
+    assert labelled == ["0/4", "0/5", "0/6"]
     page.draw_without_rendering()
     for axes in page.axes:
         if axes.get_xlabel():
@@ -751,6 +868,13 @@ def test_a_curve_goes_through_the_means_of_its_seeds():
     (page,) = pages
     full, left_out = page.axes
     runs, means = full.lines
+    (bars,) = full.collections
+    ends = [segment[:, 1] for segment in bars.get_segments()]
+    expected = [
+        ttest_1samp(values, 0).confidence_interval(0.95)
+        for values in ((0.6, 0.8), (0.7, 0.9))
+    ]
+    np.testing.assert_allclose(ends, expected)
     assert list(runs.get_xydata().ravel()) == list(np.ravel(points))
     np.testing.assert_allclose(means.get_xydata(), [(500, 0.7), (1000, 0.8)])
     assert full.get_xscale() == "log" and list(full.get_xticks()) == [500, 1000]
@@ -784,17 +908,22 @@ def test_a_score_stands_at_what_its_model_costs(module, table, cost):
     (panel,) = page.axes
     lines = [line for line in panel.lines if len(line.get_xdata())]
     drawn = {
-        (line.get_label(), line.get_fillstyle()): line.get_xydata().tolist()
+        (line.get_marker(), line.get_color()): line.get_xydata().tolist()
         for line in lines
-        if not line.get_label().startswith("_")
+        if line.get_marker() != "."
     }
+    bilstm, vit = (
+        series_style(order["slots"]["encoders"][name])["marker"]
+        for name in order["encoders"]
+    )
+    softmax, entmax = (order["looks"][n]["color"] for n in order["normalizers"])
     assert drawn == {
-        ("bilstm", "full"): [[1500, 1 / 16]],
-        ("bilstm", "none"): [[3500, 5 / 16]],
-        ("vit", "full"): [[5500, 9 / 16]],
-        ("vit", "none"): [[7500, 13 / 16]],
+        (bilstm, softmax): [[1500, 1 / 16]],
+        (bilstm, entmax): [[3500, 5 / 16]],
+        (vit, softmax): [[5500, 9 / 16]],
+        (vit, entmax): [[7500, 13 / 16]],
     }
-    dots = [line.get_xydata() for line in lines if line.get_label().startswith("_")]
+    dots = [line.get_xydata() for line in lines if line.get_marker() == "."]
     expected = np.column_stack([rows[cost], rows["value"]]).tolist()
     assert sorted(np.concatenate(dots).tolist()) == expected
     assert panel.get_xscale() == "log"

@@ -126,4 +126,4 @@ def test_many_normalizers_go_on_on_the_next_page(given):
     order = order_of(["d"], ["lit"], ["additive"], names, ["input_gradient"])
     pages, _ = pictures.draw({"picture_examples": pd.concat(many)}, order)
     sizes = [len(figure.axes) // 3 for figure in pages]
-    assert sizes == [12, 8]
+    assert sizes == [7, 7, 6]

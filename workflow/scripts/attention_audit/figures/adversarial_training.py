@@ -24,11 +24,14 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Divergence of attention against the distance of outputs, a point a lambda."""
     keys = ["dataset", "encoder", "scorer", "normalizer", "model", "reference"]
+    ends = ["mean", "low", "high"]
     attention, outputs = (
-        measured(tables["explanation_summary"], measure)[[*keys, "mean", "low", "high"]]
-        for measure in ("jsd", "tvd")
+        measured(tables["explanation_summary"], measure) for measure in ("jsd", "tvd")
     )
-    rows = attention.merge(outputs, on=keys, suffixes=("_jsd", "_tvd"))
+    counts = [name for name in ("n_instances", "n_seeds") if name in attention]
+    rows = attention[[*keys, *ends, *counts]].merge(
+        outputs[[*keys, *ends]], on=keys, suffixes=("_jsd", "_tvd")
+    )
     # trained_jsd_0.1 -> trained_jsd and 0.1
     parts = rows["reference"].str.extract(r"^(trained_\w+?)_([\d.e+-]+)$")
     rows = rows.assign(
@@ -48,6 +51,26 @@ def draw(
                 points["mean_jsd"],
                 color=style["color"],
                 linewidth=1 if series.startswith("trained") else 0,
+            )
+            # an interval without width may miss its mean by rounding
+            up, across = (
+                np.maximum(
+                    [
+                        points[f"mean_{name}"] - points[f"low_{name}"],
+                        points[f"high_{name}"] - points[f"mean_{name}"],
+                    ],
+                    0,
+                )
+                for name in ("jsd", "tvd")
+            )
+            axes.errorbar(
+                points["mean_tvd"],
+                points["mean_jsd"],
+                up,
+                across,
+                fmt="none",
+                ecolor=style["color"],
+                elinewidth=0.7,
             )
             axes.scatter(
                 points["mean_tvd"],

@@ -13,11 +13,11 @@ from attention_audit.figures.style import (
     Order,
     measured,
     models,
+    normalizer_style,
     normalizers,
-    series_style,
 )
 
-_SIZE = (3.0, 2.6)
+_SIZE = (2.3, 2.3)
 _CELL = ["dataset", "encoder", "scorer", "normalizer"]
 
 
@@ -40,6 +40,8 @@ def draw(
     rows = agreement.merge(errors, on=_CELL)
     inputs = [name for name in order["methods"] if name not in order["hidden_methods"]]
     rows = rows[rows["reference"].isin(inputs)]
+    agreed = {*rows["reference"]}
+    inputs = [name for name in inputs if name in agreed]
     names = normalizers(rows, order)
     aligned = [name for name in order["datasets"] if name in set(rows["dataset"])]
 
@@ -47,7 +49,7 @@ def draw(
         dataset, model = column
         part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
         part = part[part["reference"] == method]
-        for i, name in enumerate(names):
+        for name in names:
             point = part[part["normalizer"] == name]
             across = np.maximum(
                 [
@@ -62,7 +64,7 @@ def draw(
                 point,
                 across,
                 linestyle="none",
-                **series_style(i),
+                **normalizer_style(name, order),
                 label=name,
             )
 
@@ -74,7 +76,7 @@ def draw(
             f"{column[0]}, {column[1]}\n{method.replace('_', ' ')}"
         ),
         x_label="alignment error rate of attention",
-        y_label=lambda *_: "Kendall's τ-b with importance",
+        y_label=lambda *_: "Kendall's τ-b\nwith importance",
         size=_SIZE,
         key=lambda axes: intervals_key(axes, rows),
     )

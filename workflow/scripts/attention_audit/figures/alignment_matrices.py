@@ -8,8 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attention_audit.figures.pages import MAX_PAGES, PAGE_WIDTH, fitted, without_numbers
-from attention_audit.figures.style import PALETTE, Order, shortened, with_model
+from attention_audit.figures.pages import MAX_PAGES, fitted, without_numbers
+from attention_audit.figures.style import (
+    PAGE_WIDTH,
+    PALETTE,
+    Order,
+    shortened,
+    with_model,
+)
 
 # Inches of a word along either side, and of the words beside a row of matrices.
 _SIDE = 0.15
@@ -99,7 +105,7 @@ def _page(rows: pd.DataFrame, names: Sequence[str], order: Order) -> Figure:
         shortened(words[name], 2 * _LETTERS)
         for name in ("dataset", "model", "instance_id")
     )
-    figure.suptitle(f"{dataset}, {model}: {pair}", fontsize=9)
+    figure.suptitle(f"{dataset}, {model}: {pair}", fontsize=8)
     return figure
 
 

@@ -31,7 +31,7 @@ def draw(
         order["datasets"],
         fill,
         title=lambda _, dataset: dataset,
-        y_label=lambda *_: "share of positions with weight",
+        y_label=lambda *_: "share of positions\nwith weight",
         size=category_size(normalizers(rows, order), len(looks)),
         key=marks_key(rows),
     )

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from attention_audit.figures.normalizer_looks import normalizer_look, stated_place
 from attention_audit.methods import hidden_methods, inputs_first
 
 # figure -> the statistics tables that it draws
@@ -215,13 +216,20 @@ def slots(declared: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
 def figure_order(config: Mapping[str, Any]) -> dict[str, Any]:
     """The names on every axis of a validated config, in the order of the figures.
 
-    That is the order of the config, but inputs before hidden states. ``slots`` ties
-    looks to names: those of the grid, but given out among all that are declared, so
-    that it does not matter which of them the grid has.
+    That is the order of the config, but inputs before hidden states, and normalizers from
+    dense to sparse, see `dense_to_sparse`. ``slots`` ties looks to names: those of the grid,
+    but given out among all that are declared, so that it does not matter which of them the
+    grid has. ``looks`` are those of normalizers, by what they are, and ``confidence`` is the
+    coverage of the intervals.
     """
     axes = ("datasets", "encoders", "scorers", "normalizers")
     order = {axis: config["grid"][axis] for axis in axes}
+    settings = {name: config["normalizers"][name] for name in order["normalizers"]}
     order |= {
+        "confidence": config["statistics"]["confidence"],
+        # and of the same place by name, for the grid's own order says nothing
+        "normalizers": sorted(settings, key=lambda n: (stated_place(settings[n]), n)),
+        "looks": {name: normalizer_look(settings[name]) for name in sorted(settings)},
         "methods": inputs_first(config["methods"]),
         "hidden_methods": hidden_methods(config["methods"]),
     }

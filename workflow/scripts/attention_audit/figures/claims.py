@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attention_audit.figures.counts import counted
 from attention_audit.figures.intervals import WITHOUT_SEEDS, without_seeds
 from attention_audit.figures.pages import panel_pages
-from attention_audit.figures.style import PALETTE, Order
+from attention_audit.figures.style import PAGE_WIDTH, PALETTE, Order
 
 # Blue and vermilion are told apart by all eyes, and markers in grey print.
 LOOKS = {
@@ -27,9 +28,9 @@ TWO_SIDED = ("within", "outside")
 SCALES = {"lookback": 60}
 
 # Of a panel: claims, inches of its width and of a claim's height, letters of a line.
-CLAIMS = 20
-WIDTH, HEIGHT = 9.0, 0.55
-LETTERS = 58
+CLAIMS = 13
+HEIGHT = 0.62
+LETTERS = 48
 # Where the cells of a claim are within its height, below the mean of them.
 CELLS = (0.0, 0.4)
 # Points: the widest line of a cell and the thinnest, and the dots upon them.
@@ -40,9 +41,15 @@ CELL_DOT = (2.2, 0.8)
 def draw(
     tables: dict[str, pd.DataFrame], order: Order
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
-    """A line a claim with its verdict, over thin lines of its cells."""
+    """A line a claim with its verdict, over thin lines of its cells.
+
+    What the grid does not test has a row of the table and no line.
+    """
     rows = tables["claims"]
-    claims = rows.drop_duplicates("claim")["claim"].tolist()
+    over = rows.drop_duplicates("claim")
+    tested = over["verdict"].isin(LOOKS)
+    claims = over.loc[tested, "claim"].tolist()
+    untested = int((~tested).sum())
     count = -(-len(claims) // CLAIMS)
     parts = [tuple(part) for part in np.array_split(claims, count)] if count else []
     shown = _scaled(rows)
@@ -72,9 +79,13 @@ def draw(
         y_label=lambda *_: "",
         x_label="estimate, in the unit of its measure",
         share_y=False,
-        size=(WIDTH, 0.6 + HEIGHT * max(map(len, parts), default=1)),
+        size=(PAGE_WIDTH, 0.6 + HEIGHT * max(map(len, parts), default=1)),
         key=key,
         legend_columns=len(LOOKS) + 2,
+        note=f"left out: {counted(untested, untested, 'claim')} without a verdict here, "
+        "for reasons in the table"
+        if untested
+        else "",
     )
     return pages, rows
 
@@ -105,19 +116,14 @@ def _draw_claim(
     """Draw one claim at ``place`` from the top; what stands to the left of it."""
     over, cells = rows.iloc[0], rows.iloc[1:]
     beside = axes.get_yaxis_transform()
-    if over["verdict"] in LOOKS:
-        _draw_rule(axes, place, over["side"], over["bound"], limits)
-        _draw_cells(axes, place, cells)
-        look = LOOKS[over["verdict"]]
-        at = place - 0.2
-        axes.hlines(at, over["low"], over["high"], color=look["color"], linewidth=2)
-        axes.plot(over["estimate"], at, **look, markersize=7, linestyle="none")
-        said = "\n".join(f"{over[f'n_{v}']:.0f} {v}" for v in LOOKS)
-        axes.text(1.01, place, said, transform=beside, va="center", fontsize=6.5)
-    else:
-        said = textwrap.shorten(f"{over['verdict']}: {over['note']}", 110)
-        style = {"color": "0.4", "va": "center", "fontsize": 6.5}
-        axes.text(0.01, place, said, transform=beside, **style)
+    _draw_rule(axes, place, over["side"], over["bound"], limits)
+    _draw_cells(axes, place, cells)
+    look = LOOKS[over["verdict"]]
+    at = place - 0.2
+    axes.hlines(at, over["low"], over["high"], color=look["color"], linewidth=2)
+    axes.plot(over["estimate"], at, **look, markersize=7, linestyle="none")
+    said = "\n".join(f"{over[f'n_{v}']:.0f} {v}" for v in LOOKS)
+    axes.text(1.01, place, said, transform=beside, va="center", fontsize=6.5)
     return "\n".join([*textwrap.wrap(over["text"], LETTERS), f"({over['rule']})"])
 
 

@@ -89,7 +89,7 @@ def draw(
         order["datasets"],
         fill,
         title=lambda model, dataset: f"{dataset}, {model}",
-        y_label=lambda *_: "difference in Kendall's τ-b",
+        y_label=lambda *_: "difference in\nKendall's τ-b",
         size=category_size(names, 2 * len(methods)),
         key=key,
         legend_columns=2,

@@ -1,7 +1,6 @@
 """What the figures along the dial from dense to sparse attention share."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,12 @@ from attention_audit.figures.intervals import error_bars
 from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.panels import mark, marks_key
 from attention_audit.figures.style import (
-    MARKERS,
-    PALETTE,
+    PAGE_WIDTH,
     PANEL,
     Order,
     measured,
     models,
+    normalizer_style,
     normalizers,
     shortened,
 )
@@ -27,14 +26,15 @@ X_LABEL = "share of weights above 0"
 # Line styles of encoders, which tell them apart in grey print too.
 _LINES = ("-", "--", "-.", ":")
 # Inches of a panel beside others: a row of four keeps its letters on a printed page.
-_SMALL = (1.9, 1.6)
+_SMALL = (PAGE_WIDTH / 4, 1.6)
 # Letters of a name beside or over such a panel.
 LETTERS = 19
 # Of the axis: between markers at one x, and from the densest and sparsest to its ends.
 _APART, _MARGIN = 0.05, 0.12
 # Ticks of a decade, the finest first of which there are no more than so many.
 _TICKS = (((1, 0.7, 0.5, 0.3, 0.2), 5), ((1, 0.5, 0.2), 7), ((1,), 9))
-_GREY = (0.3, 0.3, 0.3)
+# Lines and what is cut, beside the normalizers, which have the colours.
+GREY = "0.4"
 
 
 def on_dial(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
@@ -79,16 +79,28 @@ def pages_of_lines(
     order: Order,
     fill: Callable[[Axes, tuple[str, str], str], None],
     measure: str,
+    of: str,
     key: Callable[[Axes], None],
 ) -> Iterator[Figure]:
-    """Pages of panels, a line of `lines_of` by data sets; ``measure`` is what y is."""
+    """Pages of panels, a line of `lines_of` by data sets.
+
+    y is ``measure``, and ``of`` ties it to the method, as in "τ-b with". Of a single data set the lines stand side by side, and what they are over them.
+    """
+    alone = len(order["datasets"]) == 1
+
+    def title(line: tuple[str, str], dataset: str) -> str:
+        name = shortened(dataset, LETTERS)
+        return f"{name}, {_line_label(line, ', ')}" if alone else name
+
     return panel_pages(
         lines,
         order["datasets"],
         fill,
-        title=lambda _, dataset: shortened(dataset, LETTERS),
-        title_once=True,
-        y_label=lambda line, _: _line_label(line, measure),
+        title=title,
+        title_once=not alone,
+        y_label=lambda line, _: (
+            measure if alone else _line_label(line, f"\n{measure} {of}\n")
+        ),
         x_label=X_LABEL,
         size=panel_size(order, len(lines)),
         key=key,
@@ -96,10 +108,10 @@ def pages_of_lines(
     )
 
 
-def _line_label(line: tuple[str, str], measure: str) -> str:
+def _line_label(line: tuple[str, str], between: str) -> str:
     method, model = line
     names = (shortened(name, LETTERS) for name in (model, method.replace("_", " ")))
-    return f"\n{measure}\n".join(names)
+    return between.join(names)
 
 
 def panel_size(order: Order, lines: int) -> tuple[float, float]:
@@ -111,25 +123,6 @@ def panel_size(order: Order, lines: int) -> tuple[float, float]:
         _SMALL[0] if len(order["datasets"]) > 1 else PANEL[0],
         _SMALL[1] if lines > 1 else PANEL[1],
     )
-
-
-def encoder_color(encoder: str, order: Order) -> tuple[float, ...]:
-    """The colour of an encoder, as in all figures."""
-    return PALETTE[order["slots"]["encoders"][encoder] % len(PALETTE)]
-
-
-def _look(normalizer: str, color: Sequence[float], order: Order) -> dict[str, Any]:
-    """A colour with the marker of a normalizer, by its place in the config.
-
-    The colour is lighter with every round of the markers.
-    """
-    turn, place = divmod(order["normalizers"].index(normalizer), len(MARKERS))
-    white = 1 - 0.75**turn
-    return {
-        "color": tuple(c + white * (1 - c) for c in color),
-        "marker": MARKERS[place],
-        "markersize": 4.5,
-    }
 
 
 def dial_axis(axes: Axes, rows: pd.DataFrame) -> None:
@@ -173,18 +166,16 @@ def points_on_dial(
     rows = placed(axes, rows)
     if rows.empty:
         return
-    color = encoder_color(rows["encoder"].iloc[0], order)
     on = rows[~rows["aside"]]
-    axes.plot(on["x"], on["mean"], line, color=color, linewidth=0.8, alpha=0.6)
+    axes.plot(on["x"], on["mean"], line, color=GREY, linewidth=0.8, alpha=0.6)
     x = rows["x"].to_numpy()
     low, high = rows["support_low"], rows["support_high"]
     # an interval without width may miss its mean by rounding
     across = np.maximum([rows["support"] - low, high - rows["support"]], 0)
-    bars = {"linestyle": "none", "elinewidth": 0.7}
-    error_bars(axes, x, rows, across, color=color, **bars)
     for i, name in enumerate(rows["normalizer"]):
-        look = _look(name, color, order)
-        axes.plot(x[[i]], rows["mean"].iloc[[i]], **look, linestyle="none")
+        look = normalizer_style(name, order) | {"markersize": 4.5}
+        bars = look | {"linestyle": "none", "elinewidth": 0.7}
+        error_bars(axes, x[[i]], rows.iloc[[i]], across[:, [i]], **bars)
         mark(axes, x[[i]], rows.iloc[[i]], look)
 
 
@@ -195,10 +186,9 @@ def dial_key(
 
     def key(axes: Axes) -> None:
         for encoder, line in encoders.items():
-            color = encoder_color(encoder, order)
-            axes.plot([], [], line, color=color, label=encoder)
+            axes.plot([], [], line, color=GREY, label=encoder)
         for name in normalizers(rows.dropna(subset=["mean"]), order):
-            look = _look(name, _GREY, order)
+            look = normalizer_style(name, order) | {"markersize": 4.5}
             axes.plot([], [], **look, linestyle="none", label=name)
         marks_key(rows)(axes)
 

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.dial import (
+    GREY,
     dial_axis,
     dial_key,
-    encoder_color,
     lines_of,
     on_dial,
     pages_of_lines,
@@ -49,11 +49,11 @@ def draw(
 
     def key(axes: Axes) -> None:
         axes.plot(
-            [], [], color="0.3", **CUT, label="dash: the reference, cut to as many"
+            [], [], color=GREY, **CUT, label="dash: the reference, cut to as many"
         )
         dial_key(runs, order, {})(axes)
 
-    return pages_of_lines(lines, order, fill, "τ-b with", key), rows
+    return pages_of_lines(lines, order, fill, "τ-b", "with", key), rows
 
 
 def _at_their_normalizers(rows: pd.DataFrame, order: Order) -> pd.DataFrame:
@@ -76,8 +76,7 @@ def _draw_cuts(
         part = placed(axes, pd.concat([uncut, part]))
         if part.empty:
             continue
-        color = encoder_color(part["encoder"].iloc[0], order)
-        axes.plot(part["x"], part["mean"], color=color, **CUT)
+        axes.plot(part["x"], part["mean"], color=GREY, **CUT)
         both = part.merge(runs, on="normalizer", suffixes=("", "_run"))
         ends = both["mean"], both["mean_run"]
-        axes.vlines(both["x"], *ends, color=color, linewidth=2, alpha=0.25)
+        axes.vlines(both["x"], *ends, color=GREY, linewidth=2, alpha=0.25)

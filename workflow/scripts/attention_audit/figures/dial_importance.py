@@ -43,4 +43,4 @@ def draw(
         axes.set_ylim(0, 1.05)
 
     key = dial_key(rows, order, {})
-    return pages_of_lines(lines, order, fill, "dispersion of", key), rows
+    return pages_of_lines(lines, order, fill, "dispersion", "of", key), rows

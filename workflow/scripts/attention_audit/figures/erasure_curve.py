@@ -33,6 +33,7 @@ def draw(
     # share_0.05 -> 0.05
     share = rows["reference"].str.removeprefix("share_").astype(float)
     ends = measured(tables["summary"], "support_share", "attention")
+    ends = ends[ends["normalizer"].isin(rows["normalizer"])]
     rows = pd.concat([rows.assign(share=share), ends], ignore_index=True)
 
     def fill(axes: Axes, part: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ from attention_audit.figures.style import (
     normalizers,
     series_style,
     with_model,
+    without_zeros,
 )
 
 # Edges of the bins of the largest attention weight, as in Jain & Wallace 2019.
@@ -60,7 +61,7 @@ def pages_by_measure(
     labels: Mapping[str, str],
     looks: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Figure]:
-    """A row of panels a model and measure, a column a dataset.
+    """A row of panels a model and measure, a column a dataset, where these have numbers.
 
     ``rows`` are those of a summary with their model; ``measures`` holds the label of
     the y axis for each measure. Without ``looks`` the series have those of their places
@@ -78,15 +79,24 @@ def pages_by_measure(
         ]
         series_by_normalizer(axes, part, order, column, labels, looks)
 
+    known = rows[rows["mean"].notna()]
+    with_numbers = {*zip(known["measure"], known["model"], strict=True)}
+    of_models = [(m, model) for m in measures for model in models(rows, order)]
+    none = [
+        measures[measure].replace("\n", " ")
+        for measure in measures
+        if measure in {*rows["measure"]} - {*known["measure"]}
+    ]
     return panel_pages(
-        [(measure, model) for measure in measures for model in models(rows, order)],
-        order["datasets"],
+        [line for line in of_models if line in with_numbers],
+        [name for name in order["datasets"] if name in {*known["dataset"]}],
         fill,
         title=lambda line, dataset: f"{dataset}, {line[1]}",
         y_label=lambda line, _: measures[line[0]],
         share_y="row",
         size=category_size(normalizers(rows, order), len(labels)),
         key=lambda axes: intervals_key(axes, rows),
+        note=f"left out, not defined anywhere: {', '.join(none)}" if none else "",
     )
 
 
@@ -133,8 +143,10 @@ def point_pages(
 
     A column is a dataset and model. Colours and markers tell predicted classes apart
     where ``classes`` says so and outputs are classes; lines are medians within `BINS`.
+    Normalizers are left out that change nothing, as uniform weights that are shuffled.
     """
-    rows = with_model(points)
+    names = {name: name for name in order["normalizers"]}
+    rows, note = without_zeros(with_model(points), "normalizer", names, "value")
 
     def fill(axes: Axes, part: pd.DataFrame) -> None:
         known = classes and part["predicted"].notna().all()
@@ -155,6 +167,7 @@ def point_pages(
         x_label="largest attention weight",
         y_label=y_label,
         key=key if classes and rows["predicted"].notna().any() else None,
+        note=note,
     )
 
 

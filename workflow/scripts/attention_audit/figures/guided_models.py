@@ -45,7 +45,8 @@ def draw(
                 continue
             shift = dodge(i, len(GUIDES))
             style = series_style(i)
-            scores_by_normalizer(axes, series, names, style, shift, label)
+            confidence = order["confidence"]
+            scores_by_normalizer(axes, series, names, style, shift, label, confidence)
         category_axis(axes, names)
 
     pages = panel_pages(

@@ -12,7 +12,13 @@ from attention_audit.figures.panels import (
     marks_key,
     points_by_normalizer,
 )
-from attention_audit.figures.style import Order, model_looks, normalizers, with_model
+from attention_audit.figures.style import (
+    Order,
+    model_looks,
+    normalizers,
+    with_model,
+    without_zeros,
+)
 
 # Of attention, in their order.
 KINDS = ("encoder", "decoder", "cross")
@@ -30,10 +36,12 @@ def draw(
     summary = tables["head_summary"]
     rows = with_model(summary[summary["head"].isna()])
     rows = rows[rows["measure"].isin(LABELS)]
-    # Only weights that may all be zero have anything to show there.
-    without = rows["measure"] == "null"
-    if not rows.loc[without, "mean"].any():
-        rows = rows[~without]
+    # Heads under softmax have no weight of zero, and a single one none to differ from.
+    rows, note = without_zeros(
+        rows,
+        "measure",
+        {name: label.replace("\n", " ") for name, label in LABELS.items()},
+    )
     # which kind of attention, where there are several
     kinds = rows["kind"] + " " if rows["kind"].nunique() > 1 else ""
     rows = rows.assign(part=kinds + "layer " + (rows["layer"] + 1).astype(str))
@@ -68,5 +76,6 @@ def draw(
         size=category_size(normalizers(rows, order), len(looks)),
         key=marks_key(rows),
         legend_columns=2,
+        note=note,
     )
     return pages, rows

@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from attention_audit.statistics.random_effects import t_interval
+
 # How the bar of an interval is drawn that is over instances alone, and what the legend
 # calls it.
 WITHOUT_SEEDS = {"linestyle": ":", "linewidth": 0.7}
@@ -52,6 +54,27 @@ def error_bars(
             lines.set(**WITHOUT_SEEDS)
         drawn += thin.get_children()
     return drawn
+
+
+def over_seeds(rows: pd.DataFrame, by: str, confidence: float) -> pd.DataFrame:
+    """``mean``, ``low`` and ``high`` of the ``value`` of runs, a row a value of ``by``.
+
+    Student's interval over seeds, which one seed alone has not: of scores of runs nothing
+    is known but the runs.
+    """
+    values = rows.groupby(by)["value"]
+    found = pd.DataFrame({"mean": values.mean()})
+    # one seed has no variance, and so no interval
+    of_mean, df = values.var() / values.count(), values.count() - 1
+    found["low"], found["high"] = t_interval(found["mean"], of_mean, df, confidence)
+    return found
+
+
+def seed_bars(axes: Axes, x: Any, means: pd.DataFrame, color: Any) -> list[Artist]:
+    """Draw the intervals of `over_seeds` at ``x``."""
+    known = means["low"].notna().to_numpy()
+    ends = means[["low", "high"]][known].to_numpy().T
+    return [axes.vlines(np.asarray(x)[known], *ends, color=color, linewidth=1)]
 
 
 def intervals_key(axes: Axes, rows: pd.DataFrame) -> None:

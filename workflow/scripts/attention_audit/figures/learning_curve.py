@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from attention_audit.figures.intervals import over_seeds, seed_bars
 from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import Order, model_looks, with_model
@@ -31,8 +32,10 @@ def draw(
                 alpha=0.6,
                 markersize=3,
             )
-            means = series.groupby("n_train")["value"].mean()
-            axes.plot(means.index, means, **style, markerfacecolor="none", label=model)
+            means = over_seeds(series, "n_train", order["confidence"])
+            seed_bars(axes, means.index, means, style["color"])
+            look = {**style, "markerfacecolor": "none", "label": model}
+            axes.plot(means.index, means["mean"], **look)
         axes.set_xscale("log")
         axes.minorticks_off()
         # the numbers that were trained on, as many as have room

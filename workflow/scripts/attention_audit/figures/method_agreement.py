@@ -27,7 +27,10 @@ from attention_audit.figures.style import (
 # Red below 0 and blue above, for all kinds of colour vision; the numbers say which.
 _COLOURS = "RdBu"
 _UNDEFINED = "0.88"
-_LETTERS = 5.5
+_LETTERS = 6
+# Inches of a cell, and the least of a panel.
+_CELL = (0.27, 0.17)
+_LEAST = 1.4
 # What is appended to a number that has something in a column, and what the legend says.
 _SIGNS = {
     "by_construction": ("*", "* in part by construction"),
@@ -63,12 +66,16 @@ def _pages(
     """The pages of one data set, whose ``rows`` ``cells`` holds by panel."""
     names = normalizers(rows, order)
     # The last has no column and the first no row: what is held against itself says nothing.
-    across = max(1.5, 0.25 * (len(subjects) - 1))
+    across, up = (max(_LEAST, side * (len(subjects) - 1)) for side in _CELL)
     labels = 0.055 * max(len(shortened(name)) for name in subjects)
     signs = [said for column, (_, said) in _SIGNS.items() if rows[column].notna().any()]
 
     def fill(axes: Axes, model: str, normalizer: str) -> None:
-        _matrix(axes, cells.get((dataset, model, normalizer)), subjects)
+        # Some methods do not apply to every encoder.
+        own = rows[rows["model"] == model]
+        shown = {*own["subject"], *own["reference"]}
+        present = [name for name in subjects if name in shown]
+        _matrix(axes, cells.get((dataset, model, normalizer)), present)
 
     def title(model: str, normalizer: str) -> str:
         said = _counts(cells.get((dataset, model, normalizer)))
@@ -91,10 +98,10 @@ def _pages(
         fill,
         title=title,
         y_label=lambda *_: "",
-        share_x=True,
+        share_y="row",
         size=(
             across + 0.3 + labels / min(len(names), MAX_COLUMNS),
-            across + 0.35 + 0.15 * lines + labels,
+            up + 0.35 + 0.15 * lines + labels,
         ),
         key=key,
     )

@@ -14,8 +14,8 @@ from attention_audit.figures.panels import category_axis, category_size, dodge
 from attention_audit.figures.style import (
     Order,
     models,
+    normalizer_style,
     normalizers,
-    series_style,
     with_model,
 )
 
@@ -36,11 +36,8 @@ def draw(
     by_layer = summary["layer"].notna() & summary["word_class"].isna()
     by_class = summary["layer"].isna() & summary["word_class"].notna()
     rows = summary[(by_layer | by_class) & summary["normalizer"].isin(names)]
-    looks = {
-        name: series_style(i)
-        for i, name in enumerate(order["normalizers"])
-        if name in names
-    }
+    looks = {name: normalizer_style(name, order) for name in names}
+    none = [name for name in normalizers(summary, order) if name not in names]
     # the layers, and the classes from the most frequent one
     layers = sorted(rows["layer"].dropna().unique())
     classes = rows.groupby("word_class")["n_queries"].max()
@@ -86,5 +83,6 @@ def draw(
         y_label=lambda *_: "share of queries\nwithout weight",
         size=category_size(words[BY_CLASS], len(looks)),
         key=lambda axes: intervals_key(axes, rows),
+        note=f"without such queries, and left out: {', '.join(none)}" if none else "",
     )
     return pages, rows

@@ -12,16 +12,25 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-from attention_audit.figures.style import MAX_LABEL, PANEL, shortened
+from attention_audit.figures.style import (
+    COLUMN,
+    MAX_LABEL,
+    PAGE_HEIGHT,
+    PAGE_WIDTH,
+    PANEL,
+    shortened,
+)
 from attention_audit.records.tables import atomic_path
 
-# The most that a page holds, so that it can be read at the width of a screen.
-MAX_COLUMNS = 6
+# The most panels that a page of a paper holds side by side, and below each other.
+MAX_COLUMNS = 4
 MAX_LINES = 6
 # Of lines of a single column, which are to be compared with each other.
 MAX_SIDE_BY_SIDE = 3
-PAGE_WIDTH = MAX_COLUMNS * PANEL[0]
-PAGE_HEIGHT = 20.0
+
+# Where the legend of a page stands, and inches of a line over it.
+_UNDER = "outside lower center"
+_BELOW = 0.14
 
 # The most pages that are drawn: a picture takes seconds, and nobody reads more.
 MAX_PAGES = 12
@@ -42,9 +51,11 @@ def panel_pages(
     title_once: bool = False,
     key: Callable[[Axes], None] | None = None,
     legend_columns: int = 4,
+    note: str = "",
 ) -> Iterator[Figure]:
     """Yield pages of panels of one size, a row a line and a column a column.
 
+    A page is as wide as a column of a paper in two, or as its text, and panels share that.
     ``fill(axes, line, column)`` draws one panel. Columns that do not fit side by side
     go on below, lines that do not fit on a page on the next. Of a single column, lines
     with the same label of y stand side by side; elsewhere a panel has its label where the
@@ -53,26 +64,30 @@ def panel_pages(
     the panels, and so does what ``key`` draws into the first one for it.
 
     Args:
-        size: width and height of a panel in inches, see `category_size`.
+        size: the least width of a panel and its height in inches, see `category_size`.
         title_pad: points between a panel and its title.
         title_once: whether the titles stand over the first line only.
+        note: what stands below every page, as what has been left out.
     """
     width, height = size
+    n_columns = max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width)))
+    blocks = _rows(lines, columns, n_columns, y_label)
+    n_columns = max((len(row) for rows in blocks for row in rows), default=1)
+    page_width = COLUMN if width * n_columns <= COLUMN else PAGE_WIDTH
+    width = page_width / n_columns
     titles = {(n, c): title(n, c) for n in lines for c in columns}
     # Titles that had to be broken take their room from no panel.
     broken = [fitted(t, width).count("\n") - t.count("\n") for t in titles.values()]
     height += 0.15 * max(broken, default=0)
     n_lines = max(1, min(MAX_LINES, int(PAGE_HEIGHT / height)))
-    n_columns = max(1, min(MAX_COLUMNS, int(PAGE_WIDTH / width)))
-    pages = _pages(_rows(lines, columns, n_columns, y_label), n_lines)
+    pages = _pages(blocks, n_lines)
     if not pages:
         yield without_numbers()
     for number, page in enumerate(pages[:MAX_PAGES], start=1):
-        n_columns = max(len(row) for row, _ in page)
         figure, axes = plt.subplots(
             len(page),
             n_columns,
-            figsize=(width * n_columns, height * len(page)),
+            figsize=(page_width, height * len(page)),
             squeeze=False,
             sharex=share_x,
             sharey=share_y,
@@ -94,13 +109,17 @@ def panel_pages(
                     panel.set_ylabel(own)
         for column in range(n_columns):
             below = [r for r, (row, _) in enumerate(page) if column < len(row)]
-            axes[below[-1], column].set_xlabel(x_label)
-            axes[below[-1], column].tick_params(labelbottom=True)
+            if below:
+                axes[below[-1], column].set_xlabel(x_label)
+                axes[below[-1], column].tick_params(labelbottom=True)
         if key is not None:
             key(axes[0, 0])
         legend_below(figure, legend_columns)
         if len(pages) > 1:
-            figure.suptitle(_place(number, len(pages)), fontsize=8, color="0.35")
+            place = textwrap.fill(_place(number, len(pages)), int(page_width * 13))
+            figure.suptitle(place, fontsize=7, color="0.35")
+        if note:
+            say_below(figure, note)
         yield figure
 
 
@@ -160,16 +179,26 @@ def _place(number: int, count: int) -> str:
 
 def without_numbers() -> Figure:
     """A page that says that there is nothing to show."""
-    figure = plt.figure(figsize=(PANEL[0] * 2, PANEL[1] / 2))
-    figure.text(
-        0.5, 0.5, "No run of this grid has numbers to show here", ha="center", size=9
-    )
+    figure = plt.figure(figsize=(COLUMN, PANEL[1] / 2), layout="constrained")
+    figure.text(0.5, 0.5, "No run of this grid has numbers to show here", ha="center")
     return figure
+
+
+def say_below(figure: Figure, said: str) -> None:
+    """Write below the panels of a page, over its legend, and below what stands there."""
+    width, height = figure.get_size_inches()
+    # Of an empty legend the layout makes as much room as of a full one.
+    legend = next(iter(figure.legends), None) or figure.legend([], [], loc=_UNDER)
+    lines = textwrap.wrap(said, int(width * 18))
+    figure.set_size_inches(width, height + _BELOW * len(lines))
+    before = [text for text in [legend.get_title().get_text()] if text]
+    legend.set_title("\n".join([*before, *lines]), prop={"size": 7})
+    legend.get_title().set(color="0.35", ha="center", multialignment="center")
 
 
 def fitted(title: str, width: float) -> str:
     """A title in lines that fit over a panel of ``width`` inches."""
-    letters = int(width * 12)
+    letters = int(width * 13)
     lines = []
     for line in title.split("\n"):
         words = " ".join(shortened(word, letters) for word in line.split(" "))
@@ -186,15 +215,13 @@ def legend_below(figure: Figure, columns: int = 4) -> None:
     if not found:
         return
     width, height = figure.get_size_inches()
-    # inches: letters of 8 points, and a handle with the gaps around it
-    fit = max(1, int(width / (0.45 + 0.065 * max(map(len, found)))))
+    # inches: letters of 7 points, and a handle with the gaps around it
+    fit = max(1, int(width / (0.45 + 0.057 * max(map(len, found)))))
     wanted = columns if len(found) <= 2 * columns else len(found)
     columns = min(fit, wanted, len(found))
     # Two lines of it are within the size of the panels.
-    figure.set_size_inches(width, height + 0.16 * max(0, -(-len(found) // columns) - 2))
-    figure.legend(
-        list(found.values()), list(found), loc="outside lower center", ncols=columns
-    )
+    figure.set_size_inches(width, height + 0.15 * max(0, -(-len(found) // columns) - 2))
+    figure.legend(list(found.values()), list(found), loc=_UNDER, ncols=columns)
 
 
 def _with_notice(figure: Figure, notice: str) -> None:
@@ -204,16 +231,19 @@ def _with_notice(figure: Figure, notice: str) -> None:
     place = figure.get_suptitle()
     figure.set_size_inches(width, height + 0.16 * len(lines))
     figure.suptitle(
-        "\n".join([*lines, *filter(None, [place])]), fontsize=8, color="#a00000"
+        "\n".join([*lines, *filter(None, [place])]), fontsize=7, color="#a00000"
     )
 
 
 def save_pages(
-    pages: Iterable[Figure], paths: Mapping[str, str | Path], notice: str | None = None
+    pages: Iterable[Figure],
+    paths: Mapping[str, str | Path],
+    notice: str | None = None,
+    below: str | None = None,
 ) -> None:
     """Write all pages to ``paths["pdf"]`` and the first to ``paths["png"]``.
 
-    ``notice`` stands over each of them. Each file is whole or not there. Dates and
+    ``notice`` stands over each of them, and ``below`` under it. Each file is whole or not there. Dates and
     random names are left out, so that the same numbers give the same bytes.
     """
     # matplotlib stamps a PDF with the date unless told otherwise
@@ -228,6 +258,8 @@ def save_pages(
         for number, figure in enumerate(pages):
             if notice:
                 _with_notice(figure, notice)
+            if below:
+                say_below(figure, below)
             if number == 0:
                 with atomic_path(paths["png"]) as picture:
                     figure.savefig(picture, format="png")

@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
-from attention_audit.figures.intervals import error_bars, intervals_key
-from attention_audit.figures.pages import PAGE_WIDTH, panel_pages
+from attention_audit.figures.intervals import (
+    error_bars,
+    intervals_key,
+    over_seeds,
+    seed_bars,
+)
+from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.style import (
+    PAGE_WIDTH,
     PANEL,
     Order,
     method_style,
@@ -29,7 +35,7 @@ def category_size(names: Sequence[str], series: int) -> tuple[float, float]:
     """Width and height in inches of a panel with room for so many names and series."""
     apart = max(0.16, 0.05 * series)
     longest = max((len(shortened(name)) for name in names), default=0)
-    below = 0.062 * longest * (1 if _upright(names) else math.sin(math.radians(35)))
+    below = 0.055 * longest * (1 if _upright(names) else math.sin(math.radians(35)))
     return (
         min(PAGE_WIDTH, max(PANEL[0], 0.6 + apart * len(names))),
         PANEL[1] + max(0, below - 0.45),
@@ -123,8 +129,12 @@ def scores_by_normalizer(
     style: Mapping[str, Any],
     shift: float,
     label: str,
+    confidence: float,
 ) -> None:
-    """One series: the value of every run as a dot, their means as open markers."""
+    """One series: the value of every run as a dot, their means as open markers.
+
+    The means have intervals over seeds.
+    """
     axes.plot(
         # a list, for a cell that the grid leaves out has no numbers to add to
         [names.index(name) + shift for name in rows["normalizer"]],
@@ -134,9 +144,12 @@ def scores_by_normalizer(
         alpha=0.6,
         markersize=3,
     )
+    x = np.arange(len(names)) + shift
+    means = over_seeds(rows, "normalizer", confidence).reindex(names)
+    seed_bars(axes, x, means, style["color"])
     axes.plot(
-        np.arange(len(names)) + shift,
-        rows.groupby("normalizer")["value"].mean().reindex(names),
+        x,
+        means["mean"],
         style["marker"],
         color=style["color"],
         markerfacecolor="none",
@@ -155,7 +168,8 @@ def scores_of_models(
     for i, (model, style) in enumerate(looks.items()):
         series = rows[rows["model"] == model]
         shift = dodge(i, len(looks), 0.3)
-        scores_by_normalizer(axes, series, names, style, shift, model)
+        confidence = order["confidence"]
+        scores_by_normalizer(axes, series, names, style, shift, model, confidence)
     category_axis(axes, names)
 
 
@@ -164,9 +178,10 @@ def scores_of_models(
 
 def names_size(names: Sequence[str], series: int) -> tuple[float, float]:
     """Width and height in inches of a panel with so many lines and names over it."""
-    # More lines than a few want room in both directions.
-    scale = max(1.0, series / 6)
-    above = max(0, names_height(names) - names_height(["sparsegen"])) / 72
+    # More lines than a few want room in both directions; two panels still fit a page.
+    scale = min(PAGE_WIDTH / 2 / PANEL[0], max(1.0, series / 6))
+    # the names of default normalizers are in the height of a panel but for this
+    above = 0.35 + max(0, names_height(names) - names_height(["sparsegen"])) / 72
     return (
         min(PAGE_WIDTH, max(PANEL[0] * scale, 0.5 + 0.1 * len(names))),
         PANEL[1] * scale + above,
@@ -175,8 +190,8 @@ def names_size(names: Sequence[str], series: int) -> tuple[float, float]:
 
 def names_height(names: Sequence[str]) -> float:
     """Points between a panel and its title, with the names of `lines_by_sparsity`."""
-    # the gap below the names, and letters 3.4 wide
-    return 9 + 3.4 * max(len(shortened(name)) for name in names)
+    # the gap below the names, and letters 4 wide
+    return 9 + 4 * max(len(shortened(name)) for name in names)
 
 
 # Points between the markers of neighbouring methods at one x, and at most in all.
@@ -286,7 +301,7 @@ def _names_above(axes: Axes, named: pd.DataFrame) -> None:
             rotation=90,
             ha="center",
             va="bottom",
-            fontsize=5.5,
+            fontsize=6.5,
             color="0.35",
             arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5, "shrinkB": 0},
         )

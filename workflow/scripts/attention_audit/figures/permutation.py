@@ -18,4 +18,4 @@ def draw(
         (points["measure"] == "permutation_difference")
         & (points["reference"] == "shuffled_all")
     ].dropna(subset=["value"])
-    return point_pages(rows, order, "median output difference", classes=True), rows
+    return point_pages(rows, order, "median\noutput difference", classes=True), rows

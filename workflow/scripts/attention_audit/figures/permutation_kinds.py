@@ -22,5 +22,5 @@ def draw(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Mean over instances of the median output difference, by what is shuffled."""
     rows = measured(tables["explanation_summary"], "permutation_difference")
-    labels = {"permutation_difference": "median output difference"}
+    labels = {"permutation_difference": "median\noutput difference"}
     return pages_by_measure(rows, order, labels, "reference", KINDS), rows

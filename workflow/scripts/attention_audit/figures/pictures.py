@@ -9,17 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attention_audit.figures.pages import MAX_PAGES, fitted
-from attention_audit.figures.style import Order, shortened, with_model
+from attention_audit.figures.style import (
+    PAGE_HEIGHT,
+    PAGE_WIDTH,
+    Order,
+    shortened,
+    with_model,
+)
 
-# Inches of a picture beside others.
+# Inches of a picture beside others, at most, and of a line of pictures with its words.
 _SIDE = 1.05
 # Letters of a name beside a line, and over a column.
 _LETTERS = 14
 # Weights from none to the largest of a picture, over the picture in grey.
 _COLOURS = "magma"
 _OPACITY = 0.72
+_LINE = 1.2 * _SIDE
 # Lines of a page, and what is laid over a picture at most.
-_LINES = 12
+_LINES = int(PAGE_HEIGHT / _LINE)
 _SUBJECTS = 9
 
 
@@ -60,10 +67,11 @@ def _page(rows: pd.DataFrame, lines: Sequence[tuple[str, str]], order: Order) ->
     subjects = subjects[:_SUBJECTS]
     found = rows.set_index(["instance_id", "normalizer", "subject"]).sort_index()
     columns = 1 + len(subjects)
+    side = min(_SIDE, PAGE_WIDTH / columns)
     figure, axes = plt.subplots(
         len(lines),
         columns,
-        figsize=(_SIDE * columns, 1.2 * _SIDE * len(lines)),
+        figsize=(side * columns, _LINE * len(lines)),
         squeeze=False,
         layout="constrained",
     )
@@ -84,11 +92,11 @@ def _page(rows: pd.DataFrame, lines: Sequence[tuple[str, str]], order: Order) ->
         panels[0].set_xlabel(f"{label},\nread as {predicted}", fontsize=6)
     for panel, subject in zip(axes[0], ("picture", *subjects), strict=True):
         words = shortened(subject, 2 * _LETTERS).replace("_", " ")
-        panel.set_title(fitted(words, _SIDE), fontsize=7)
+        panel.set_title(fitted(words, side), fontsize=7)
     dataset, model = (
         shortened(rows[name].iloc[0], 2 * _LETTERS) for name in ("dataset", "model")
     )
-    figure.suptitle(f"{dataset}, {model}", fontsize=9)
+    figure.suptitle(f"{dataset}, {model}", fontsize=8)
     return figure
 
 

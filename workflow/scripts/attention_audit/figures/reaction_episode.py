@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from attention_audit.figures.pages import MAX_PAGES, legend_below, without_numbers
 from attention_audit.figures.style import (
-    PALETTE,
+    PAGE_WIDTH,
     Order,
     models,
+    normalizer_style,
     shortened,
     with_model,
 )
@@ -25,16 +26,13 @@ EXCERPT = 300
 _COLUMNS = 2
 _STRIPS = 4
 # Inches: width of a column, heights of the curves and of a strip.
-_WIDTH, _CURVES, _STRIP = 3.9, 1.5, 0.85
+_WIDTH, _CURVES, _STRIP = PAGE_WIDTH / 2, 1.5, 0.85
 _LETTERS = 20
 # Black is the largest weight of a strip, and at least so many times an equal one: what is
 # nearly even shall not look large.
 _BLACK = 5
-# Blue, vermilion, green, purple: with the line styles they are told apart in grey print.
-_LINES = [
-    {"color": PALETTE[i], "linestyle": style}
-    for i, style in zip((0, 3, 2, 4), ("-", "--", "-.", ":"), strict=True)
-]
+# Beside the colours of normalizers, for grey print.
+_LINES = ("-", "--", "-.", ":")
 
 _PAGE = ["recording", "reaction", "model"]
 
@@ -69,7 +67,7 @@ def draw(
     rows = rows.drop(columns="model")
     if not pages:
         return iter([without_numbers()]), rows
-    return (_page(*page) for page in pages[:MAX_PAGES]), rows
+    return (_page(*page, order) for page in pages[:MAX_PAGES]), rows
 
 
 def _runs(names: Sequence[str], at_most: int) -> list[Sequence[str]]:
@@ -84,7 +82,9 @@ def _middle(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["second"] >= start) & (rows["second"] < start + EXCERPT)]
 
 
-def _page(rows: pd.DataFrame, datasets: Sequence[str], names: Sequence[str]) -> Figure:
+def _page(
+    rows: pd.DataFrame, datasets: Sequence[str], names: Sequence[str], order: Order
+) -> Figure:
     """One page of a recording, reaction and model."""
     figure, axes = plt.subplots(
         1 + len(names),
@@ -102,7 +102,7 @@ def _page(rows: pd.DataFrame, datasets: Sequence[str], names: Sequence[str]) -> 
             for name, part in own.groupby("normalizer")
             if name in names
         }
-        _draw_curves(curves, own, of_runs, names)
+        _draw_curves(curves, own, of_runs, names, order)
         # over the events
         curves.set_title(shortened(dataset, 2 * _LETTERS), pad=10)
         for name, strip in zip(names, strips, strict=True):
@@ -125,7 +125,7 @@ def _page(rows: pd.DataFrame, datasets: Sequence[str], names: Sequence[str]) -> 
     recording, model = (
         shortened(rows[name].iloc[0], 2 * _LETTERS) for name in ("recording", "model")
     )
-    figure.suptitle(f"{recording}, {model}", fontsize=9)
+    figure.suptitle(f"{recording}, {model}", fontsize=8)
     return figure
 
 
@@ -134,6 +134,7 @@ def _draw_curves(
     rows: pd.DataFrame,
     of_runs: Mapping[str, pd.DataFrame],
     names: Sequence[str],
+    order: Order,
 ) -> None:
     """What is true, filled, with its events over it, and a line a normalizer."""
     true = rows.drop_duplicates("second").sort_values("second")
@@ -154,7 +155,9 @@ def _draw_curves(
     for name, line in zip(names, _LINES, strict=False):
         if name in of_runs:
             own = of_runs[name]
-            axes.plot(_minutes(own), own["output"], **line, linewidth=1.0, label=name)
+            color = normalizer_style(name, order)["color"]
+            look = {"color": color, "linestyle": line, "linewidth": 1.0, "label": name}
+            axes.plot(_minutes(own), own["output"], **look)
     axes.set_ylim(bottom=0)
 
 

@@ -7,15 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attention_audit.figures.counts import counted
 from attention_audit.figures.intervals import error_bars, intervals_key
-from attention_audit.figures.pages import PAGE_WIDTH, panel_pages
+from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.panels import dodge
 from attention_audit.figures.style import (
+    PAGE_WIDTH,
     PANEL,
     Order,
     models,
+    normalizer_style,
     normalizers,
-    series_style,
     shortened,
     with_model,
 )
@@ -56,7 +58,7 @@ def draw(
                 np.arange(len(sampled)) + dodge(i, len(names), 0.6),
                 own,
                 linestyle="none",
-                **series_style(i),
+                **normalizer_style(name, order),
                 label=name,
                 capsize=1.5,
                 markersize=4 if len(names) <= 6 else 3,
@@ -110,12 +112,9 @@ def _sampling(rows: pd.DataFrame, dataset: str) -> str:
         lines.append(f"{one['rate']:g} a second over {one['span']:g} s{side}")
         counts = sorted({*rows["n_recordings"]})
         seeds = sorted({*rows["n_seeds"]})
-        told = (_range(counts, "recording"), _range(seeds, "seed"))
+        told = (
+            counted(counts[0], counts[-1], "recording"),
+            counted(seeds[0], seeds[-1], "seed"),
+        )
         lines.append(f"n = {', '.join(told)}")
     return "\n".join(lines)
-
-
-def _range(counts: list[int], noun: str) -> str:
-    low, high = counts[0], counts[-1]
-    number = f"{low}" if low == high else f"{low} to {high}"
-    return f"{number} {noun}{'s' * (high != 1)}"

@@ -23,7 +23,7 @@ from attention_audit.figures.style import (
 POINTS = ("upper left", "upper right", "lower left", "lower right")
 _COLOURS = [PALETTE[i] for i in (0, 1, 2, 4)]
 # Inches of a panel, and letters of a name beside it.
-_SIZE = (3.0, 3.2)
+_SIZE = (2.3, 2.6)
 _LETTERS = 20
 # How far points are drawn to have moved at most, in tokens: they stay near their cell.
 _REACH = 1.3

@@ -12,15 +12,17 @@ from attention_audit.statistics.controls import is_control
 
 mpl.use("agg")
 
-# An axis of the grid to its names in the order of the config, and in "slots" what ties
-# colours to names (`catalogue.slots`).
+# An axis of the grid to its names in the order of the figures, in "slots" what ties colours
+# to names (`catalogue.slots`), and in "looks" the colour and marker of each normalizer.
 Order = Mapping[str, Any]
 
 # Seaborn's palette for the colour-blind; every use of a colour also has a marker or a
 # line style of its own, so that the figures survive grey print.
 PALETTE = sns.color_palette("colorblind")
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
-PANEL = (2.6, 2.3)  # inches, width and height of the smallest panel
+# Inches: a column of a paper in two, and the width and height of its text.
+COLUMN, PAGE_WIDTH, PAGE_HEIGHT = 3.3, 6.9, 9.0
+PANEL = (PAGE_WIDTH / 3, 2.2)  # inches, width and height of the smallest panel
 
 # Letters of a name that are shown, of a category or of a series.
 MAX_NAME = 24
@@ -30,24 +32,27 @@ RC = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 9,
+    "axes.titlesize": 8,
     "figure.dpi": 110,
     # pages are drawn one after the other, and each is closed
     "figure.max_open_warning": 0,
     "font.size": 8,
     "grid.alpha": 0.3,
     "grid.linewidth": 0.5,
-    "legend.fontsize": 8,
+    "legend.fontsize": 7,
     "legend.frameon": False,
     "lines.linewidth": 1.2,
     "lines.markersize": 5,
     "pdf.fonttype": 42,
     "savefig.bbox": "tight",
-    "savefig.dpi": 200,
+    "savefig.dpi": 300,
+    "savefig.pad_inches": 0.02,
     # names inside an SVG or PDF must not depend on a random draw
     "svg.hashsalt": "attention-audit",
     # a name with a dollar sign is no formula
     "text.parse_math": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
 }
 mpl.rcParams.update(RC)
 
@@ -73,6 +78,11 @@ def series_style(index: int, variant: int = 0) -> dict[str, Any]:
 def method_style(name: str, order: Order) -> dict[str, Any]:
     """Colour and marker of a method, which stay as they are when others come."""
     return series_style(order["slots"]["methods"][name])
+
+
+def normalizer_style(name: str, order: Order) -> dict[str, Any]:
+    """Colour and marker of a normalizer: the same in all figures of all grids."""
+    return dict(order["looks"][name])
 
 
 def model_looks(
@@ -125,9 +135,25 @@ def models(rows: pd.DataFrame, order: Order) -> list[str]:
 
 
 def normalizers(rows: pd.DataFrame, order: Order) -> list[str]:
-    """The normalizers in ``rows`` in the order of the config."""
+    """The normalizers in ``rows`` in the order of the figures."""
     found = set(rows["normalizer"])
     return [name for name in order["normalizers"] if name in found]
+
+
+def without_zeros(
+    rows: pd.DataFrame, column: str, labels: Mapping[str, str], value: str = "mean"
+) -> tuple[pd.DataFrame, str]:
+    """The rows of what differs from zero somewhere, and what has been left out, in words.
+
+    A panel of zeros shows nothing. ``labels`` holds what the values of ``column`` are
+    called; if all are zero all stay.
+    """
+    moved = rows[rows[value].fillna(0) != 0][column].unique()
+    none = [name for name in labels if name in set(rows[column]) - {*moved}]
+    if not len(moved) or not none:
+        return rows, ""
+    said = f"left out, zero everywhere: {', '.join(labels[name] for name in none)}"
+    return rows[rows[column].isin(moved)], said
 
 
 def measured(

@@ -1,6 +1,7 @@
 """What a model scores against what it costs: panels that several figures have."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,19 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from attention_audit.figures.intervals import over_seeds, seed_bars
 from attention_audit.figures.pages import panel_pages
 from attention_audit.figures.scores import scores_on_test
 from attention_audit.figures.style import (
     Order,
-    model_looks,
+    models,
+    normalizer_style,
     normalizers,
+    series_style,
     with_model,
 )
 from attention_audit.records.schemas import RUN_COLUMNS
 
-# How the markers of normalizers are filled, in the order of the config, as far as fills
-# can be told apart; those that are left over share the last one.
+# How the markers of models with one encoder are filled, by their scorer.
 FILLS = ("full", "none", "bottom", "left")
+_GREY = (0.35, 0.35, 0.35)
 
 # Below which ratio of its ends an axis is labelled at which multiples of powers of ten.
 _TICKS = (
@@ -30,7 +34,7 @@ _TICKS = (
 )
 
 # Inches, width and height of a panel.
-_SIZE = (3.6, 3.0)
+_SIZE = (2.3, 2.4)
 
 
 def scores_against(
@@ -44,35 +48,31 @@ def scores_against(
 ) -> tuple[Iterator[Figure], pd.DataFrame]:
     """Test score of every run against the column ``cost`` of ``costs``, a row a run.
 
-    A panel a data set, a colour and marker a model. Runs are dots, and markers the means
-    of cells over seeds, filled by the normalizer; the normalizers of a model stand side by
-    side over ``apart`` points, for those who cost the same.
+    A panel a data set, a marker a model, and a colour a normalizer. Runs are dots, and
+    markers the means of cells over seeds with their intervals; the normalizers of a model
+    stand side by side over ``apart`` points, for those who cost the same.
     """
     scores, told = scores_on_test(task, "accuracy")
+    # how many a cost is of is no count of the scores
+    costs = costs.rename(columns={"n_instances": f"n_instances_{cost}"})
     rows = with_model(scores).merge(costs, on=list(RUN_COLUMNS), validate="1:1")
-    looks = model_looks(rows, order)
+    looks = _model_markers(rows, order)
     names = normalizers(rows, order)
 
     def fill(axes: Axes, _: None, dataset: str) -> None:
         part = rows[rows["dataset"] == dataset]
         for i, name in enumerate(names):
             drawn = []
-            for model, style in looks.items():
+            color = normalizer_style(name, order)["color"]
+            for model, look in looks.items():
                 own = part[(part["model"] == model) & (part["normalizer"] == name)]
-                color = style["color"]
                 drawn += axes.plot(
                     own[cost], own["value"], ".", color=color, alpha=0.6, markersize=3
                 )
-                means = own[[cost, "value"]].mean()
-                drawn += axes.plot(
-                    means[cost],
-                    means["value"],
-                    **style,
-                    **_filled(i),
-                    markersize=6.5,
-                    linestyle="none",
-                    label=model,
-                )
+                mean = over_seeds(own, "model", order["confidence"])
+                x = own.groupby("model")[cost].mean()
+                drawn += seed_bars(axes, x, mean, color)
+                drawn += axes.plot(x, mean["mean"], **look, color=color)
             aside = ScaledTranslation(
                 apart * ((i + 0.5) / len(names) - 0.5) / 72,
                 0,
@@ -90,11 +90,11 @@ def scores_against(
         axes.xaxis.set_minor_formatter(NullFormatter())
 
     def key(axes: Axes) -> None:
-        for i, name in enumerate(names if len(names) > 1 else []):
-            shared = i >= len(FILLS) - 1 and len(names) > len(FILLS)
-            look = {**_filled(i), "color": "0.35", "linestyle": "none"}
-            label = "other normalizers" if shared else name
-            axes.plot([], [], "o", **look, label=label)
+        for model, look in looks.items():
+            axes.plot([], [], **look, color=_GREY, label=model)
+        for name in names:
+            color = normalizer_style(name, order)["color"]
+            axes.fill_between([], [], color=color, label=name)
 
     pages = panel_pages(
         [None],
@@ -110,6 +110,17 @@ def scores_against(
     return pages, rows
 
 
-def _filled(index: int) -> dict[str, str]:
-    fill = FILLS[min(index, len(FILLS) - 1)]
-    return {"fillstyle": fill, "markerfacecoloralt": "white"}
+def _model_markers(rows: pd.DataFrame, order: Order) -> dict[str, dict[str, Any]]:
+    """Marker and fill of every model: of its encoder, and of its scorer's place."""
+    found = rows.drop_duplicates("model").set_index("model")
+    looks = {}
+    for model in models(rows, order):
+        encoder, scorer = found.loc[model, ["encoder", "scorer"]]
+        looks[model] = {
+            "marker": series_style(order["slots"]["encoders"][encoder])["marker"],
+            "fillstyle": FILLS[order["scorers"].index(scorer) % len(FILLS)],
+            "markerfacecoloralt": "white",
+            "markersize": 6,
+            "linestyle": "none",
+        }
+    return looks
