@@ -400,7 +400,11 @@ CHANGES = {
         key("statistics.reference", "entmax15"),
         {"measure_controls": runs(["softmax"])} | OF_STATISTICS | EXPLORED,
     ),
-    "the level of confidence": (key("statistics.confidence", 0.9), OF_STATISTICS),
+    # scores are drawn with intervals over seeds
+    "the level of confidence": (
+        key("statistics.confidence", 0.9),
+        OF_STATISTICS | FIGURE["task_score"],
+    ),
     "the table of task scores": (function("statistics/task.py", "task_table"), OF_TASK),
     "a helper of two tables": (
         function("statistics/random_effects.py", "moments"),
