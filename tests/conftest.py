@@ -2,13 +2,16 @@
 
 import gc
 from collections import defaultdict
+from functools import cache
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
 from attention_audit.records.errors import AuditError, suggestion
+from attention_audit.records.unique_keys import read_yaml
 from tests.unit.instances import instances
 
 # Examples from a fixed seed: a red run can be repeated.
@@ -85,3 +88,15 @@ def pytest_collection_finish():
 def one_thread():
     """Results and speed of small tensors are steadier on one thread."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def schemas_parsed_once():
+    """To parse a schema takes longer than to validate by it, and nothing changes it."""
+    parsed = cache(lambda path, contents: read_yaml(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "attention_audit.config.read_yaml",
+            lambda path: parsed(path, Path(path).read_bytes()),
+        )
+        yield

@@ -79,8 +79,11 @@ def _byte_pieces() -> Tokenizer:
 
 
 @cache
-def folder_of(family: str) -> Path:
-    """The three files of a tiny model of a family, with random weights."""
+def folder_of(family: str, longest: int = POSITIONS) -> Path:
+    """The three files of a tiny model of a family, with random weights.
+
+    It reads texts of ``longest`` pieces and special tokens at most.
+    """
     import transformers
 
     config, model, in_bytes, sizes = FAMILIES[family]
@@ -90,7 +93,7 @@ def folder_of(family: str) -> Path:
     tokenizer = _byte_pieces() if in_bytes else _word_pieces()
     tokenizer.save(str(folder / "tokenizer.json"))
     pad = tokenizer.token_to_id("<pad>" if in_bytes else "[PAD]")
-    positions = POSITIONS + (pad + 1 if family == "roberta" else 0)
+    positions = longest + (pad + 1 if family == "roberta" else 0)
     own = {} if family == "distilbert" else {"intermediate_size": 12}
     settings = getattr(transformers, config)(
         vocab_size=tokenizer.get_vocab_size(),

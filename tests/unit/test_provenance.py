@@ -21,9 +21,10 @@ AUDITS = (
     "data.modalities.text:audited",
     "models.modalities.text:SETTINGS",
 )
-GRADIENT, LEFT_OUT = (
+GRADIENT, LEFT_OUT, LEFT_TO_READ = (
     "attribution.gradients:gradient_importance",
     "attribution.ablation:leave_one_out",
+    "attribution.removals.bilstm:left",
 )
 JOBS = {
     "train": ("train_model.py", SOFTMAX, *TRAINS),
@@ -33,13 +34,15 @@ JOBS = {
     "attend": ("attend.py", SOFTMAX, *AUDITS),
     "gradient": ("attribute.py", GRADIENT, SOFTMAX, *AUDITS),
     "leave_one_out": ("attribute.py", LEFT_OUT, SOFTMAX, *AUDITS),
+    "words_left_out": ("attribute.py", LEFT_OUT, LEFT_TO_READ, SOFTMAX, *AUDITS),
     "influence": ("trace_influence.py", SOFTMAX, *AUDITS),
     "measure": ("measure.py",),
     "agreement": ("draw.py", "figures.agreement:draw"),
     "task_score": ("draw.py", "figures.task_score:draw"),
 }
 TRAINING = {"train", "train_sparse", "train_both"}
-MODELS = TRAINING | {"attend", "gradient", "leave_one_out", "influence"}
+LEAVING = {"leave_one_out", "words_left_out"}
+MODELS = TRAINING | LEAVING | {"attend", "gradient", "influence"}
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +83,13 @@ def code() -> Code:
             {"train_sparse", "train_both"},
         ),
         ("models/normalizers/rela.py", "ReLA", set()),
-        ("models/decisions.py", "ragged", {"attend", "gradient", "leave_one_out"}),
+        ("models/decisions.py", "ragged", {"attend", "gradient", *LEAVING}),
         ("attribution/gradients.py", "gradient_importance", {"gradient"}),
-        ("attribution/ablation.py", "leave_one_out", {"leave_one_out"}),
+        ("attribution/ablation.py", "leave_one_out", LEAVING),
+        ("attribution/removals/bilstm.py", "bilstm_left", {"words_left_out"}),
+        ("attribution/removals/transformer.py", "transformer_left", set()),
+        # influence is found by what the encoder is
+        ("models/encoders.py", "TransformerEncoder", {"influence"}),
         ("attribution/influence.py", "write_influence", {"influence"}),
         ("figures/pages.py", "save_pages", {"agreement", "task_score"}),
         ("figures/panels.py", "lines_by_sparsity", {"agreement"}),

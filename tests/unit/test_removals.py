@@ -5,9 +5,10 @@ from copy import deepcopy
 import pytest
 import torch
 
-from attention_audit.attribution import ablation, removals
+from attention_audit.attribution import ablation
 from attention_audit.attribution.ablation import leave_one_out
-from attention_audit.attribution.removals import bilstm_left, logits_left
+from attention_audit.attribution.removals import bilstm, logits_left, transformer
+from attention_audit.kinds import encoders_of, removal_kinds
 from attention_audit.models.outputs import RESOLUTION, LogitSize, read_anew
 from tests.unit.models import ENCODERS, text_batch, tiny_batch, tiny_model
 
@@ -18,8 +19,8 @@ each_removal = pytest.mark.parametrize("removal", ["delete", "replace", "zero"])
 @pytest.fixture
 def short_texts(monkeypatch):
     """Short texts are read in the ways of long ones."""
-    monkeypatch.setattr(removals, "FROM_LSTM", 2)
-    monkeypatch.setattr(removals, "FROM_TRANSFORMER", 2)
+    monkeypatch.setattr(bilstm, "FROM", 2)
+    monkeypatch.setattr(transformer, "FROM", 2)
 
 
 def read_one_by_one(model, batch, removal):
@@ -43,8 +44,8 @@ def spread(model, by=2.0):
 def test_what_is_left_is_read_as_if_alone(
     short_texts, monkeypatch, encoder, removal, n
 ):
-    monkeypatch.setattr(removals, "STEPS", 4)
-    monkeypatch.setattr(removals, "INPUTS_PER_PASS", 5 * n)
+    monkeypatch.setattr(bilstm, "STEPS", 4)
+    monkeypatch.setattr(transformer, "INPUTS_PER_PASS", 5 * n)
     model = spread(tiny_model(encoder, n_classes=3, kind="entmax", alpha=1.5))
     batch = text_batch(tiny_batch((n,))[0])
     found = logits_left(model, batch, removal)
@@ -96,7 +97,7 @@ def test_a_bilstm_reads_no_more_of_a_removal_in_a_longer_text():
     states = []
     for n in (100, 200):
         x = model.embed(text_batch(tiny_batch((n,))[0]))[0]
-        states.append(len(bilstm_left(model.encoder, x, None).states))
+        states.append(len(bilstm.bilstm_left(model.encoder, x, None).states))
     assert states[0] < 0.6 * 100**2 and states[1] < 2.3 * states[0]
 
 
@@ -111,6 +112,11 @@ def test_what_has_no_way_of_its_own_is_read_anew(short_texts):
         tiny_model("transformer1", self_attention={"kind": "sparsemax"}),
     ):
         assert logits_left(other, batch, "delete") is None
+
+
+def test_the_ways_are_those_of_kinds_of_encoders():
+    assert {"average", "bilstm", "transformer"} == {*removal_kinds()}
+    assert {*removal_kinds()} < {*encoders_of("text")}
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Newton's method against bisection, its derivatives, and how blocks and masks are cut."""
 
+from functools import cache
+
 import entmax
 import mpmath
 import numpy as np
@@ -64,18 +66,24 @@ EVERY_ALPHA = [1.0, 1 + 1e-12, 1 + 1e-6, 1.001, 1.1, 1.25, 1.5, 1.9999]
 EVERY_ALPHA += [2.0, 2.0001, 2.5, 3.0, 4.0, 5.0, 8.0, 16.0, 64.0, 1000.0]
 
 
+@cache
+def bisected(alpha, scale):
+    """Scores, single, and their weights, double."""
+    torch.manual_seed(0)
+    scores = scale * torch.randn(20, 100)
+    # the nearest that scores come, and the farthest
+    scores[0, :2] = scores[0].max() + torch.tensor([0.0, 1e-6])
+    scores[1] = 0.0
+    return scores, np.stack([by_bisection(row, alpha) for row in scores.numpy()])
+
+
 @pytest.mark.parametrize("given", [float, torch.tensor])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 10.0])
 @pytest.mark.parametrize("alpha", EVERY_ALPHA)
 def test_single_precision_is_exact_to_a_millionth(alpha, scale, given):
     if given is torch.tensor:
         alpha = torch.tensor(alpha).item()  # as single precision has it
-    torch.manual_seed(0)
-    scores = scale * torch.randn(20, 100)
-    # the nearest that scores come, and the farthest
-    scores[0, :2] = scores[0].max() + torch.tensor([0.0, 1e-6])
-    scores[1] = 0.0
-    exact = np.stack([by_bisection(row, alpha) for row in scores.numpy()])
+    scores, exact = bisected(alpha, scale)
     weights = simplex.entmax(scores, torch.ones(100, dtype=torch.bool), given(alpha))
     np.testing.assert_allclose(weights, exact, atol=1e-6, rtol=0)
     double = simplex.entmax(scores.double(), torch.ones(100).bool(), alpha)

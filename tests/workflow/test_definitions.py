@@ -10,6 +10,7 @@ import ast
 import copy
 import json
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from attention_audit.records.definitions import (
 from attention_audit.records.definitions import SCHEMAS as SCHEMAS_NODES
 from attention_audit.records.provenance import SCRIPTS, code_digest, digest_of
 from attention_audit.records.schemas import SCHEMAS
+from tests.unit.pretrained import folder_of
 from tests.workflow import project
 from tests.workflow.conftest import made_once
 from tests.workflow.recorder.sitecustomize import bound, single
@@ -39,13 +41,22 @@ Job = tuple[str, ...]
 
 @pytest.fixture(scope="session")
 def with_heads(shared, finished, offline) -> Path:
-    """A Transformer with two kinds of normalizers and the figure of its heads."""
+    """Transformers with two kinds of normalizers, one of them pretrained, and their heads."""
 
     def make(folder: Path) -> None:
         project.copy(finished, folder)
         settings = project.config(folder)
-        settings["grid"] |= {"encoders": ["transformer"], "seeds": [0]}
-        # that of its self-attention is softmax
+        shutil.copytree(folder_of("bert", longest=200), folder / "tiny_bert")
+        settings["pretrained"] = {"tiny": {"kind": "folder", "path": "tiny_bert"}}
+        settings["encoders"]["tiny"] = {
+            "kind": "pretrained",
+            "model": "tiny",
+            "trained": 1,
+            "self_attention": "run",
+            "swapped": [1],
+        }
+        settings["grid"] |= {"encoders": ["transformer", "tiny"], "seeds": [0]}
+        # that of self-attention is softmax, in the other's first layer too
         settings["grid"]["normalizers"] = ["entmax15"]
         settings["statistics"]["reference"] = "entmax15"
         project.write_config(folder, settings)
@@ -123,7 +134,6 @@ def test_all_scripts_of_the_workflow_have_run(used):
     assert named - {script for script, *_ in used} == {
         "fetch_archive.py",
         "fetch_hub.py",
-        "fetch_pretrained.py",
     }
     figures = len(FIGURES) + sum(map(len, EXPERIMENT_FIGURES.values()))
     assert len([job for job in used if job[0] == "draw.py"]) == figures
@@ -169,6 +179,4 @@ def test_little_more_is_planned_than_is_used(used):
         for job in used
         for module, name in planned[job] - used[job]
     )
-    # .29 since pretrained models and shared removals: texts of the tests are too short for
-    # the one, and no fixture has the other. To be .25 again.
-    assert needless < 0.3 * sum(map(len, used.values()))
+    assert needless < 0.22 * sum(map(len, used.values()))

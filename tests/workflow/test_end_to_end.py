@@ -281,10 +281,6 @@ OWN = "results/data/own/card.json"
 RAW = "results/raw/tiny_reviews.whl"
 
 
-def own_file(text: str):
-    return lambda folder: (folder / "reviews.csv").write_text(text, encoding="utf-8")
-
-
 def one_class(folder: Path) -> None:
     path = folder / "reviews.csv"
     kept = [
@@ -322,13 +318,6 @@ FAULTS = {
         "all",
         "config.yaml: the key 'training' stands on line",
     ),
-    "a method whose name is taken": (
-        lambda folder: set_key(
-            folder, "methods.random", {"kind": "gradient", "of": "inputs"}
-        ),
-        "all",
-        "methods.random: the name is taken by what the pipeline itself measures",
-    ),
     "a figure that is switched off": (
         lambda folder: None,
         "results/figures/decision_flips.png",
@@ -340,11 +329,6 @@ FAULTS = {
         "expected " + "0" * 64,
     ),
     "one class": (one_class, OWN, "datasets.own"),
-    "a missing column": (
-        lambda folder: set_key(folder, "datasets.own.source.text", "sentence"),
-        OWN,
-        "reviews.csv: no column 'sentence' (source.text); found columns: text, label",
-    ),
     "a claim about no measure": (
         lambda folder: project.replace_in(
             folder / "workflow/claims.yaml",
@@ -354,12 +338,6 @@ FAULTS = {
         "all",
         "workflow/claims.yaml: inputs_own_rank.where.measure: 'coindexed_topp' is no "
         "measure. Did you mean 'coindexed_top'?",
-    ),
-    "an empty file": (own_file(""), OWN, "reviews.csv: is empty"),
-    "a row that is not like the others": (
-        own_file("text,label\nok,0\ngood\nfilm,1\n"),
-        OWN,
-        "reviews.csv, line 3: 1 fields, the header has 2",
     ),
     "no file": (lambda f: (f / "reviews.csv").unlink(), OWN, "reviews.csv"),
     "a loss that is not finite": (diverging, MODEL, "the training loss became"),

@@ -50,16 +50,33 @@ def method_settings(method):
     return {key: value for key, value in declared.items() if key != "kind"}
 
 
+def removals_of(wildcards, methods):
+    """What `made_by` is told of words left out: how a run's encoder reads what remains.
+
+    Of the methods of the names ``methods`` one does so at least, and the encoder has a way of
+    its own: otherwise nothing.
+    """
+    declared = [config["methods"][name] for name in methods]
+    kind = config["encoders"][wildcards.encoder]["kind"]
+    leaves = any(m["kind"] == "leave_one_out" and m["of"] == "inputs" for m in declared)
+    if leaves and modality_of(wildcards) == "text" and kind in removal_kinds():
+        return [f"attribution.removals.{kind}:left"]
+    return []
+
+
 def method_choice(wildcards):
     """What `made_by` is told of a method: its function, and of no other method's."""
     kind = config["methods"][wildcards.method]["kind"]
-    return [":".join(method_function(kind))]
+    own = ":".join(method_function(kind))
+    return [own, *removals_of(wildcards, [wildcards.method])]
 
 
 def all_methods(wildcards):
     """What `made_by` is told of all methods of a run: their functions."""
-    kinds = {config["methods"][name]["kind"] for name in methods_of(wildcards)}
-    return sorted({":".join(method_function(kind)) for kind in kinds})
+    names = methods_of(wildcards)
+    kinds = {config["methods"][name]["kind"] for name in names}
+    functions = {":".join(method_function(kind)) for kind in kinds}
+    return sorted(functions.union(removals_of(wildcards, names)))
 
 
 def told_methods(wildcards):

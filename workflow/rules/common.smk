@@ -31,6 +31,7 @@ from attention_audit.figures.catalogue import (
     figures_of,
 )
 from attention_audit.grid import grid
+from attention_audit.kinds import removal_kinds
 from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import (
     DECODERS,

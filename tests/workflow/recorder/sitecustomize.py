@@ -13,7 +13,9 @@ import ast
 import atexit
 import json
 import os
+import symtable
 import sys
+from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
@@ -89,6 +91,19 @@ def bound(node: ast.stmt) -> list[str]:
     return []
 
 
+def in_classes(table: symtable.SymbolTable) -> Iterator[str]:
+    """The global names that are looked up in the bodies of classes as they are made.
+
+    Python takes them from the dictionary itself, past what notes a lookup.
+    """
+    for inner in table.get_children():
+        if inner.get_type() == "class":
+            for symbol in inner.get_symbols():
+                if symbol.is_global() and symbol.is_referenced():
+                    yield symbol.get_name()
+            yield from in_classes(inner)
+
+
 class Loader(SourceFileLoader):
     def create_module(self, spec: Any) -> ModuleType:
         return Recorded(spec.name)
@@ -114,6 +129,11 @@ class Loader(SourceFileLoader):
             executed.append(behind[-1] if defined else used)
             try:
                 exec(code, names)
+                for name in in_classes(
+                    symtable.symtable(ast.unparse(node), self.path, "exec")
+                ):
+                    if name in names:
+                        names[name]
             finally:
                 executed.pop()
         if self.name == SCHEMAS[0]:

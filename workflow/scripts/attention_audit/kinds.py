@@ -45,6 +45,7 @@ class Package(NamedTuple):
 
 NORMALIZERS = "models/normalizers"
 MODALITIES = "data/modalities"
+REMOVALS = "attribution/removals"
 PACKAGES = {
     "normalizer": Package("normalizer", "kind", {NORMALIZERS: ["NORMALIZER"]}),
     "dataset": Package(
@@ -75,7 +76,16 @@ def branches(definition: Mapping[str, Any], key: str) -> dict[str, str]:
 
 def normalizer_kinds() -> list[str]:
     """The kinds of normalizers that have a module, sorted."""
-    return sorted(path.stem for path in (FOLDER / NORMALIZERS).glob("[!_]*.py"))
+    return _names_in(NORMALIZERS)
+
+
+def removal_kinds() -> list[str]:
+    """The kinds of encoders that have a way of their own to read texts without a word."""
+    return _names_in(REMOVALS)
+
+
+def _names_in(folder: str) -> list[str]:
+    return sorted(path.stem for path in (FOLDER / folder).glob("[!_]*.py"))
 
 
 def check_kinds(schema: Mapping[str, Any]) -> None:

@@ -22,6 +22,9 @@ class AdditiveScorer(nn.Module):
     Where a query q asks, w . tanh(W h + U q) (Bahdanau et al. 2015).
     """
 
+    # Whether neither the place of a state matters nor the other states.
+    pointwise = True
+
     def __init__(
         self,
         input_size: int,
@@ -50,6 +53,8 @@ class ScaledDotProductScorer(nn.Module):
     Where a query q asks, W q . h / sqrt(H): "general" of Luong et al. (2015), and what
     keys and queries of one head come to (Vaswani et al. 2017).
     """
+
+    pointwise = True
 
     def __init__(self, input_size: int, query_size: int | None = None):
         super().__init__()

@@ -74,7 +74,10 @@ def inner_normalizers(settings: Mapping[str, Any]) -> list[Mapping[str, Any] | s
     """The normalizers within an encoder and its decoder; ``run`` for that of the run."""
     parts = [settings, settings.get("decoder", {})]
     keys = ("self_attention", "cross_attention")
-    return [part[key] for part in parts for key in keys if key in part]
+    found = [part[key] for part in parts for key in keys if key in part]
+    # Where not all layers are swapped, the others keep their own.
+    own = [{"kind": "softmax"}] if settings.get("swapped", "all") != "all" else []
+    return found + own
 
 
 def stores_states(settings: Mapping[str, Any], normalizer: Mapping[str, Any]) -> bool:
