@@ -51,7 +51,6 @@ def with_heads(shared, finished, offline) -> Path:
         settings["encoders"]["tiny"] = {
             "kind": "pretrained",
             "model": "tiny",
-            "trained": 1,
             "self_attention": "run",
             "swapped": [1],
         }

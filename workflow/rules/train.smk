@@ -44,6 +44,13 @@ def self_attention_of(wildcards):
     return config["normalizers"][wildcards.attention] if own == "run" else own
 
 
+def normalizers_within(wildcards):
+    """What `made_by` is told of the normalizers of an encoder alone, in all its layers."""
+    inner = inner_normalizers(config["encoders"][wildcards.encoder])
+    found = (self_attention_of(wildcards) if of == "run" else of for of in inner)
+    return normalizer_kinds(*(normalizer["kind"] for normalizer in found))
+
+
 def states_mb(wildcards):
     """Hidden states of width 384; no config says how large a model is."""
     return 1.6e-3 * rows(wildcards, "train", "dev") * size(wildcards).tokens
@@ -80,7 +87,7 @@ rule encode:
     params:
         **made_by(
             "encode.py",
-            lambda w: normalizer_kinds(self_attention_of(w)["kind"]),
+            normalizers_within,
             lambda w: [":".join(ENCODERS[config["encoders"][w.encoder]["kind"]])],
             ":".join(SCORERS["last"]),
             TO_TRAIN,
