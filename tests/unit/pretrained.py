@@ -79,11 +79,17 @@ def _byte_pieces() -> Tokenizer:
 
 
 @cache
-def folder_of(family: str) -> Path:
-    """The three files of a tiny model of a family, with random weights."""
+def folder_of(family: str, labels: tuple[str, ...] | None = None) -> Path:
+    """The three files of a tiny model of a family, with random weights.
+
+    Where it has ``labels`` a classifier of these.
+    """
     import transformers
 
     config, model, in_bytes, sizes = FAMILIES[family]
+    if labels is not None:
+        model = model.replace("Model", "ForSequenceClassification")
+        sizes = {**sizes, "id2label": dict(enumerate(labels))}
     # as the workflow has them, for a model is found by that
     folder = Path(mkdtemp(), "raw", "pretrained", family)
     folder.mkdir(parents=True)

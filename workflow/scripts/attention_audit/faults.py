@@ -13,7 +13,7 @@ from jsonschema.validators import extend
 
 from attention_audit.data.own_files import OWN_KINDS
 from attention_audit.data.sampling import rate_and_count
-from attention_audit.grid import AXES, about_decoders, fits, grid
+from attention_audit.grid import AXES, about_decoders, fits, grid, is_finished
 from attention_audit.kinds import branches, encoders_of
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.statistics.measures import MEASURES
@@ -566,11 +566,13 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["statistics"]["smallest_effect"]:
         if name != "default":
             yield from _no_measure("statistics.smallest_effect", name)
-    datasets, encoders = config["grid"]["datasets"], config["grid"]["encoders"]
-    if {*datasets} - config["datasets"].keys() or {*encoders} - config[
-        "encoders"
-    ].keys():
+    if any(
+        name not in config[section]
+        for section in AXES.values()
+        for name in config["grid"][section]
+    ):
         return
+    datasets, encoders = config["grid"]["datasets"], config["grid"]["encoders"]
     unread = [
         name
         for name in datasets
@@ -584,8 +586,61 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
             f"of kind {' or '.join(encoders_of(modality))}"
             f"{about_decoders(modality, named)}, or leave out the data set."
         )
-    if not unread and not grid(config):
+    unfinished = [*_finished_faults(config)]
+    yield from unfinished
+    if not unread and not unfinished and not grid(config):
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
+
+
+# What trains models of the runs anew: of finished classifiers there is nothing to train.
+TRAINED_ANEW = {
+    "learning_curve": None,
+    **{
+        f"explanations.{name}": name
+        for name in ("adversarial_training", "diagnostics", "uniform")
+    },
+}
+
+
+def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """Grids in which a finished classifier has no run, or none that can be compared."""
+    encoders = {name: config["encoders"][name] for name in config["grid"]["encoders"]}
+    finished = [name for name, of in encoders.items() if is_finished(of)]
+    if not finished:
+        return
+    runs = grid(config)
+    for name in finished:
+        model, own = encoders[name]["model"], [r for r in runs if r.encoder == name]
+        if not own:
+            yield (
+                f"grid: encoders.{name} is a finished classifier, and attends by a scorer "
+                "of kind own and a normalizer of kind softmax. Add both to grid.scorers "
+                "and grid.normalizers, and a data set of modality text, or leave it out."
+            )
+        for dataset in dict.fromkeys(run.dataset for run in own):
+            tokenizer = config["datasets"][dataset]["tokenizer"]
+            if tokenizer != model:
+                yield (
+                    f"datasets.{dataset}.tokenizer must be '{model}', for encoders.{name} "
+                    f"is a finished classifier and reads its own words, got "
+                    f"{shown(tokenizer)}. Exclude its runs where it is not to be."
+                )
+    reference = config["statistics"]["reference"]
+    if config["normalizers"].get(reference, {}).get("kind") != "softmax":
+        yield (
+            f"statistics.reference: '{reference}' is not of kind softmax, by which "
+            f"encoders.{finished[0]}, a finished classifier, attends. Name one that is."
+        )
+    if len(finished) < len(encoders):
+        return
+    for key, experiment in TRAINED_ANEW.items():
+        section = config["explanations"][experiment] if experiment else config[key]
+        if section["enabled"]:
+            yield (
+                f"{key} trains models anew, and all encoders of the grid are finished "
+                "classifiers. Set its enabled to false, or name another encoder in the "
+                "grid."
+            )
 
 
 def _dataset_faults(

@@ -43,7 +43,8 @@ class Run:
 def grid(config: Mapping[str, Any]) -> list[Run]:
     """The runs of a validated configuration, in declared order, less the excluded.
 
-    And less those whose encoder does not read what the data set is of.
+    And less those whose encoder does not read what the data set is of, or does not attend
+    in that way.
     """
     axes = [config["grid"][section] for section in (*AXES.values(), "seeds")]
     runs = (Run(*cell) for cell in itertools.product(*axes))
@@ -51,6 +52,7 @@ def grid(config: Mapping[str, Any]) -> list[Run]:
         run
         for run in runs
         if fits(run.dataset, run.encoder, config)
+        and suits(run, config)
         and not any(_matches(run, entry) for entry in config["exclude"])
     ]
 
@@ -61,6 +63,55 @@ def fits(dataset: str, encoder: str, config: Mapping[str, Any]) -> bool:
     settings = config["encoders"][encoder]
     known = settings["kind"] in encoders_of(modality)
     return known and has_decoder(settings) == (modality == DECODED)
+
+
+def is_finished(encoder: Mapping[str, Any]) -> bool:
+    """Whether a declared encoder is a classifier that somebody has finished.
+
+    It has an attention of its own, and nothing of it is trained.
+    """
+    return encoder["kind"] == "finished"
+
+
+def suits(run: Run, config: Mapping[str, Any]) -> bool:
+    """Whether the encoder of a run attends in its way.
+
+    A finished classifier by its own weights, once, for no seed changes it, and no other
+    encoder by these.
+    """
+    own = config["scorers"][run.scorer]["kind"] == "own"
+    if not is_finished(config["encoders"][run.encoder]):
+        return not own
+    kind = config["normalizers"][run.normalizer]["kind"]
+    return own and kind == "softmax" and run.seed == config["grid"]["seeds"][0]
+
+
+def unsuited(config: Mapping[str, Any]) -> dict[str, str]:
+    """A notice for each encoder of the grid that goes without some of it, by name.
+
+    Where none is finished, for every scorer that is of finished ones.
+    """
+    axes = config["grid"]
+    notices = {}
+    own = [s for s in axes["scorers"] if config["scorers"][s]["kind"] == "own"]
+    for name in axes["encoders"]:
+        left = []
+        if is_finished(config["encoders"][name]):
+            kinds = {n: config["normalizers"][n]["kind"] for n in axes["normalizers"]}
+            left += [s for s in axes["scorers"] if s not in own]
+            left += [n for n, kind in kinds.items() if kind != "softmax"]
+            left += [f"seed {seed}" for seed in axes["seeds"][1:]]
+            because = (
+                "is a finished classifier, which attends by weights of its own and is not "
+                "trained"
+            )
+        elif own:
+            left, because = own, "is no finished classifier"
+        if left:
+            notices[name] = (
+                f"encoders.{name} {because}: it has no runs with {', '.join(left)}"
+            )
+    return notices
 
 
 def has_decoder(encoder: Mapping[str, Any]) -> bool:
