@@ -79,7 +79,9 @@ def _byte_pieces() -> Tokenizer:
 
 
 @cache
-def folder_of(family: str, labels: tuple[str, ...] | None = None) -> Path:
+def folder_of(
+    family: str, labels: tuple[str, ...] | None = None, positions: int = POSITIONS
+) -> Path:
     """The three files of a tiny model of a family, with random weights.
 
     Where it has ``labels`` a classifier of these.
@@ -96,7 +98,7 @@ def folder_of(family: str, labels: tuple[str, ...] | None = None) -> Path:
     tokenizer = _byte_pieces() if in_bytes else _word_pieces()
     tokenizer.save(str(folder / "tokenizer.json"))
     pad = tokenizer.token_to_id("<pad>" if in_bytes else "[PAD]")
-    positions = POSITIONS + (pad + 1 if family == "roberta" else 0)
+    positions += pad + 1 if family == "roberta" else 0
     own = {} if family == "distilbert" else {"intermediate_size": 12}
     settings = getattr(transformers, config)(
         vocab_size=tokenizer.get_vocab_size(),

@@ -99,6 +99,10 @@ def test_logits_and_attention_are_those_of_the_library_on_raw_texts(family):
         torch.testing.assert_close(
             found.attention[row, : len(places)], of_words / of_words.sum()
         )
+        # What is not in the exponentials of scores goes to special tokens.
+        special = made.attentions[-1][0, :, 0][:, [0, -1]].sum(-1).mean()
+        of_scores = model.pooling.scores(found.hidden, found.query)[row, : len(places)]
+        torch.testing.assert_close(1 - of_scores.exp().sum(), special)
         assert (found.attention[row, len(places) :] == 0).all()
     # in single precision, as jobs compute
     single, _ = model_of(family, double=False)
@@ -350,15 +354,72 @@ def test_a_grid_has_a_finished_classifier_once_and_says_what_it_goes_without():
         "done": "encoders.done is a finished classifier, which attends by weights of its own "
         "and is not trained: it has no runs with additive, sparsemax, seed 1",
     }
-    # nor is a run made that is asked for by its path
-    with pytest.raises(AuditError, match="is for encoders of kind finished"):
-        check_target(
-            "results/models/mine/done/own/sparsemax/seed3/metrics.json", config
-        )
-    run = "mine/done/own/softmax/seed3"
-    check_target(f"results/models/{run}/metrics.json", config)
-    with pytest.raises(AuditError, match="of which nothing is trained"):
-        check_target(f"results/learning_curve/{run}/share0.5.json", config)
+
+
+def test_a_grid_says_which_experiments_go_without_a_finished_classifier():
+    explanations = {
+        "uniform": {"enabled": True, "normalizer": "even"},
+        "permutation": {"enabled": True},
+    }
+    config = asked(explanations=explanations, learning_curve={"enabled": True})
+    config["normalizers"]["even"] = {"kind": "uniform"}
+    config["grid"] = {"encoders": ["average", "done"]}
+    notice = unsuited(validate(config, SCHEMA_PATH))["done"]
+    assert notice.endswith("its runs go without explanations.uniform, learning_curve")
+
+
+OWN_RUN = "mine/done/own/softmax/seed3"
+
+
+@pytest.mark.parametrize(
+    ("target", "fault"),
+    [
+        (f"models/{OWN_RUN}/metrics.json", None),
+        (f"explanations/{OWN_RUN}/permutation.parquet", None),
+        (f"attributions/{OWN_RUN}/heads.parquet", None),
+        (
+            "models/mine/done/own/sparsemax/seed3/metrics.json",
+            "is for encoders of kind finished",
+        ),
+        (
+            "models/mine/average/own/softmax/seed3/metrics.json",
+            "is for encoders of kind finished",
+        ),
+        ("measures/mine/done/own/softmax/seed1.parquet", "Ask for seed3"),
+        (
+            f"models/{OWN_RUN.replace('mine', 'others')}/metrics.json",
+            "datasets.others.tokenizer must be 'done'",
+        ),
+        *(
+            (target, "of which nothing is trained")
+            for target in (
+                f"learning_curve/{OWN_RUN}/share0.5.json",
+                f"adversaries/{OWN_RUN}/jsd/lambda0.1/model.safetensors",
+                f"diagnostics/{OWN_RUN}/attention/metrics.json",
+                "diagnostics/mine/own/softmax/seed3/learned/metrics.json",
+                "diagnostics/mine/own/seed3/uniform/metrics.json",
+                f"explanations/{OWN_RUN}/uniform.parquet",
+                f"explanations/{OWN_RUN}/seed_variance.parquet",
+            )
+        ),
+    ],
+)
+def test_a_target_that_a_finished_classifier_does_not_have_is_refused(target, fault):
+    on = ("adversarial_training", "diagnostics", "permutation", "seed_variance")
+    config = asked(
+        explanations={name: {"enabled": True} for name in on},
+        learning_curve={"enabled": True, "shares": [0.5]},
+    )
+    config["grid"] |= {"datasets": ["mine"]}
+    config["datasets"]["others"] = small()["datasets"]["mine"]
+    config["explanations"]["uniform"] = {"enabled": True, "normalizer": "even"}
+    config["normalizers"]["even"] = {"kind": "uniform"}
+    config = validate(config, SCHEMA_PATH)
+    if fault is None:
+        check_target(f"results/{target}", config)
+    else:
+        with pytest.raises(AuditError, match=fault):
+            check_target(f"results/{target}", config)
 
 
 @pytest.mark.parametrize(
@@ -381,11 +442,11 @@ def test_a_grid_has_a_finished_classifier_once_and_says_what_it_goes_without():
                 "grid": {"encoders": ["done"]},
                 "explanations": {"adversarial_training": {"enabled": True}},
             },
-            "explanations.adversarial_training trains models anew",
+            "explanations.adversarial_training is of models that are trained",
         ),
         (
             {"grid": {"encoders": ["done"]}, "learning_curve": {"enabled": True}},
-            "learning_curve trains models anew",
+            "learning_curve is of models that are trained",
         ),
     ],
 )

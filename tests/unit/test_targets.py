@@ -133,8 +133,8 @@ def test_heads_want_an_encoder_that_attends_in_the_grid(target):
     check_target(target, of_lit("attention"))
     expected = (
         "it is about heads of self-attention, and no run of the grid has any. Name an "
-        "encoder of kind transformer, vit or pretrained, one of kind lit with a stage of kind "
-        "attention, or one with a decoder of kind transformer in the grid."
+        "encoder of kind transformer, vit, pretrained or finished, one of kind lit with a "
+        "stage of kind attention, or one with a decoder of kind transformer in the grid."
     )
     assert fault(target, config(encoders=["bilstm"])) == expected
     assert fault(target, of_lit("mlp")) == expected
@@ -377,8 +377,8 @@ def test_translations_want_sentence_pairs_in_the_grid(target):
         (
             f"results/attributions/{RUN}/heads.parquet",
             "encoders.bilstm has no heads of self-attention. Name an encoder of kind "
-            "transformer, vit or pretrained, one of kind lit with a stage of kind attention, or one "
-            "with a decoder of kind transformer.",
+            "transformer, vit, pretrained or finished, one of kind lit with a stage of kind "
+            "attention, or one with a decoder of kind transformer.",
         ),
         (
             "results/raw/movie_review.whl",

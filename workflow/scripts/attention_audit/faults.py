@@ -13,7 +13,15 @@ from jsonschema.validators import extend
 
 from attention_audit.data.own_files import OWN_KINDS
 from attention_audit.data.sampling import rate_and_count
-from attention_audit.grid import AXES, about_decoders, fits, grid, is_finished
+from attention_audit.grid import (
+    AXES,
+    about_decoders,
+    asked_of_trained,
+    fits,
+    grid,
+    is_finished,
+    other_words,
+)
 from attention_audit.kinds import branches, encoders_of
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.statistics.measures import MEASURES
@@ -592,16 +600,6 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
 
 
-# What trains models of the runs anew: of finished classifiers there is nothing to train.
-TRAINED_ANEW = {
-    "learning_curve": None,
-    **{
-        f"explanations.{name}": name
-        for name in ("adversarial_training", "diagnostics", "uniform")
-    },
-}
-
-
 def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
     """Grids in which a finished classifier has no run, or none that can be compared."""
     encoders = {name: config["encoders"][name] for name in config["grid"]["encoders"]}
@@ -610,7 +608,7 @@ def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
         return
     runs = grid(config)
     for name in finished:
-        model, own = encoders[name]["model"], [r for r in runs if r.encoder == name]
+        own = [run for run in runs if run.encoder == name]
         if not own:
             yield (
                 f"grid: encoders.{name} is a finished classifier, and attends by a scorer "
@@ -618,13 +616,8 @@ def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
                 "and grid.normalizers, and a data set of modality text, or leave it out."
             )
         for dataset in dict.fromkeys(run.dataset for run in own):
-            tokenizer = config["datasets"][dataset]["tokenizer"]
-            if tokenizer != model:
-                yield (
-                    f"datasets.{dataset}.tokenizer must be '{model}', for encoders.{name} "
-                    f"is a finished classifier and reads its own words, got "
-                    f"{shown(tokenizer)}. Exclude its runs where it is not to be."
-                )
+            if (fault := other_words(dataset, name, config)) is not None:
+                yield f"{fault}. Exclude its runs where it is not to be."
     reference = config["statistics"]["reference"]
     if config["normalizers"].get(reference, {}).get("kind") != "softmax":
         yield (
@@ -633,14 +626,12 @@ def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
         )
     if len(finished) < len(encoders):
         return
-    for key, experiment in TRAINED_ANEW.items():
-        section = config["explanations"][experiment] if experiment else config[key]
-        if section["enabled"]:
-            yield (
-                f"{key} trains models anew, and all encoders of the grid are finished "
-                "classifiers. Set its enabled to false, or name another encoder in the "
-                "grid."
-            )
+    for key in asked_of_trained(config):
+        yield (
+            f"{key} is of models that are trained, and all encoders of the grid are "
+            "finished classifiers. Set its enabled to false, or name another encoder in "
+            "the grid."
+        )
 
 
 def _dataset_faults(

@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from attention_audit.kinds import encoders_of
@@ -86,31 +88,66 @@ def suits(run: Run, config: Mapping[str, Any]) -> bool:
     return own and kind == "softmax" and run.seed == config["grid"]["seeds"][0]
 
 
+# What trains models of the runs anew, or compares those of several seeds, by its place in
+# the config. Finished classifiers go without.
+OF_TRAINED = (
+    ("explanations", "adversarial_training"),
+    ("explanations", "diagnostics"),
+    ("explanations", "seed_variance"),
+    ("explanations", "uniform"),
+    ("learning_curve",),
+)
+
+
+def asked_of_trained(config: Mapping[str, Any]) -> list[str]:
+    """The dotted keys of what is of trained models alone and switched on."""
+    return [
+        ".".join(keys)
+        for keys in OF_TRAINED
+        if reduce(getitem, keys, config)["enabled"]
+    ]
+
+
+def other_words(dataset: str, encoder: str, config: Mapping[str, Any]) -> str | None:
+    """Why a finished classifier cannot read a data set of texts: words are not its own."""
+    model = config["encoders"][encoder]["model"]
+    if config["datasets"][dataset]["tokenizer"] == model:
+        return None
+    return (
+        f"datasets.{dataset}.tokenizer must be '{model}', for encoders.{encoder} is a "
+        "finished classifier and reads its own words"
+    )
+
+
 def unsuited(config: Mapping[str, Any]) -> dict[str, str]:
     """A notice for each encoder of the grid that goes without some of it, by name.
 
-    Where none is finished, for every scorer that is of finished ones.
+    A finished classifier goes without other ways to attend, other seeds, and what is of
+    trained models alone; the others go without its scorer.
     """
     axes = config["grid"]
     notices = {}
     own = [s for s in axes["scorers"] if config["scorers"][s]["kind"] == "own"]
     for name in axes["encoders"]:
-        left = []
+        left, without = [], []
         if is_finished(config["encoders"][name]):
             kinds = {n: config["normalizers"][n]["kind"] for n in axes["normalizers"]}
             left += [s for s in axes["scorers"] if s not in own]
             left += [n for n, kind in kinds.items() if kind != "softmax"]
             left += [f"seed {seed}" for seed in axes["seeds"][1:]]
+            without = asked_of_trained(config)
             because = (
                 "is a finished classifier, which attends by weights of its own and is not "
                 "trained"
             )
         elif own:
             left, because = own, "is no finished classifier"
-        if left:
-            notices[name] = (
-                f"encoders.{name} {because}: it has no runs with {', '.join(left)}"
-            )
+        told = [
+            *([f"it has no runs with {', '.join(left)}"] if left else []),
+            *([f"its runs go without {', '.join(without)}"] if without else []),
+        ]
+        if told:
+            notices[name] = f"encoders.{name} {because}: {', and '.join(told)}"
     return notices
 
 

@@ -17,12 +17,14 @@ from attention_audit.figures.catalogue import (
 )
 from attention_audit.grid import (
     AXES,
+    OF_TRAINED,
     Run,
     about_decoders,
     fits,
     grid,
     has_decoder,
     is_finished,
+    other_words,
     suits,
 )
 from attention_audit.kinds import encoders_of
@@ -84,8 +86,8 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "heads": (
         lambda dataset, encoder: has_heads(encoder),
         "heads of self-attention",
-        "an encoder of kind transformer, vit or pretrained, one of kind lit with a stage of kind "
-        "attention, or one with a decoder of kind transformer",
+        "an encoder of kind transformer, vit, pretrained or finished, one of kind lit with a "
+        "stage of kind attention, or one with a decoder of kind transformer",
     ),
     "offsets": (
         lambda dataset, encoder: has_offsets(encoder),
@@ -225,6 +227,8 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             if file == "measures.parquet":
                 yield from _switched_off(MEASURED, config)
             elif experiment in MEASURED:
+                if ("explanations", experiment) in OF_TRAINED:
+                    yield from _finished_faults(e, config)
                 yield from _switched_off([experiment], config)
             elif path.suffix == ".parquet":
                 known = ["measures", *MEASURED]
@@ -233,6 +237,18 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             yield from _run_faults([d, e, s, n, seed], config)
             yield from _finished_faults(e, config)
             yield from _switched_off(["adversarial_training", "diagnostics"], config)
+        case ("diagnostics", d, e, s, n, seed, _, _):
+            yield from _run_faults([d, e, s, n, seed], config)
+            yield from _finished_faults(e, config)
+            yield from _switched_off(["diagnostics"], config)
+        case ("diagnostics", _, scorer, *_, "learned" | "uniform", _):
+            yield from _undeclared("scorer", "scorers", scorer, config)
+            if config["scorers"][scorer]["kind"] == "own":
+                yield (
+                    f"scorers.{scorer} is the attention of finished classifiers, of which "
+                    "nothing is trained. Name another scorer."
+                )
+            yield from _switched_off(["diagnostics"], config)
         case ("diagnostics", _, *_):
             yield from _switched_off(["diagnostics"], config)
         case ("learning_curve", *names, seed, file) if len(names) == len(AXES):
@@ -309,6 +325,22 @@ def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"seed '{names[-1]}' should be the word seed and a whole number, "
             "such as seed0"
+        )
+    if encoder in config["encoders"] and is_finished(config["encoders"][encoder]):
+        yield from _own_faults(dataset, encoder, names[-1], config)
+
+
+def _own_faults(
+    dataset: str, encoder: str, seed: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    """A line where a run of a finished classifier reads others' words, or has a seed."""
+    if (fault := other_words(dataset, encoder, config)) is not None:
+        yield f"{fault}. Name another data set."
+    first = f"seed{config['grid']['seeds'][0]}"
+    if seed != first:
+        yield (
+            f"encoders.{encoder} is a finished classifier, which no seed changes. Ask for "
+            f"{first}."
         )
 
 
