@@ -222,7 +222,8 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
     found = fault("results/models/imdb/both/dot/softmax/seed0/metrics.json", both)
     assert found == (
         "encoders.both is of kind 'bilstm' with a decoder, and datasets.imdb is of text, "
-        "which encoders of the kinds average, bilstm, pretrained, transformer without a decoder read. "
+        "which encoders of the kinds average, bilstm, finished, pretrained, transformer "
+        "without a decoder read. "
         "Name another."
     )
 

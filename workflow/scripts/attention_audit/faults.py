@@ -624,11 +624,11 @@ def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
             f"statistics.reference: '{reference}' is not of kind softmax, by which "
             f"encoders.{finished[0]}, a finished classifier, attends. Name one that is."
         )
-    if len(finished) < len(encoders):
+    if {run.encoder for run in runs} - {*finished}:
         return
     for key in asked_of_trained(config):
         yield (
-            f"{key} is of models that are trained, and all encoders of the grid are "
+            f"{key} is of models that are trained, and all runs of the grid are of "
             "finished classifiers. Set its enabled to false, or name another encoder in "
             "the grid."
         )
