@@ -79,14 +79,20 @@ def _byte_pieces() -> Tokenizer:
 
 
 @cache
-def folder_of(family: str, longest: int = POSITIONS) -> Path:
+def folder_of(
+    family: str, labels: tuple[str, ...] | None = None, longest: int = POSITIONS
+) -> Path:
     """The three files of a tiny model of a family, with random weights.
 
-    It reads texts of ``longest`` pieces and special tokens at most.
+    It reads texts of ``longest`` pieces and special tokens at most. Where it has ``labels``
+    it is a classifier of these.
     """
     import transformers
 
     config, model, in_bytes, sizes = FAMILIES[family]
+    if labels is not None:
+        model = model.replace("Model", "ForSequenceClassification")
+        sizes = {**sizes, "id2label": dict(enumerate(labels))}
     # as the workflow has them, for a model is found by that
     folder = Path(mkdtemp(), "raw", "pretrained", family)
     folder.mkdir(parents=True)

@@ -922,7 +922,7 @@ def test_a_grid_whose_encoders_all_have_decoders_reads_no_texts():
     }
     assert list(inconsistencies(config)) == [
         "grid.encoders: none reads datasets.mine, which is of text. Add one of kind "
-        "average or bilstm or pretrained or transformer without a decoder, or leave out the data set."
+        "average or bilstm or finished or pretrained or transformer without a decoder, or leave out the data set."
     ]
 
 

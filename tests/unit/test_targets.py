@@ -133,8 +133,8 @@ def test_heads_want_an_encoder_that_attends_in_the_grid(target):
     check_target(target, of_lit("attention"))
     expected = (
         "it is about heads of self-attention, and no run of the grid has any. Name an "
-        "encoder of kind transformer, vit or pretrained, one of kind lit with a stage of kind "
-        "attention, or one with a decoder of kind transformer in the grid."
+        "encoder of kind transformer, vit, pretrained or finished, one of kind lit with a "
+        "stage of kind attention, or one with a decoder of kind transformer in the grid."
     )
     assert fault(target, config(encoders=["bilstm"])) == expected
     assert fault(target, of_lit("mlp")) == expected
@@ -222,7 +222,8 @@ def test_a_cell_whose_encoder_does_not_read_its_data_set_is_refused():
     found = fault("results/models/imdb/both/dot/softmax/seed0/metrics.json", both)
     assert found == (
         "encoders.both is of kind 'bilstm' with a decoder, and datasets.imdb is of text, "
-        "which encoders of the kinds average, bilstm, pretrained, transformer without a decoder read. "
+        "which encoders of the kinds average, bilstm, finished, pretrained, transformer "
+        "without a decoder read. "
         "Name another."
     )
 
@@ -377,8 +378,8 @@ def test_translations_want_sentence_pairs_in_the_grid(target):
         (
             f"results/attributions/{RUN}/heads.parquet",
             "encoders.bilstm has no heads of self-attention. Name an encoder of kind "
-            "transformer, vit or pretrained, one of kind lit with a stage of kind attention, or one "
-            "with a decoder of kind transformer.",
+            "transformer, vit, pretrained or finished, one of kind lit with a stage of kind "
+            "attention, or one with a decoder of kind transformer.",
         ),
         (
             "results/raw/movie_review.whl",

@@ -77,6 +77,12 @@ REACTED = [
     "results/statistics/claims.parquet",
 ]
 
+# what is measured of a classifier that is not trained
+CLASSIFIED = [
+    f"results/{stage}/own/done/own/softmax/seed0{of}.parquet"
+    for stage, of in (("measures", ""), ("explanations", "/measures"))
+]
+
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Path:
@@ -341,6 +347,40 @@ def reacted(shared, unstarted) -> Path:
         project.run(folder, "--cores", "2", *REACTED, **project.recorded(folder))
 
     return made_once(shared / "reacted", make)
+
+
+@pytest.fixture(scope="session")
+def classified(shared, unstarted) -> Path:
+    """A finished classifier of reviews, audited as it is to its measures and experiments."""
+
+    def make(folder: Path) -> None:
+        # It imports torch, which no other fixture waits for.
+        from tests.unit.pretrained import folder_of
+
+        project.copy(unstarted, folder)
+        # Its pieces are letters: a review has more than other texts of it in tests.
+        files = folder_of("bert", ("negative", "positive"), longest=200)
+        shutil.copytree(files, folder / "classifier")
+        settings = project.config(folder)
+        settings["pretrained"] = {"done": {"kind": "folder", "path": "classifier"}}
+        own = settings["datasets"]["own"]
+        own["source"]["labels"] = {"0": "negative", "1": "positive"}
+        own |= {"tokenizer": "done", "max_length": 40}
+        settings["encoders"]["done"] = {"kind": "finished", "model": "done"}
+        settings["scorers"]["own"] = {"kind": "own"}
+        settings["grid"] = {
+            "datasets": ["own"],
+            "encoders": ["done"],
+            "scorers": ["own"],
+            "normalizers": ["softmax"],
+            "seeds": [0],
+        }
+        del settings["methods"]["input_gradient"]
+        settings["explanations"] = {"permutation": {"enabled": True, "draws": 5}}
+        project.write_config(folder, settings)
+        project.run(folder, "--cores", "2", *CLASSIFIED)
+
+    return made_once(shared / "classified", make)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from attention_audit.figures.catalogue import (
     figure_order,
     figures_of,
 )
-from attention_audit.grid import grid
+from attention_audit.grid import grid, is_finished, unsuited
 from attention_audit.kinds import removal_kinds
 from attention_audit.data.own_files import own_files, with_paths
 from attention_audit.models.encoder_kinds import (
@@ -105,7 +105,11 @@ except AuditError as error:
 NOT_APPLYING = not_applying(
     config["methods"], {run.encoder: config["encoders"][run.encoder] for run in RUNS}
 )
-for notice in (*LEFT_OUT.values(), *NOT_APPLYING.values()):
+for notice in (
+    *LEFT_OUT.values(),
+    *NOT_APPLYING.values(),
+    *unsuited(config).values(),
+):
     logging.getLogger("snakemake.logging").warning(notice)
 
 
@@ -257,7 +261,12 @@ def audited_tokens(wildcards, instances=config["audit"]["instances"], power=1):
 def is_pretrained(wildcards):
     """Whether the encoder of a job's run is a pretrained one; some guides have no run."""
     encoder = config["encoders"].get(getattr(wildcards, "encoder", None), {})
-    return encoder.get("kind") == "pretrained"
+    return encoder.get("kind") in ("finished", "pretrained")
+
+
+def can_be_trained(wildcards):
+    """Whether something of a run's model is learned, and can be learned anew."""
+    return not is_finished(config["encoders"][wildcards.encoder])
 
 
 def growing(amount):

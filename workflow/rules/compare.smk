@@ -102,7 +102,7 @@ rule task:
 POINTS = [
     asdict(run) | {"share": share}
     for run in RUNS
-    if run.normalizer == REFERENCE
+    if run.normalizer == REFERENCE and can_be_trained(run)
     for share in (*SHARES, 1.0)
 ]
 

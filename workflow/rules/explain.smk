@@ -193,7 +193,7 @@ def with_uniform_weights(wildcards):
     """The run that differs from one in its weights alone, which are uniform."""
     own = identity(wildcards)
     other = own | {"normalizer": config["explanations"]["uniform"]["normalizer"]}
-    return [] if own == other else [other]
+    return [other] if own != other and can_be_trained(wildcards) else []
 
 
 def attention_of(runs):

@@ -69,8 +69,12 @@ rule train_adversary:
 
 
 def adversaries_of(wildcards):
-    """The tables of all adversaries of a run: none of frozen weights, or of translators."""
+    """The tables of all adversaries of a run: none of frozen weights, or of translators.
+
+    And none of what is finished.
+    """
     frozen = config["normalizers"][wildcards.normalizer]["kind"] == "uniform"
+    frozen = frozen or not can_be_trained(wildcards)
     if frozen or modality_of(wildcards) == "translation":
         return []
     return [
@@ -192,12 +196,13 @@ use rule train_guided as train_uniform with:
         "seed {wildcards.seed}"
 
 
-# The weights of a frozen run are no guide.
+# The weights of a frozen run are no guide, and those of a finished one none to its words.
 GUIDED = [
     asdict(run) | {"guide": guide}
     for run in RUNS
     if config["normalizers"][run.normalizer]["kind"] != "uniform"
     and modality_of(run) != "translation"
+    and can_be_trained(run)
     for guide in sorted(config["explanations"]["diagnostics"]["guides"])
 ]
 

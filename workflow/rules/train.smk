@@ -118,10 +118,13 @@ def training_memory(wildcards):
 
 
 def pretrained_seconds(wildcards, max_epochs):
-    """Texts are read to train on, backwards through what learns, and to score."""
+    """Texts are read to train on, backwards through what learns, and to score.
+
+    Of a model that is finished they are read to score alone.
+    """
     found = size(wildcards)
     texts = found.of("dev", "test")
-    if not encoded_of(wildcards):
+    if can_be_trained(wildcards) and not encoded_of(wildcards):
         # of six layers, and a layer takes twice as long backwards
         layers = {"none": 0, "all": 6}
         trained = config["encoders"][wildcards.encoder]["trained"]

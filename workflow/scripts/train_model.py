@@ -17,7 +17,7 @@ from attention_audit.models.training import evaluate, train
 from attention_audit.records.errors import reported
 from attention_audit.records.provenance import record
 from attention_audit.records.reuse import take_over
-from attention_audit.records.tables import write_json, write_table
+from attention_audit.records.tables import write_json, write_rows
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
@@ -57,8 +57,8 @@ with reported(snakemake.log[0]):
             provenance=provenance,
         ),
     )
-    history = {key: [row[key] for row in trained.history] for key in trained.history[0]}
-    write_table(output.history, "history", {**params.run, **history}, provenance)
+    history = [{**params.run, **row} for row in trained.history]
+    write_rows(output.history, "history", history, provenance)
     write_json(
         output.metrics,
         {

@@ -13,7 +13,15 @@ from jsonschema.validators import extend
 
 from attention_audit.data.own_files import OWN_KINDS
 from attention_audit.data.sampling import rate_and_count
-from attention_audit.grid import AXES, about_decoders, fits, grid
+from attention_audit.grid import (
+    AXES,
+    about_decoders,
+    asked_of_trained,
+    fits,
+    grid,
+    is_finished,
+    other_words,
+)
 from attention_audit.kinds import branches, encoders_of
 from attention_audit.records.errors import AuditError, suggestion
 from attention_audit.statistics.measures import MEASURES
@@ -566,11 +574,13 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config["statistics"]["smallest_effect"]:
         if name != "default":
             yield from _no_measure("statistics.smallest_effect", name)
-    datasets, encoders = config["grid"]["datasets"], config["grid"]["encoders"]
-    if {*datasets} - config["datasets"].keys() or {*encoders} - config[
-        "encoders"
-    ].keys():
+    if any(
+        name not in config[section]
+        for section in AXES.values()
+        for name in config["grid"][section]
+    ):
         return
+    datasets, encoders = config["grid"]["datasets"], config["grid"]["encoders"]
     unread = [
         name
         for name in datasets
@@ -584,8 +594,44 @@ def _grid_faults(config: Mapping[str, Any]) -> Iterator[str]:
             f"of kind {' or '.join(encoders_of(modality))}"
             f"{about_decoders(modality, named)}, or leave out the data set."
         )
-    if not unread and not grid(config):
+    unfinished = [*_finished_faults(config)]
+    yield from unfinished
+    if not unread and not unfinished and not grid(config):
         yield "exclude leaves no run of the grid. Remove an entry, or widen the grid."
+
+
+def _finished_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    """Grids in which a finished classifier has no run, or none that can be compared."""
+    encoders = {name: config["encoders"][name] for name in config["grid"]["encoders"]}
+    finished = [name for name, of in encoders.items() if is_finished(of)]
+    if not finished:
+        return
+    runs = grid(config)
+    for name in finished:
+        own = [run for run in runs if run.encoder == name]
+        if not own:
+            yield (
+                f"grid: encoders.{name} is a finished classifier, and attends by a scorer "
+                "of kind own and a normalizer of kind softmax. Add both to grid.scorers "
+                "and grid.normalizers, and a data set of modality text, or leave it out."
+            )
+        for dataset in dict.fromkeys(run.dataset for run in own):
+            if (fault := other_words(dataset, name, config)) is not None:
+                yield f"{fault}. Exclude its runs where it is not to be."
+    reference = config["statistics"]["reference"]
+    if config["normalizers"].get(reference, {}).get("kind") != "softmax":
+        yield (
+            f"statistics.reference: '{reference}' is not of kind softmax, by which "
+            f"encoders.{finished[0]}, a finished classifier, attends. Name one that is."
+        )
+    if {run.encoder for run in runs} - {*finished}:
+        return
+    for key in asked_of_trained(config):
+        yield (
+            f"{key} is of models that are trained, and all runs of the grid are of "
+            "finished classifiers. Set its enabled to false, or name another encoder in "
+            "the grid."
+        )
 
 
 def _dataset_faults(

@@ -34,10 +34,13 @@ def declared_model(
     params, inputs = snakemake.params, snakemake.input
     label_names = read_json(inputs.card).get("label_names", [])
     # A guided model reads the words of its guide, and has an encoder of its own.
-    has_own = "model" in params.encoder
-    more = [Path(inputs.pretrained[0]).parent] if has_own else []
+    encoder = params.encoder
+    more = [Path(inputs.pretrained[0]).parent] if "model" in encoder else []
+    if encoder["kind"] == "finished":
+        # whose classes have an order of their own
+        encoder = {**encoder, "labels": label_names}
     settings, vectors = of_models(params.modality, "declare")(
-        params.encoder,
+        encoder,
         params.scorer,
         params.normalizer,
         inputs.reading,

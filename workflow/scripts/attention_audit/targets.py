@@ -15,7 +15,18 @@ from attention_audit.figures.catalogue import (
     OF_SOME,
     OWN_SECTIONS,
 )
-from attention_audit.grid import AXES, Run, about_decoders, fits, grid, has_decoder
+from attention_audit.grid import (
+    AXES,
+    OF_TRAINED,
+    Run,
+    about_decoders,
+    fits,
+    grid,
+    has_decoder,
+    is_finished,
+    other_words,
+    suits,
+)
 from attention_audit.kinds import encoders_of
 from attention_audit.methods import not_applying
 from attention_audit.models.encoder_kinds import (
@@ -75,8 +86,8 @@ HAVING: dict[str, tuple[Callable[[Mapping, Mapping], bool], str, str]] = {
     "heads": (
         lambda dataset, encoder: has_heads(encoder),
         "heads of self-attention",
-        "an encoder of kind transformer, vit or pretrained, one of kind lit with a stage of kind "
-        "attention, or one with a decoder of kind transformer",
+        "an encoder of kind transformer, vit, pretrained or finished, one of kind lit with a "
+        "stage of kind attention, or one with a decoder of kind transformer",
     ),
     "offsets": (
         lambda dataset, encoder: has_offsets(encoder),
@@ -216,17 +227,33 @@ def _faults(path: PurePosixPath, config: Mapping[str, Any]) -> Iterator[str]:
             if file == "measures.parquet":
                 yield from _switched_off(MEASURED, config)
             elif experiment in MEASURED:
+                if ("explanations", experiment) in OF_TRAINED:
+                    yield from _finished_faults(e, config)
                 yield from _switched_off([experiment], config)
             elif path.suffix == ".parquet":
                 known = ["measures", *MEASURED]
                 yield f"no experiment '{experiment}'.{suggestion(experiment, known)}"
         case ("adversaries", d, e, s, n, seed, _, *_):
             yield from _run_faults([d, e, s, n, seed], config)
+            yield from _finished_faults(e, config)
             yield from _switched_off(["adversarial_training", "diagnostics"], config)
+        case ("diagnostics", d, e, s, n, seed, _, _):
+            yield from _run_faults([d, e, s, n, seed], config)
+            yield from _finished_faults(e, config)
+            yield from _switched_off(["diagnostics"], config)
+        case ("diagnostics", _, scorer, *_, "learned" | "uniform", _):
+            yield from _undeclared("scorer", "scorers", scorer, config)
+            if config["scorers"][scorer]["kind"] == "own":
+                yield (
+                    f"scorers.{scorer} is the attention of finished classifiers, of which "
+                    "nothing is trained. Name another scorer."
+                )
+            yield from _switched_off(["diagnostics"], config)
         case ("diagnostics", _, *_):
             yield from _switched_off(["diagnostics"], config)
         case ("learning_curve", *names, seed, file) if len(names) == len(AXES):
             yield from _run_faults([*names, seed], config)
+            yield from _finished_faults(names[1], config)
             yield from _switched_off(["learning_curve"], config)
             yield from _share_faults(file, config)
         case ("statistics", file) if file.endswith(".parquet"):
@@ -285,11 +312,35 @@ def _run_faults(names: list[str], config: Mapping[str, Any]) -> Iterator[str]:
             f"datasets.{dataset} is of {modality}, which encoders of the kinds "
             f"{', '.join(encoders_of(modality))}{wanted} read. Name another."
         )
+    axes = dict(zip(AXES.values(), names, strict=False))
+    if all(name in config[section] for section, name in axes.items()):
+        run = Run(*names[: len(AXES)], config["grid"]["seeds"][0])
+        if not suits(run, config):
+            yield (
+                "a scorer of kind own, with a normalizer of kind softmax, is for encoders "
+                "of kind finished, which attend in no other way. Name others."
+            )
     # A leading zero would make one run reachable under two paths.
     if not re.fullmatch(r"seed(0|[1-9][0-9]*)", names[-1]):
         yield (
             f"seed '{names[-1]}' should be the word seed and a whole number, "
             "such as seed0"
+        )
+    if encoder in config["encoders"] and is_finished(config["encoders"][encoder]):
+        yield from _own_faults(dataset, encoder, names[-1], config)
+
+
+def _own_faults(
+    dataset: str, encoder: str, seed: str, config: Mapping[str, Any]
+) -> Iterator[str]:
+    """A line where a run of a finished classifier reads others' words, or has a seed."""
+    if (fault := other_words(dataset, encoder, config)) is not None:
+        yield f"{fault}. Name another data set."
+    first = f"seed{config['grid']['seeds'][0]}"
+    if seed != first:
+        yield (
+            f"encoders.{encoder} is a finished classifier, which no seed changes. Ask for "
+            f"{first}."
         )
 
 
@@ -329,6 +380,15 @@ def _attribution_faults(
         asked = {method: config["methods"][method]}
         for notice in not_applying(asked, owner).values():
             yield f"{notice}. Name another encoder, or another method."
+
+
+def _finished_faults(encoder: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """A line where models are asked for that are trained anew, and nothing learns."""
+    if is_finished(config["encoders"][encoder]):
+        yield (
+            f"encoders.{encoder} is a finished classifier, of which nothing is trained. "
+            "Name another encoder."
+        )
 
 
 def _dataset_faults(

@@ -54,10 +54,14 @@ class Explained:
 
     @property
     def content(self) -> Tensor:
-        """Which of the D numbers say what an input is, and not when it was, (D,)."""
-        times = getattr(self.model, "is_time", None)
+        """Which of the D numbers say what an input is, and not when it was, (D,).
+
+        Of hidden states, which are of them alone, and not carried along for a query.
+        """
+        others = "is_time" if self.of == "inputs" else "is_carried"
+        beside = getattr(self.model, others, None)
         everything = self.values.new_ones(self.values.shape[-1], dtype=torch.bool)
-        return everything if self.of != "inputs" or times is None else ~times
+        return everything if beside is None else ~beside
 
     def movable(self, b: int, n: int) -> Tensor:
         """Which numbers (n, D) of decision b noise may move, as factors.

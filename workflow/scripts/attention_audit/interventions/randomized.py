@@ -11,6 +11,7 @@ Shapes: B decisions, n positions (inputs or hidden states), S stages.
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,9 @@ def new_model(settings: ModelSettings, seed: int) -> DecisionModel:
     No run starts from these parameters, whatever its seed: runs draw by the seed itself.
     torch's own generator is left as it was.
     """
+    if "drawn" in settings.encoder:
+        # A finished classifier is in its folder, and drawn only where that is asked for.
+        settings = replace(settings, encoder=settings.encoder | {"drawn": True})
     drawn = int(generator(("randomized",), seed).integers(2**63))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(drawn)
@@ -63,8 +67,10 @@ def randomized(model: DecisionModel, fresh: DecisionModel, stage: str) -> Decisi
     names = list(STAGES)
     random = names[: names.index(stage) + 1]
     found = copy.deepcopy(model)
-    drawn = fresh.state_dict()
-    for name, values in found.state_dict().items():
+    # Of a pretrained model what is in its folder is no part of its state.
+    drawn = {**dict(fresh.named_parameters()), **fresh.state_dict()}
+    own = {**dict(found.named_parameters()), **found.state_dict()}
+    for name, values in own.items():
         if stage_of(name) in random:
             values.copy_(drawn[name])
     return found

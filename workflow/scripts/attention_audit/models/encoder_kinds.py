@@ -14,6 +14,7 @@ from attention_audit.records.errors import AuditError, suggestion
 ENCODERS: dict[str, tuple[str, str]] = {
     "average": ("models.encoders", "AverageEncoder"),
     "bilstm": ("models.encoders", "BiLSTMEncoder"),
+    "finished": ("models.finished", "FinishedEncoder"),
     "gated": ("models.gated", "GatedEncoder"),
     "lit": ("models.lit", "LitEncoder"),
     "pretrained": ("models.pretrained", "PretrainedEncoder"),
@@ -30,6 +31,7 @@ DECODERS: dict[str, tuple[str, str]] = {
 SCORERS: dict[str, tuple[str, str]] = {
     "additive": ("models.attention", "AdditiveScorer"),
     "last": ("models.attention", "LastScorer"),
+    "own": ("models.finished", "OwnScorer"),
     "scaled_dot_product": ("models.attention", "ScaledDotProductScorer"),
 }
 
@@ -64,7 +66,7 @@ def has_heads(settings: Mapping[str, Any]) -> bool:
     """Whether an encoder has self-attention in a layer at least, or its decoder has."""
     parts = [settings, settings.get("decoder", {})]
     return (
-        settings["kind"] == "pretrained"
+        settings["kind"] in ("finished", "pretrained")
         or any("heads" in part for part in parts)
         or any(stage["kind"] == "attention" for stage in settings.get("stages", ()))
     )

@@ -45,7 +45,12 @@ def audited_attention(
 
     Queries (B, nh, L, hs), keys and values of as many heads or of groups of them, mask
     (B, 1, L, L) bool -> contexts (B, L, nh, hs) and weights (B, nh, L, L).
+
+    A caller may hand a list ``seen`` to a layer, which gets weights and values, or contexts
+    that are ``given`` in the place of its own.
     """
+    if (given := more.get("given")) is not None:
+        return given, None
     if unread := [name for name in _UNREAD if more.get(name) is not None]:
         raise AuditError(
             f"{type(module).__name__} attends with {unread[0]}, which is not known here. "
@@ -58,6 +63,8 @@ def audited_attention(
     if attention_mask is None:
         attention_mask = torch.ones((), dtype=torch.bool, device=scores.device)
     weights = module.normalizer(scores, attention_mask)
+    if (seen := more.get("seen")) is not None:
+        seen.append((weights, value))
     dropped = nn.functional.dropout(weights, dropout, module.training)
     context = module.normalizer.context(dropped @ value)
     return context.transpose(1, 2).contiguous(), weights
@@ -67,17 +74,20 @@ transformers.AttentionInterface.register(AUDITED, audited_attention)
 AttentionMaskInterface.register(AUDITED, sdpa_mask)
 
 
-def load_transformer(folder: str | Path) -> nn.Module:
+def load_transformer(
+    folder: str | Path, library: type = transformers.AutoModel
+) -> nn.Module:
     """The encoder in a folder of ours, in single precision and without its pooler.
 
-    Never a pickle, never code of the model's own, and nothing from a network. Raises
-    `AuditError` where transformers does not know it, or weights do not fit it.
+    Or what else ``library``, one of its classes, makes of the folder, as it is. Never a
+    pickle, never code of the model's own, and nothing from a network. Raises `AuditError`
+    where transformers does not know it, or weights do not fit it.
     """
     # It tells much that a job's log has no use for.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model, found = transformers.AutoModel.from_pretrained(
+        model, found = library.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
@@ -98,8 +108,13 @@ def load_transformer(folder: str | Path) -> nn.Module:
     lacking = [name for name in found["missing_keys"] if not name.startswith("pooler.")]
     if lacking or found["mismatched_keys"]:
         wrong = [*lacking, *map(str, found["mismatched_keys"])]
+        hint = (
+            ""
+            if library is transformers.AutoModel
+            else " A model that is no finished classifier is for encoders of kind pretrained."
+        )
         raise AuditError(
-            f"{folder}: its weights lack {wrong[0]}, of {len(wrong)} parts."
+            f"{folder}: its weights lack {wrong[0]}, of {len(wrong)} parts.{hint}"
         )
     return model
 
@@ -181,7 +196,7 @@ class PretrainedEncoder(nn.Module):
                 f"{sha256}). Put that back, or train the model again."
             )
         self.name = model
-        self.transformer = load_transformer(folder)
+        self.transformer = self._load(folder)
         self.transformer.requires_grad_(False)
         self.before, self.after = list(before), list(after)
         empty = torch.full((vocabulary, pieces), -1, dtype=torch.int32)
@@ -206,6 +221,9 @@ class PretrainedEncoder(nn.Module):
         self.register_state_dict_post_hook(_leave_out)
         self.register_load_state_dict_pre_hook(_fill_in)
         self.limit = self._longest()
+
+    def _load(self, folder: str) -> nn.Module:
+        return load_transformer(folder)
 
     @staticmethod
     def declared(
@@ -243,13 +261,18 @@ class PretrainedEncoder(nn.Module):
                 f"an encoder of '{self.name}' trains its last {trained} layers, of which it "
                 f"has {len(layers)}. Lower trained, or set it to all or none."
             )
-        chosen, behind, seen = list(layers[-trained:]), False, set(layers.modules())
-        for module in self.transformer.modules():
-            behind = behind or module is layers
-            holds = next(module.parameters(recurse=False), None) is not None
-            if behind and holds and module not in seen:
-                chosen.append(module)
-        return chosen
+        return [*layers[-trained:], *self._behind(layers)]
+
+    def _behind(self, layers: nn.ModuleList) -> list[nn.Module]:
+        """The modules with parameters of their own that come behind the layers."""
+        modules = list(self.transformer.modules())
+        within = set(layers.modules())
+        return [
+            module
+            for module in modules[modules.index(layers) :]
+            if module not in within
+            and next(module.parameters(recurse=False), None) is not None
+        ]
 
     def _layers(self, attentions: Sequence[nn.Module]) -> nn.ModuleList:
         wanted = set(attentions)
@@ -314,7 +337,8 @@ class PretrainedEncoder(nn.Module):
         return (embedded * present.unsqueeze(-1)).flatten(2)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self._states(self._pack(x, mask))
+        packed = self._pack(x, mask)
+        return self._of_words(packed, self._states(packed.sequence, packed.mask))
 
     def with_attention(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Hidden states and each layer's weights (B, nh, n, n), words by words.
@@ -325,9 +349,8 @@ class PretrainedEncoder(nn.Module):
         packed = self._pack(x, mask)
         seen: list[Tensor] = []  # (B, nh, L, L)
         with self._hooked(lambda normalizer, given, weights: seen.append(weights)):
-            hidden = self._states(packed)
-        among, mean = (of.unsqueeze(1) for of in _of_words(packed))
-        return hidden, [mean @ (weights @ among.mT) for weights in seen]
+            states = self._states(packed.sequence, packed.mask)
+        return self._of_words(packed, states), between_words(packed, seen)
 
     @torch.no_grad()
     def without_values(
@@ -340,7 +363,7 @@ class PretrainedEncoder(nn.Module):
         layer reads what it reads of the whole text. ``numbers`` of these are held at once.
         """
         packed = self._pack(x.unsqueeze(0), x.new_ones(1, len(x)).bool())
-        among, mean = (of[0] for of in _of_words(packed))  # (n, L)
+        among, mean = (of[0] for of in _pieces_of_words(packed))  # (n, L)
         attentions = [m for m in self.transformer.modules() if hasattr(m, "normalizer")]
         calls: list[tuple[nn.Module, tuple[Tensor, ...], dict[str, Any]]] = []
         hooks = [
@@ -351,7 +374,7 @@ class PretrainedEncoder(nn.Module):
             for layer in self._layers(attentions)
         ]
         try:
-            self._states(packed)
+            self._states(packed.sequence, packed.mask)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -375,7 +398,7 @@ class PretrainedEncoder(nn.Module):
         """A forward hook of the normalizer of every attention, while it lasts."""
         hooks = [
             module.normalizer.register_forward_hook(hook)
-            for module in self.transformer.modules()
+            for module in self.modules()
             if hasattr(module, "normalizer")
         ]
         try:
@@ -425,25 +448,38 @@ class PretrainedEncoder(nn.Module):
             present,
         )
 
-    def _states(self, packed: _Packed) -> Tensor:
-        """Hidden states (B, n, H) of words: the mean over those of their pieces."""
-        states = self.transformer(
-            inputs_embeds=packed.sequence, attention_mask=packed.mask.long()
+    def _states(self, sequence: Tensor, mask: Tensor) -> Tensor:
+        """Hidden states (B, L, H) of sequences (B, L, E)."""
+        return self.transformer(
+            inputs_embeds=sequence, attention_mask=mask.long()
         ).last_hidden_state
-        B, n, P = packed.place.shape
-        start = packed.mask.shape[1] * torch.arange(B, device=states.device)
-        at = (packed.place + start.view(B, 1, 1)).flatten()
-        of_pieces = states.flatten(0, 1).index_select(0, at).view(B, n, P, -1)
-        summed = (of_pieces * packed.present.unsqueeze(-1)).sum(2)
+
+    def _of_words(self, packed: _Packed, states: Tensor) -> Tensor:
+        """Hidden states (B, n, H) of words: the mean over those of their pieces."""
+        summed = self._summed(packed, states)
         return summed / packed.present.sum(-1, keepdim=True).clamp(min=1)
 
+    def _summed(self, packed: _Packed, values: Tensor) -> Tensor:
+        """Values (B, L, D) of sequences -> sums over the pieces of words (B, n, D)."""
+        B, n, P = packed.place.shape
+        start = packed.mask.shape[1] * torch.arange(B, device=values.device)
+        at = (packed.place + start.view(B, 1, 1)).flatten()
+        of_pieces = values.flatten(0, 1).index_select(0, at).view(B, n, P, -1)
+        return (of_pieces * packed.present.unsqueeze(-1)).sum(2)
 
-def _of_words(packed: _Packed) -> tuple[Tensor, Tensor]:
+
+def _pieces_of_words(packed: _Packed) -> tuple[Tensor, Tensor]:
     """Which pieces are of a word, 1 or 0, and the same of rows that sum to one: (B, n, L)."""
     B, n, _ = packed.place.shape
     among = packed.sequence.new_zeros(B, n, packed.mask.shape[1])
     among.scatter_add_(2, packed.place, packed.present.to(among))
     return among, among / among.sum(-1, keepdim=True).clamp(min=1)
+
+
+def between_words(packed: _Packed, seen: Sequence[Tensor]) -> list[Tensor]:
+    """Weights (B, nh, n, n) between words, of those (B, nh, L, L) of a sequence."""
+    among, mean = (of.unsqueeze(1) for of in _pieces_of_words(packed))
+    return [mean @ (weights @ among.mT) for weights in seen]
 
 
 def _leave_out(

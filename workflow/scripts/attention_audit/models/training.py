@@ -351,10 +351,13 @@ def train(
 
     ``learner_of`` gives the part of a model that learns, and reads the examples: all of it,
     or, where these are hidden states, what comes behind the encoder (`encodings.Head`).
+    A model of which nothing learns is returned as it is, after no epoch.
 
     The same settings, data, seed, machine and number of threads give the same bytes.
     """
     model = new_model(model_settings, seed, device, vectors)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return Trained(model.eval(), [], 0)
     learner = learner_of(model)
 
     smoothing = settings["label_smoothing"]

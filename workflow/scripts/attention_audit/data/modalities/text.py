@@ -13,7 +13,7 @@ from attention_audit.data.modality import Audited
 # reads what is prepared depends on nothing that prepared it.
 
 # The kinds of encoders that read texts.
-ENCODERS = ("average", "bilstm", "pretrained", "transformer")
+ENCODERS = ("average", "bilstm", "finished", "pretrained", "transformer")
 
 
 def fetch(

@@ -62,9 +62,13 @@ class ModelSettings:
             single_logit=single_logit,
         )
 
-    def new_model(self) -> "Classifier":
-        """A model of these settings, as torch's generator makes its parameters."""
-        return Classifier(self)
+    def new_model(self) -> DecisionModel:
+        """A model of these settings, as torch's generator makes its parameters.
+
+        An encoder that is a model of its own says which.
+        """
+        encoder = class_of_kind("encoder", ENCODERS, self.encoder["kind"])
+        return getattr(encoder, "model", Classifier)(self)
 
 
 class Classifier(DecisionModel):
