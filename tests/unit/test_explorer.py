@@ -11,7 +11,12 @@ import pytest
 
 from attention_audit.figures.explorer import embedded, explorer_data, packed, rounded
 from attention_audit.statistics.controls import cut
-from attention_audit.statistics.explorer import chosen_items
+from attention_audit.statistics.explorer import (
+    BESIDE,
+    MOST_INFLUENCE,
+    MOST_WEIGHTS,
+    chosen_items,
+)
 from tests.unit.browsable import CELLS, METHODS, ODD, Results, make
 
 
@@ -116,8 +121,10 @@ def test_a_data_set_has_an_equal_share_and_one_item_at_least():
         "long": [("b", 900), ("a", 800)],
     }
     weights = {"short": 2, "long": 2}
+    # a short one takes 10 weights and what comes with them, of each of two lists
     chosen = chosen_items(lengths, weights, 100, most=1000)
-    assert chosen == {"short": [f"{i:02}" for i in range(25)], "long": ["a"]}
+    fitting = 500 // (2 * (10 + BESIDE))
+    assert chosen == {"short": [f"{i:02}" for i in range(fitting)], "long": ["a"]}
     chosen = chosen_items(lengths, weights, 7, most=10**6)
     assert len(chosen["short"]) == 7 and chosen["long"] == ["a", "b"]
 
@@ -164,6 +171,20 @@ def test_no_text_can_end_what_it_stands_in(made, gathered):
         set(block) <= set("+/=") | set(map(chr, range(48, 123))) for block in blocks
     )
     assert unpacked(packed(ODD)) == ODD
+
+
+@pytest.mark.parametrize("length", [3, 20])
+def test_a_full_page_stays_below_15_mb(tmp_path, length):
+    """1,000 texts of as few runs as there can be, and what a page takes that is full."""
+    words = [[f"word{i * j % 997}" for j in range(length)] for i in range(1000)]
+    few = make(tmp_path, words)
+    index, blocks = explorer_data(*few.gather(1000), few.order)
+    assert len(blocks) == len(index["datasets"][0]["items"]) == 1000
+    size = len(embedded(index).encode()) + sum(map(len, blocks))
+    assert size < 1.5e6
+    # of two runs, lists as `explorer_tables` counts them
+    counted = 1000 * (length + BESIDE) * 2 * (4 + len(METHODS))
+    assert size / counted * (MOST_WEIGHTS + MOST_INFLUENCE) < 9e6
 
 
 def test_numbers_are_short_and_whole_where_they_are():

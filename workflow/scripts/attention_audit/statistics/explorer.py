@@ -24,6 +24,9 @@ from attention_audit.statistics.in_step import check_run
 # these there are as many again as a quarter of that.
 MOST_WEIGHTS = 1_600_000
 MOST_INFLUENCE = MOST_WEIGHTS // 4
+# What a list of weights brings along, an outcome and names, takes as much as so many weights:
+# short texts are many.
+BESIDE = 10
 
 # What weighs inputs or hidden states, besides attention and the methods.
 CUT, INFLUENCE = "cut", "influence"
@@ -97,12 +100,13 @@ def chosen_items(
     """The items of each data set: at most ``instances``, and fewer where they are long.
 
     ``lengths`` are (item, inputs of all its decisions together) of what was audited, by
-    data set; ``weights`` how many lists of these lengths there are of all its runs. Each
-    data set has an equal share of ``most``, and at least one item.
+    data set; ``weights`` how many lists of these lengths there are of all its runs, each as
+    large as `BESIDE` more weights. Each data set has an equal share of ``most``, and at least
+    one item.
     """
     chosen = {}
     for dataset, found in lengths.items():
-        cost = np.cumsum([n * weights[dataset] for _, n in sorted(found)])
+        cost = np.cumsum([(n + BESIDE) * weights[dataset] for _, n in sorted(found)])
         fitting = int(np.searchsorted(cost, most / len(lengths), side="right"))
         ids = [item for item, _ in sorted(found)]
         chosen[dataset] = ids[: max(1, min(fitting, instances))]
@@ -348,6 +352,10 @@ def explorer_tables(
     lists = {
         name: len(own) * (4 + len(own[0][1].importances)) for name, own in of.items()
     }
+    for name, dataset in datasets.items():
+        if dataset.modality == "images":
+            # packed, a pixel of three colours takes about what a weight does
+            lists[name] += tables.read_json(dataset.card)["reading"]["patch"] ** 2
     chosen = chosen_items(lengths, lists, instances)
     traced, budget = {}, MOST_INFLUENCE
     for name, ids in chosen.items():
