@@ -37,30 +37,84 @@ DataTable.type("leading-number", {
   order: { pre: (cell) => { const value = leading(cell); return Number.isNaN(value) ? -Infinity : value; } },
   className: "",
 });
+// Below the heads of a table a row of filters, one a column: a choice where names are few,
+// elsewhere words, and comparisons with the number that a cell begins with.
+const COMPARISONS = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
+function accepts(wanted) {
+  const tests = wanted.toLowerCase().split(/\s+/u).filter(Boolean).map((part) => {
+    const [, sign, number] = /^([<>]=?|=)([−-]?[\d.]+)$/u.exec(part) ?? [];
+    return sign
+      ? (cell) => COMPARISONS[sign](leading(cell), leading(number))
+      : (cell) => cell.toLowerCase().includes(part);
+  });
+  return (cell) => tests.every((test) => test(cell));
+}
+const FEW = 30;
+function addFilters(table, made, names, texts) {
+  const row = element("tr", { class: "filters" });
+  const fields = names.map((name, i) => {
+    const found = [...new Set(texts.map((cells) => cells[i]))].sort();
+    const choice = table.tHead.rows[0].cells[i].classList.contains("name") && found.length <= FEW;
+    const label = { "aria-label": `Filter by ${name}` };
+    const field = choice
+      ? element("select", label, element("option", { value: "" }, "any"), found.map((text) => element("option", { value: text }, text)))
+      : element("input", { ...label, type: "search", placeholder: texts.some((cells) => /^[−-]?\d/u.test(cells[i])) ? ">0.2 <0.5" : "words" });
+    field.addEventListener("input", () => {
+      const test = choice ? (cell) => cell === field.value : accepts(field.value);
+      made.column(i).search.fixed("filter", field.value ? (cell, all, place) => test(texts[place][i]) : null).draw();
+    });
+    row.append(element("td", { class: choice ? "name" : null }, field));
+    return [name, field];
+  });
+  if (table.tHead.rows[0].cells.length > names.length) row.append(element("td"));
+  table.tHead.append(row);
+  return Object.fromEntries(fields);
+}
+
+// Tables are made to sort and filter when they can be seen: long ones take a while.
 const tables = new Map();
-for (const table of document.querySelectorAll(".scroll table")) {
-  if (table.querySelector("tr[data-query]")) {
+function wired(table) {
+  if (tables.has(table)) return tables.get(table);
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  const rows = [...table.tBodies[0].rows];
+  const texts = rows.map((row) => [...row.cells].map((cell) => cell.textContent));
+  const queried = rows[0].hasAttribute("data-query");
+  if (queried) {
     table.tHead.rows[0].append(element("th", {}, "query"));
-    for (const row of table.tBodies[0].rows) {
-      const name = row.cells[0].textContent.slice(0, 60);
-      row.append(element("td", {}, element("button", { type: "button", class: "copy", "data-query": row.dataset.query, "aria-label": `Copy the query of ${name}` }, "Copy")));
-    }
+    rows.forEach((row, i) => row.append(element("td", {}, element("button", { type: "button", class: "copy", "data-query": row.dataset.query, "aria-label": `Copy the query of ${texts[i][0].slice(0, 60)}` }, "Copy"))));
   }
-  const many = table.tBodies[0].rows.length > 25;
-  tables.set(table.id, new DataTable(table, {
+  const many = rows.length > 25;
+  const made = new DataTable(table, {
     order: [], autoWidth: false, pageLength: 25, lengthMenu: [25, 100, -1],
     paging: many, info: many, searching: true,
     language: { lengthLabels: { "-1": "all" }, search: "Filter:", emptyTable: "Nothing to show" },
-    columnDefs: table.querySelector("tr[data-query]") ? [{ targets: -1, orderable: false, searchable: false }] : [],
-  }));
-}
-const claims = document.querySelector("#claims-told table");
-for (const button of document.querySelectorAll("button[data-verdict]")) {
-  button.addEventListener("click", () => {
-    const filtered = tables.get(claims.id);
-    const wanted = filtered.search() === button.dataset.verdict ? "" : button.dataset.verdict;
-    filtered.search(wanted).draw();
+    columnDefs: queried ? [{ targets: -1, orderable: false, searchable: false }] : [],
   });
+  tables.set(table, rows.length > 1 ? addFilters(table, made, names, texts) : {});
+  return tables.get(table);
+}
+for (const table of document.querySelectorAll(".scroll table")) {
+  const around = table.closest("details");
+  if (around) around.addEventListener("toggle", () => around.open && wired(table));
+  else wired(table);
+}
+function filterBy(table, column, value) {
+  const field = wired(table)[column];
+  if (!field) return;
+  field.value = value;
+  field.dispatchEvent(new Event("input"));
+}
+
+// What a verdict is chosen by shows whether it is.
+const claims = document.querySelector("#claims-told table");
+const verdicts = [...document.querySelectorAll("button[data-verdict]")];
+const ofVerdict = claims && wired(claims).verdict;
+ofVerdict?.addEventListener("input", () => {
+  for (const button of verdicts) button.setAttribute("aria-pressed", String(button.dataset.verdict === ofVerdict.value));
+});
+for (const button of verdicts) {
+  button.setAttribute("aria-pressed", "false");
+  button.addEventListener("click", () => filterBy(claims, "verdict", ofVerdict?.value === button.dataset.verdict ? "" : button.dataset.verdict));
 }
 // A claim leads to its cells: the table that has them, filtered by it.
 document.addEventListener("click", (event) => {
@@ -69,7 +123,7 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   const cells = document.getElementById("table-cells-of-the-claims");
   cells.closest("details").open = true;
-  tables.get(cells.id).search(link.dataset.cells).draw();
+  filterBy(cells, "claim", link.dataset.cells);
   cells.closest("details").scrollIntoView();
 });
 // A link to a figure opens what it stands in.
@@ -81,5 +135,20 @@ function reveal() {
 window.addEventListener("hashchange", reveal);
 reveal();
 
+// What instances there are is read when the explorer comes into sight, or is linked to.
 const explorer = document.getElementById("explorer");
-if (explorer) startExplorer(explorer);
+if (explorer) {
+  const called = () => window.location.hash.startsWith("#explore?");
+  const near = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && start());
+  const follow = () => called() && start();
+  const start = () => {
+    near.disconnect();
+    window.removeEventListener("hashchange", follow);
+    startExplorer(explorer);
+  };
+  if (called()) start();
+  else {
+    near.observe(explorer);
+    window.addEventListener("hashchange", follow);
+  }
+}
