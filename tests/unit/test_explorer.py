@@ -99,6 +99,27 @@ def test_the_cut_has_as_many_places_as_the_run(made, gathered):
         assert np.count_nonzero(found) == own
 
 
+def test_the_agreement_of_the_cut_is_that_of_the_controls_table(made, gathered):
+    found = {
+        (r["dataset"], r["instance_id"], r["subject"]): r["cut_agreement"]
+        for r in gathered[0].to_pylist()
+        if r["normalizer"] == "sparsemax"
+    }
+    compared = 0
+    for files in made.files:
+        for row in pq.read_table(files.cut).to_pylist():
+            if row["normalizer"] != "softmax cut to sparsemax":
+                continue
+            key = row["dataset"], row["instance_id"], row["reference"]
+            assert found.pop(key) == row["value"]
+            compared += 1
+    assert compared == 9 * len(METHODS)
+    # of nothing but methods, and of no run that is not cut
+    assert not any(value is not None for value in found.values())
+    dense = [r for r in gathered[0].to_pylist() if r["normalizer"] == "softmax"]
+    assert all(row["cut_agreement"] is None for row in dense)
+
+
 def test_decisions_say_what_was_asked_and_answered(gathered):
     rows = [r for r in gathered[0].to_pylist() if r["subject"] == "attention"]
     of = {

@@ -163,6 +163,13 @@ def test_every_view_shows_the_tables_numbers(shown, dataset, item, method):
     assert page.errors == []
 
 
+def test_the_cut_is_shown_with_its_own_agreement(shown):
+    page = view(shown, item="0001")
+    (head,) = page.run("""[...document.querySelectorAll("[data-subject=cut]")].map(
+        (row) => row.parentElement.querySelector("strong").textContent)""")
+    assert head.endswith("cut to as many places (0.10)")
+
+
 def test_what_a_text_says_is_shown_and_not_done(shown):
     page = view(shown)
     assert page.run("window.injected") is None
@@ -302,13 +309,14 @@ def test_tables_are_sorted_and_verdicts_chosen_by_keys(shown):
         "document.querySelector('#claims-told th:nth-child(3) [tabindex]').focus()"
     )
     page.press("Enter")
-    assert page.run(first).startswith("-1.500")
+    page.wait_for(f"{first}.startsWith('-1.500')")
     page.run("document.querySelector('button[data-verdict=supported]').focus()")
-    for pressed, shown_claims in (("true", 1), ("false", 2)):
+    rows = "document.querySelectorAll('#claims-told tbody tr').length"
+    for pressed, number in (("true", 1), ("false", 2)):
         page.press("Enter")
-        assert page.run("document.activeElement.ariaPressed") == pressed
-        rows = "document.querySelectorAll('#claims-told tbody tr').length"
-        assert page.run(rows) == shown_claims
+        page.wait_for(
+            f"{rows} === {number} && document.activeElement.ariaPressed === '{pressed}'"
+        )
 
 
 # Counts what is unpacked and which long texts are parsed.

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from attention_audit.records import tables
 from attention_audit.records.decision_ids import parts
 from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
-from attention_audit.statistics.controls import cut
+from attention_audit.statistics.controls import cut, cut_name
 from attention_audit.statistics.in_step import check_run
 
 # Weights of all runs at most, matrices of influence apart: a page has to carry them. Of
@@ -34,7 +34,10 @@ ADVERSARIAL = "adversarial_{constraint}"
 
 
 class Files(NamedTuple):
-    """The tables of one run: paths, importances by method, None of what was not made."""
+    """The tables of one run: paths, importances by method, None of what was not made.
+
+    ``cut`` holds measures of the reference's attention, cut to the support of the run.
+    """
 
     attention: str | Path
     importances: Mapping[str, str | Path]
@@ -42,6 +45,7 @@ class Files(NamedTuple):
     measures: str | Path
     adversarial: str | Path | None = None
     flips: str | Path | None = None
+    cut: str | Path | None = None
 
 
 class Dataset(NamedTuple):
@@ -272,7 +276,10 @@ def run_rows(
         method: _by_id(path, "importance", run, ids, ["importance"])
         for method, path in files.importances.items()
     }
-    agreement = _agreement(files.measures, run, ids)
+    agreement, of_cut = _agreement(files.measures, run, ids), {}
+    if reference is not None and files.cut is not None:
+        control = cut_name(reference[0]["normalizer"], run["normalizer"])
+        of_cut = _agreement(files.cut, {**run, "normalizer": control}, ids)
     flips = {} if files.flips is None else _flips(files.flips, run, ids)
     uncut = {}
     if reference is not None:
@@ -310,6 +317,7 @@ def run_rows(
                 "subject": method,
                 "weights": found[instance]["importance"],
                 "agreement": agreement.get((method, instance)),
+                "cut_agreement": of_cut.get((method, instance)),
             }
         if instance in uncut:
             left = _cut(uncut[instance]["attention"], row["support"])
