@@ -138,7 +138,7 @@ function chart(spec, label, click = null) {
 // A matrix of weights: what each row of it has of each column, and what these are. Marks
 // outline some of them. Many cells are small, and not all have their names beside them.
 function matrix(across, down, values, title, kind, [ofColumns, ofRows], marks = null) {
-  const side = Math.max(6, Math.min(18, Math.floor(620 / across.length)));
+  const side = Math.max(6, Math.min(18, Math.floor(340 / across.length)));
   const data = [];
   down.forEach((row, r) => across.forEach((column, c) => {
     data.push({ r, c, row, column, value: values[r][c], marked: Boolean(marks?.[r]?.[c]) });
@@ -146,7 +146,7 @@ function matrix(across, down, values, title, kind, [ofColumns, ofRows], marks = 
   const names = (list) => `{${list.map((word, i) => `${JSON.stringify(String(i))}: ${JSON.stringify(word)}`).join(", ")}}[datum.value]`;
   const place = (field, list, what, more) => ({
     field, type: "ordinal", title: what,
-    axis: { labelExpr: names(list), labelLimit: 110, labelFontSize: Math.min(10, side + 1), labelOverlap: side < 9 ? "greedy" : false, ...more },
+    axis: { labelExpr: names(list), labelLimit: 110, labelFontSize: Math.min(10, Math.max(8, side)), labelOverlap: side < 8 ? "greedy" : false, ...more },
   });
   const hue = `rgb(${HUES[kind].join(",")})`;
   const held = chart({
@@ -154,7 +154,7 @@ function matrix(across, down, values, title, kind, [ofColumns, ofRows], marks = 
     width: { step: side },
     height: { step: side },
     encoding: {
-      x: place("c", across, ofColumns, { orient: "top", labelAngle: -60 }),
+      x: place("c", across, ofColumns, { orient: "top", labelAngle: side < 12 ? -90 : -60 }),
       y: place("r", down, ofRows),
     },
     layer: [
