@@ -29,6 +29,7 @@ CLAIM = {
     "source": "somebody <b>1</b>",
     "text": "Attention is weak.",
     "rule": "below 0.5",
+    "side": "below",
     "holds": "on_average",
     "note": None,
     "measure": "kendall_tau_b",
@@ -49,7 +50,8 @@ def claims() -> pd.DataFrame:
     over = [
         CLAIM | {"n_cells": 2, "estimate": 0.2, "verdict": "supported"},
         CLAIM
-        | {"claim": "strong", "n_cells": 2, "estimate": -1.5, "verdict": "undecided"},
+        | {"claim": "strong", "n_cells": 2, "estimate": -1.5, "verdict": "undecided"}
+        | {"side": "within"},
     ]
     cells = [
         CLAIM
@@ -317,6 +319,29 @@ def test_tables_are_sorted_and_verdicts_chosen_by_keys(shown):
         page.wait_for(
             f"{rows} === {number} && document.activeElement.ariaPressed === '{pressed}'"
         )
+
+
+def test_the_chart_of_claims_shows_each_beside_its_bound(shown):
+    page, path, _ = shown
+    page.open(path)
+    assert page.run("document.querySelectorAll('#claim-chart .chart').length") == 0
+    page.run("document.getElementById('claim-chart').open = true")
+    page.wait_for("document.querySelector('#claim-chart svg .mark-symbol path')")
+    points = page.run(
+        "JSON.parse(document.querySelector('#claim-chart .chart').dataset.points)"
+    )
+    assert points == [
+        ["weak", pytest.approx(0.2 - 0.5), "supported"],
+        ["strong", pytest.approx(-1.5 - 0.5), "undecided"],
+    ]
+    # of the second rule there are two bounds
+    ticks = "document.querySelectorAll('#claim-chart .mark-rect.role-mark path').length"
+    assert page.run(ticks) == 1
+    # told apart without colours
+    shapes = page.run("""[...document.querySelectorAll(
+        "#claim-chart .mark-group .mark-symbol.role-mark path")].map((one) => one.getAttribute("d"))""")
+    assert len(set(shapes)) == len(shapes) == 2
+    assert page.errors == []
 
 
 # Counts what is unpacked and which long texts are parsed.

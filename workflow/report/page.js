@@ -117,15 +117,56 @@ for (const button of verdicts) {
   button.addEventListener("click", () => filterBy(claims, "verdict", ofVerdict?.value === button.dataset.verdict ? "" : button.dataset.verdict));
 }
 // A claim leads to its cells: the table that has them, filtered by it.
+function showCells(claim) {
+  const cells = document.getElementById("table-cells-of-the-claims");
+  cells.closest("details").open = true;
+  filterBy(cells, "claim", claim);
+  cells.closest("details").scrollIntoView();
+}
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-cells]");
   if (!link) return;
   event.preventDefault();
-  const cells = document.getElementById("table-cells-of-the-claims");
-  cells.closest("details").open = true;
-  filterBy(cells, "claim", link.dataset.cells);
-  cells.closest("details").scrollIntoView();
+  showCells(link.dataset.cells);
 });
+
+// The claims around the bounds of their rules: a verdict has a shape and a colour of its own.
+function claimChart() {
+  const points = JSON.parse(document.getElementById("claim-points").textContent);
+  const data = points.map((one) => ({
+    ...one,
+    name: one.claim.replaceAll("_", " "),
+    beyond: one.estimate - one.bound,
+    from: (one.low ?? one.estimate) - one.bound,
+    to: (one.high ?? one.estimate) - one.bound,
+    other: ["within", "outside"].includes(one.side) ? -2 * one.bound : null,
+  }));
+  const order = { domain: ["supported", "contradicted", "undecided"] };
+  const y = { field: "name", type: "ordinal", sort: null, title: null, axis: { labelLimit: 220 } };
+  const color = { field: "verdict", type: "nominal", title: null, scale: { ...order, range: ["#009e73", "#d55e00", "#595959"] }, legend: { orient: "top" } };
+  const made = chart({
+    width: 420, height: { step: 20 }, data: { values: data },
+    layer: [
+      { mark: { type: "rule", color: "#000" }, data: { values: [{}] }, encoding: { x: { datum: 0 } } },
+      { mark: { type: "rule", strokeWidth: 2 }, encoding: { y, x: { field: "from", type: "quantitative", title: "estimate less the bound of its rule" }, x2: { field: "to" }, color } },
+      { transform: [{ filter: "datum.other !== null" }], mark: { type: "tick", color: "#000", thickness: 2, size: 16 }, encoding: { y, x: { field: "other", type: "quantitative" } } },
+      {
+        mark: { type: "point", filled: true, size: 90, opacity: 1, cursor: "pointer" },
+        encoding: {
+          y, color,
+          x: { field: "beyond", type: "quantitative" },
+          shape: { field: "verdict", type: "nominal", title: null, scale: { ...order, range: ["circle", "triangle-up", "square"] } },
+          tooltip: [{ field: "text", title: "claim" }, { field: "rule" }, { field: "estimate", format: ".3f" }, { field: "verdict" }],
+        },
+      },
+    ],
+  }, `Of ${points.length} claims the estimate beside the bound of the rule; the table below says the same`,
+  (datum) => datum.claim && showCells(datum.claim));
+  made.dataset.points = JSON.stringify(data.map(({ claim, beyond, verdict }) => [claim, beyond, verdict]));
+  return made;
+}
+const charted = document.getElementById("claim-chart");
+charted?.addEventListener("toggle", () => charted.append(claimChart()), { once: true });
 // A link to a figure opens what it stands in.
 function reveal() {
   const found = document.getElementById(window.location.hash.slice(1));
