@@ -157,8 +157,8 @@ def _run(folder: Path, run: dict[str, Any], decisions, random) -> Files:
     attributions, explanations = (
         folder / part / path for part in ("attributions", "explanations")
     )
-    attention, importance, influence, adversarial, flips, measures = (
-        [] for _ in range(6)
+    attention, importance, influence, adversarial, flips, measures, cuts = (
+        [] for _ in range(7)
     )
     for number, (instance, n, more) in enumerate(decisions):
         cell = more.get("cell")
@@ -187,6 +187,8 @@ def _run(folder: Path, run: dict[str, Any], decisions, random) -> Files:
             of = {"measure": "kendall_tau_b", "subject": "attention"}
             tau = None if number else random.uniform(-1, 1)
             measures.append(own | of | {"reference": method, "value": tau})
+            control = own | {"normalizer": f"softmax cut to {run['normalizer']}"}
+            cuts.append(control | of | {"reference": method, "value": number / 10})
         matrix = random.exponential(1, (m, n)).tolist()
         influence.append(own | {"matrix": matrix if number == 0 else None})
         far = {"divergence": 0.5, "attention": np.eye(m)[-1], "constraint": "none"}
@@ -210,4 +212,5 @@ def _run(folder: Path, run: dict[str, Any], decisions, random) -> Files:
         write(folder / f"measures/{path}.parquet", "measures", measures),
         write(explanations / "adversarial.parquet", "adversarial", adversarial),
         write(explanations / "flips.parquet", "flips", flips),
+        write(folder / f"controls/{path}/cut.parquet", "measures", cuts),
     )

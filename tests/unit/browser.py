@@ -93,6 +93,13 @@ class Browser:
         self.call("Page.navigate", url=f"{path.resolve().as_uri()}{address}")
         self.wait_for("document.readyState === 'complete'")
 
+    @contextmanager
+    def before(self, script: str) -> Iterator[None]:
+        """Run a script in every page that is opened, before its own."""
+        added = self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+        yield
+        self.call("Page.removeScriptToEvaluateOnNewDocument", **added)
+
     def look(self, width: int, height: int, dark: bool = False) -> None:
         """How large the window is, and whether what is in it should be dark."""
         self.call(
@@ -106,8 +113,10 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def press(self, key: str) -> None:
+        # what a key writes comes with it, or nothing is told of a key that is held
+        text = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **text)
 
     def picture(self, path: Path, whole: bool = False) -> None:
         """The window as a PNG, or the whole page."""

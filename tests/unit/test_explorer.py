@@ -11,7 +11,12 @@ import pytest
 
 from attention_audit.figures.explorer import embedded, explorer_data, packed, rounded
 from attention_audit.statistics.controls import cut
-from attention_audit.statistics.explorer import chosen_items
+from attention_audit.statistics.explorer import (
+    BESIDE,
+    MOST_INFLUENCE,
+    MOST_WEIGHTS,
+    chosen_items,
+)
 from tests.unit.browsable import CELLS, METHODS, ODD, Results, make
 
 
@@ -94,6 +99,27 @@ def test_the_cut_has_as_many_places_as_the_run(made, gathered):
         assert np.count_nonzero(found) == own
 
 
+def test_the_agreement_of_the_cut_is_that_of_the_controls_table(made, gathered):
+    found = {
+        (r["dataset"], r["instance_id"], r["subject"]): r["cut_agreement"]
+        for r in gathered[0].to_pylist()
+        if r["normalizer"] == "sparsemax"
+    }
+    compared = 0
+    for files in made.files:
+        for row in pq.read_table(files.cut).to_pylist():
+            if row["normalizer"] != "softmax cut to sparsemax":
+                continue
+            key = row["dataset"], row["instance_id"], row["reference"]
+            assert found.pop(key) == row["value"]
+            compared += 1
+    assert compared == 9 * len(METHODS)
+    # of nothing but methods, and of no run that is not cut
+    assert not any(value is not None for value in found.values())
+    dense = [r for r in gathered[0].to_pylist() if r["normalizer"] == "softmax"]
+    assert all(row["cut_agreement"] is None for row in dense)
+
+
 def test_decisions_say_what_was_asked_and_answered(gathered):
     rows = [r for r in gathered[0].to_pylist() if r["subject"] == "attention"]
     of = {
@@ -116,8 +142,10 @@ def test_a_data_set_has_an_equal_share_and_one_item_at_least():
         "long": [("b", 900), ("a", 800)],
     }
     weights = {"short": 2, "long": 2}
+    # a short one takes 10 weights and what comes with them, of each of two lists
     chosen = chosen_items(lengths, weights, 100, most=1000)
-    assert chosen == {"short": [f"{i:02}" for i in range(25)], "long": ["a"]}
+    fitting = 500 // (2 * (10 + BESIDE))
+    assert chosen == {"short": [f"{i:02}" for i in range(fitting)], "long": ["a"]}
     chosen = chosen_items(lengths, weights, 7, most=10**6)
     assert len(chosen["short"]) == 7 and chosen["long"] == ["a", "b"]
 
@@ -164,6 +192,20 @@ def test_no_text_can_end_what_it_stands_in(made, gathered):
         set(block) <= set("+/=") | set(map(chr, range(48, 123))) for block in blocks
     )
     assert unpacked(packed(ODD)) == ODD
+
+
+@pytest.mark.parametrize("length", [3, 20])
+def test_a_full_page_stays_below_15_mb(tmp_path, length):
+    """1,000 texts of as few runs as there can be, and what a page takes that is full."""
+    words = [[f"word{i * j % 997}" for j in range(length)] for i in range(1000)]
+    few = make(tmp_path, words)
+    index, blocks = explorer_data(*few.gather(1000), few.order)
+    assert len(blocks) == len(index["datasets"][0]["items"]) == 1000
+    size = len(embedded(index).encode()) + sum(map(len, blocks))
+    assert size < 1.5e6
+    # of two runs, lists as `explorer_tables` counts them
+    counted = 1000 * (length + BESIDE) * 2 * (4 + len(METHODS))
+    assert size / counted * (MOST_WEIGHTS + MOST_INFLUENCE) < 9e6
 
 
 def test_numbers_are_short_and_whole_where_they_are():

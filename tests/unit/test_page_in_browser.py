@@ -29,6 +29,7 @@ CLAIM = {
     "source": "somebody <b>1</b>",
     "text": "Attention is weak.",
     "rule": "below 0.5",
+    "side": "below",
     "holds": "on_average",
     "note": None,
     "measure": "kendall_tau_b",
@@ -49,7 +50,8 @@ def claims() -> pd.DataFrame:
     over = [
         CLAIM | {"n_cells": 2, "estimate": 0.2, "verdict": "supported"},
         CLAIM
-        | {"claim": "strong", "n_cells": 2, "estimate": -1.5, "verdict": "undecided"},
+        | {"claim": "strong", "n_cells": 2, "estimate": -1.5, "verdict": "undecided"}
+        | {"side": "within"},
     ]
     cells = [
         CLAIM
@@ -163,6 +165,13 @@ def test_every_view_shows_the_tables_numbers(shown, dataset, item, method):
     assert page.errors == []
 
 
+def test_the_cut_is_shown_with_its_own_agreement(shown):
+    page = view(shown, item="0001")
+    (head,) = page.run("""[...document.querySelectorAll("[data-subject=cut]")].map(
+        (row) => row.parentElement.querySelector("strong").textContent)""")
+    assert head.endswith("cut to as many places (0.10)")
+
+
 def test_what_a_text_says_is_shown_and_not_done(shown):
     page = view(shown)
     assert page.run("window.injected") is None
@@ -255,6 +264,111 @@ def test_tables_sort_and_filter_and_lead_to_their_rows(shown):
     finally:
         os.chdir(before)
     assert len(queries) > 25
+
+
+CELLS = "document.getElementById('table-cells-of-the-claims')"
+
+
+def filtered(page, **fields: str) -> list[str]:
+    """The data sets of the cells that are shown when columns are filtered."""
+    for name, value in fields.items():
+        page.run(f"""(() => {{
+            const field = {CELLS}.querySelector("[aria-label='Filter by {name}']");
+            field.value = {json.dumps(value)}; field.dispatchEvent(new Event("input")); }})()""")
+    return page.run(
+        f"[...{CELLS}.tBodies[0].querySelectorAll('td:nth-child(2)')].map((one) => one.textContent)"
+    )
+
+
+def test_columns_are_filtered_by_a_choice_words_and_numbers(shown):
+    page, path, _ = shown
+    page.open(path)
+    page.run(f"{CELLS}.closest('details').open = true")
+    page.wait_for(f"{CELLS}.querySelector('.filters')")
+    # 1.000 is shown of the first, and is not above it
+    assert filtered(page, estimate=">1 <1.5") == ["set22", "set23", "set24"]
+    assert filtered(page, estimate=">=1 <=1.143") == ["set21", "set22"]
+    assert filtered(page, estimate="=-2.000 [0.1") == ["set0"]
+    assert filtered(page, estimate="nothing") == []
+    assert len(filtered(page, estimate="")) == 25
+    # a name that others begin with is one name
+    assert filtered(page, dataset="set2") == ["set2"]
+    (query,) = page.run(
+        f"[...{CELLS}.tBodies[0].querySelectorAll('button[data-query]')].map((one) => one.dataset.query)"
+    )
+    assert "\"dataset\" = 'set2'" in query
+    assert filtered(page, claim="") == ["set2"]
+    assert len(filtered(page, dataset="")) == 25
+    assert page.errors == []
+
+
+def test_tables_are_sorted_and_verdicts_chosen_by_keys(shown):
+    page, path, _ = shown
+    page.open(path)
+    first = "document.querySelector('#claims-told tbody td:nth-child(3)').textContent"
+    assert page.run(first).startswith("0.200")
+    page.run(
+        "document.querySelector('#claims-told th:nth-child(3) [tabindex]').focus()"
+    )
+    page.press("Enter")
+    page.wait_for(f"{first}.startsWith('-1.500')")
+    page.run("document.querySelector('button[data-verdict=supported]').focus()")
+    rows = "document.querySelectorAll('#claims-told tbody tr').length"
+    for pressed, number in (("true", 1), ("false", 2)):
+        page.press("Enter")
+        page.wait_for(
+            f"{rows} === {number} && document.activeElement.ariaPressed === '{pressed}'"
+        )
+
+
+def test_the_chart_of_claims_shows_each_beside_its_bound(shown):
+    page, path, _ = shown
+    page.open(path)
+    assert page.run("document.querySelectorAll('#claim-chart .chart').length") == 0
+    page.run("document.getElementById('claim-chart').open = true")
+    page.wait_for("document.querySelector('#claim-chart svg .mark-symbol path')")
+    points = page.run(
+        "JSON.parse(document.querySelector('#claim-chart .chart').dataset.points)"
+    )
+    assert points == [
+        ["weak", pytest.approx(0.2 - 0.5), "supported"],
+        ["strong", pytest.approx(-1.5 - 0.5), "undecided"],
+    ]
+    # of the second rule there are two bounds
+    ticks = "document.querySelectorAll('#claim-chart .mark-rect.role-mark path').length"
+    assert page.run(ticks) == 1
+    # told apart without colours
+    shapes = page.run("""[...document.querySelectorAll(
+        "#claim-chart .mark-group .mark-symbol.role-mark path")].map((one) => one.getAttribute("d"))""")
+    assert len(set(shapes)) == len(shapes) == 2
+    assert page.errors == []
+
+
+# Counts what is unpacked and which long texts are parsed.
+COUNTED = """window.unpacked = 0; window.parsed = 0;
+window.DecompressionStream = class extends DecompressionStream {
+    constructor(...given) { super(...given); window.unpacked += 1; }
+};
+const parse = JSON.parse;
+JSON.parse = (text, ...given) => {
+    if (text === document.getElementById("explorer-index")?.textContent) window.parsed += 1;
+    return parse(text, ...given);
+};"""
+
+
+def test_instances_are_read_when_they_are_looked_at(shown):
+    page, path, _ = shown
+    read = "[window.parsed, window.unpacked]"
+    page.look(1440, 200)
+    with page.before(COUNTED):
+        page.open(path)
+        assert page.run(read) == [0, 0]
+        assert page.run("document.querySelectorAll('.filters').length") == 1
+        page.run("document.getElementById('explorer').scrollIntoView()")
+        page.wait_for("document.querySelector('.view')?.dataset.ready")
+        # one of all instances
+        assert page.run(read) == [1, 1]
+    page.look(1440, 900)
 
 
 def test_a_query_of_the_explorer_finds_the_weights(shown):

@@ -170,7 +170,10 @@ function startExplorer(root) {
       row("attention", "attention", `attention, ${run.normalizer}`),
       row(state.method, "importance", `${state.method.replaceAll("_", " ")} (${tau(agreement)})`),
     ];
-    if (found.weights.cut) rows.push(row("cut", "control", "control: the reference's attention, cut to as many places"));
+    if (found.weights.cut) {
+      const ofCut = found.cut_agreement[state.method];
+      rows.push(row("cut", "control", `control: the reference's attention, cut to as many places${ofCut === undefined ? "" : ` (${tau(ofCut)})`}`));
+    }
     for (const subject of Object.keys(found.weights).filter((name) => name.startsWith("adversarial_"))) {
       const far = found.divergence[subject];
       const limits = subject === "adversarial_support" ? " within its support" : "";
@@ -207,7 +210,7 @@ function startExplorer(root) {
   function allSteps(run, block, found) {
     const weights = found.map((one) => overInputs(run, one.weights.attention));
     return element("div", {}, element("h4", {}, "attention of every step, links by people outlined"),
-      matrix(block.units, block.label, weights, `attention of every step, ${run.normalizer}`, "attention", block.gold));
+      matrix(block.units, block.label, weights, `attention of every step, ${run.normalizer}`, "attention", ["source", "step"], block.gold));
   }
   function timeLine(block, found, normalizer) {
     const seconds = block.ids.map((id) => Number(id.split(".").at(-1)));
@@ -254,8 +257,9 @@ function startExplorer(root) {
       const inputs = Array.from({ length: n }, (_, i) => nameOf(block, step, i));
       const states = m === n ? inputs : Array.from({ length: m }, (_, i) => `state ${i}`);
       parts.push(element("details", {}, element("summary", {}, "Influence: which inputs made each hidden state"),
-        copyOf(queryOf(run, "influence", block.ids[step]), `influence, ${run.normalizer}`),
-        matrix(inputs, states, values, `influence of ${n} inputs on ${m} hidden states, ${run.normalizer}`, "importance")));
+        element("p", { class: "source" }, `Shaded from nothing to the largest, ${Math.max(...own.weights.influence)}. `,
+          copyOf(queryOf(run, "influence", block.ids[step]), `influence, ${run.normalizer}`)),
+        matrix(inputs, states, values, `influence of ${n} inputs on ${m} hidden states, ${run.normalizer}`, "importance", ["input", "hidden state"])));
     }
     parts.push(valuesTable(block, step, rows));
     return element("article", { class: "run", "data-run": run.path, "aria-label": run.path }, parts);

@@ -29,9 +29,12 @@ function sharesOf(values) {
   return values.map((value) => (largest > 0 ? value / largest : 0));
 }
 
-// What an input is called where it is no word.
+const placeOf = ({ columns }, i) => `row ${Math.floor(i / columns) + 1}, column ${(i % columns) + 1}`;
+
+// What an input is called.
 const nameOf = (block, decision, i) =>
   block.units ? block.units[i]
+  : block.picture ? placeOf(block.picture, i)
   : block.times?.[decision] ? `${block.times[decision][i]} s`
   : `input ${i}`;
 
@@ -78,7 +81,7 @@ function patches(block, decision, rows) {
     row.values.forEach((value, i) => {
       const patch = element("div", {
         class: "patch",
-        title: `row ${Math.floor(i / across) + 1}, column ${(i % across) + 1}: ${value}${gold?.[i] ? ", marked" : ""}`,
+        title: `${placeOf(block.picture, i)}: ${value}${gold?.[i] ? ", marked" : ""}`,
         "data-value": value,
       });
       patch.style.background = colourOf(1, row.kind, 0.85 * shares[i]);
@@ -132,32 +135,34 @@ function chart(spec, label, click = null) {
   return holder;
 }
 
-// A matrix of weights: what each row of it has of each column. Marks outline some of them.
-function matrix(across, down, values, title, kind, marks = null) {
+// A matrix of weights: what each row of it has of each column, and what these are. Marks
+// outline some of them. Many cells are small, and not all have their names beside them.
+function matrix(across, down, values, title, kind, [ofColumns, ofRows], marks = null) {
+  const side = Math.max(6, Math.min(18, Math.floor(340 / across.length)));
   const data = [];
   down.forEach((row, r) => across.forEach((column, c) => {
     data.push({ r, c, row, column, value: values[r][c], marked: Boolean(marks?.[r]?.[c]) });
   }));
   const names = (list) => `{${list.map((word, i) => `${JSON.stringify(String(i))}: ${JSON.stringify(word)}`).join(", ")}}[datum.value]`;
-  const place = (field, list, more) => ({
-    field, type: "ordinal", title: null,
-    axis: { labelExpr: names(list), labelLimit: 110, labelOverlap: false, ...more },
+  const place = (field, list, what, more) => ({
+    field, type: "ordinal", title: what,
+    axis: { labelExpr: names(list), labelLimit: 110, labelFontSize: Math.min(10, Math.max(8, side)), labelOverlap: side < 8 ? "greedy" : false, ...more },
   });
   const hue = `rgb(${HUES[kind].join(",")})`;
   const held = chart({
     data: { values: data },
-    width: { step: 18 },
-    height: { step: 18 },
+    width: { step: side },
+    height: { step: side },
     encoding: {
-      x: place("c", across, { orient: "top", labelAngle: -60 }),
-      y: place("r", down),
+      x: place("c", across, ofColumns, { orient: "top", labelAngle: side < 12 ? -90 : -60 }),
+      y: place("r", down, ofRows),
     },
     layer: [
       {
         mark: "rect",
         encoding: {
           color: { field: "value", type: "quantitative", scale: { domainMin: 0, range: ["#ffffff", hue], interpolate: "rgb" }, legend: null },
-          tooltip: [{ field: "row" }, { field: "column" }, { field: "value" }, ...(marks ? [{ field: "marked", title: "linked by people" }] : [])],
+          tooltip: [{ field: "row", title: ofRows }, { field: "column", title: ofColumns }, { field: "value" }, ...(marks ? [{ field: "marked", title: "linked by people" }] : [])],
         },
       },
       ...(marks ? [{ transform: [{ filter: "datum.marked" }], mark: { type: "rect", fill: null, stroke: "#000", strokeWidth: 1.5 } }] : []),

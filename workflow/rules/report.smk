@@ -61,6 +61,12 @@ rule explorer:
         importances=importances_of_runs(BROWSED),
         influence=browsed(f"{RESULTS}/attributions/{{run}}/influence.parquet"),
         measures=browsed(f"{RESULTS}/measures/{{run}}.parquet"),
+        # of those that are cut, in the order of the references
+        cuts=[
+            f"{RESULTS}/controls/{run.path}/cut.parquet"
+            for run in BROWSED
+            if uncut(run)
+        ],
         splits=AUDITED_SPLITS,
         reading=expand(rules.prepare.output.reading, dataset=DATASETS),
         cards=expand(f"{RESULTS}/data/{{dataset}}/card.json", dataset=DATASETS),

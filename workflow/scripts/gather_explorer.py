@@ -7,7 +7,7 @@ from attention_audit.statistics.explorer import Dataset, Files, explorer_tables
 
 with reported(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input
-    n = len(params.runs)
+    n, cuts = len(params.runs), iter(inputs.cuts)
     files = zip(
         inputs.attention,
         importances_by_run(inputs.importances, params.methods),
@@ -15,6 +15,7 @@ with reported(snakemake.log[0]):
         inputs.measures,
         inputs.get("adversarial") or [None] * n,
         inputs.get("flips") or [None] * n,
+        (next(cuts) if reference else None for reference in params.references),
         strict=True,
     )
     datasets = zip(

@@ -68,10 +68,11 @@ def _item(row: Mapping[str, Any], decisions: list[Mapping[str, Any]]) -> dict[st
 
 def _of_run(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     """What a block holds of one run and decision, of its rows."""
-    found: dict[str, Any] = {"weights": {}, "agreement": {}, "divergence": {}}
+    of_subjects = ("agreement", "cut_agreement", "divergence")
+    found: dict[str, Any] = {name: {} for name in ("weights", *of_subjects)}
     for row in rows:
         found["weights"][row["subject"]] = rounded(row["weights"])
-        for name in ("agreement", "divergence"):
+        for name in of_subjects:
             if row[name] is not None:
                 found[name][row["subject"]] = rounded([row[name]])[0]
         if row["subject"] == "attention":

@@ -235,7 +235,15 @@ def claim_table(
         ],
         "names": 0,
         "wrapped": ["claim"],
+        "points": _points(rows[rows["estimate"].notna()]),
     }
+
+
+def _points(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """What a chart of claims needs of each, numbers that are missing as None."""
+    numbers = ["estimate", "low", "high", "bound"]
+    found = rows[["claim", "text", "rule", "side", "verdict", *numbers]].astype(object)
+    return found.where(found.notna(), None).to_dict("records")
 
 
 def claim_cell_table(claims: pd.DataFrame, confidence: float) -> dict:
@@ -710,6 +718,7 @@ def write_page(
         ),
         results=path.parent.parent.as_posix(),
         verdicts=verdicts,
+        points=Markup(embedded(tables[0].get("points", []))),
         categories=_by_category(
             {
                 name: _figure(name, picture, caption, path.parent)

@@ -640,6 +640,8 @@ COLUMNS: dict[str, str] = {
     "influence, of every input for each hidden state in turn",
     "explorer.agreement": "of a method: Kendall's tau-b of attention with it, null where it is "
     "undefined; null of all else",
+    "explorer.cut_agreement": "of a method: Kendall's tau-b of the cut control with it; null "
+    "where there is no such control, or it is undefined, and of all else",
     "explorer.divergence": "of an adversary, in nats; null of all else, and without any weight",
     "explorer.label": "the name of the class, or the next word; null of scores, and of all but "
     "attention, as is what follows",

@@ -908,8 +908,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         # attention, a method, "cut", "adversarial_{constraint}" or "influence"
         ("subject", pa.string()),
         ("weights", _floats),
-        # of methods
+        # of methods, with attention and with the cut
         ("agreement", pa.float64(), _NULLABLE),
+        ("cut_agreement", pa.float64(), _NULLABLE),
         # of adversaries
         ("divergence", pa.float64(), _NULLABLE),
         # of attention, as is all that follows

@@ -17,13 +17,16 @@ import pyarrow.compute as pc
 from attention_audit.records import tables
 from attention_audit.records.decision_ids import parts
 from attention_audit.records.schemas import RUN_COLUMNS, SCHEMAS
-from attention_audit.statistics.controls import cut
+from attention_audit.statistics.controls import cut, cut_name
 from attention_audit.statistics.in_step import check_run
 
 # Weights of all runs at most, matrices of influence apart: a page has to carry them. Of
 # these there are as many again as a quarter of that.
 MOST_WEIGHTS = 1_600_000
 MOST_INFLUENCE = MOST_WEIGHTS // 4
+# What a list of weights brings along, an outcome and names, takes as much as so many weights:
+# short texts are many.
+BESIDE = 10
 
 # What weighs inputs or hidden states, besides attention and the methods.
 CUT, INFLUENCE = "cut", "influence"
@@ -31,7 +34,10 @@ ADVERSARIAL = "adversarial_{constraint}"
 
 
 class Files(NamedTuple):
-    """The tables of one run: paths, importances by method, None of what was not made."""
+    """The tables of one run: paths, importances by method, None of what was not made.
+
+    ``cut`` holds measures of the reference's attention, cut to the support of the run.
+    """
 
     attention: str | Path
     importances: Mapping[str, str | Path]
@@ -39,6 +45,7 @@ class Files(NamedTuple):
     measures: str | Path
     adversarial: str | Path | None = None
     flips: str | Path | None = None
+    cut: str | Path | None = None
 
 
 class Dataset(NamedTuple):
@@ -97,12 +104,13 @@ def chosen_items(
     """The items of each data set: at most ``instances``, and fewer where they are long.
 
     ``lengths`` are (item, inputs of all its decisions together) of what was audited, by
-    data set; ``weights`` how many lists of these lengths there are of all its runs. Each
-    data set has an equal share of ``most``, and at least one item.
+    data set; ``weights`` how many lists of these lengths there are of all its runs, each as
+    large as `BESIDE` more weights. Each data set has an equal share of ``most``, and at least
+    one item.
     """
     chosen = {}
     for dataset, found in lengths.items():
-        cost = np.cumsum([n * weights[dataset] for _, n in sorted(found)])
+        cost = np.cumsum([(n + BESIDE) * weights[dataset] for _, n in sorted(found)])
         fitting = int(np.searchsorted(cost, most / len(lengths), side="right"))
         ids = [item for item, _ in sorted(found)]
         chosen[dataset] = ids[: max(1, min(fitting, instances))]
@@ -268,7 +276,10 @@ def run_rows(
         method: _by_id(path, "importance", run, ids, ["importance"])
         for method, path in files.importances.items()
     }
-    agreement = _agreement(files.measures, run, ids)
+    agreement, of_cut = _agreement(files.measures, run, ids), {}
+    if reference is not None and files.cut is not None:
+        control = cut_name(reference[0]["normalizer"], run["normalizer"])
+        of_cut = _agreement(files.cut, {**run, "normalizer": control}, ids)
     flips = {} if files.flips is None else _flips(files.flips, run, ids)
     uncut = {}
     if reference is not None:
@@ -306,6 +317,7 @@ def run_rows(
                 "subject": method,
                 "weights": found[instance]["importance"],
                 "agreement": agreement.get((method, instance)),
+                "cut_agreement": of_cut.get((method, instance)),
             }
         if instance in uncut:
             left = _cut(uncut[instance]["attention"], row["support"])
@@ -348,6 +360,10 @@ def explorer_tables(
     lists = {
         name: len(own) * (4 + len(own[0][1].importances)) for name, own in of.items()
     }
+    for name, dataset in datasets.items():
+        if dataset.modality == "images":
+            # packed, a pixel of three colours takes about what a weight does
+            lists[name] += tables.read_json(dataset.card)["reading"]["patch"] ** 2
     chosen = chosen_items(lengths, lists, instances)
     traced, budget = {}, MOST_INFLUENCE
     for name, ids in chosen.items():
