@@ -49,7 +49,7 @@ def test_every_measure_has_a_formula_and_a_range():
 
 
 NAMED = {"archives", "vectors", "datasets", "encoders", "scorers", "normalizers"}
-NAMED |= {"methods", "pretrained"}
+NAMED |= {"lexicons", "methods", "pretrained"}
 # dictionaries whose keys are the user's own
 OWN = {"labels", "where", "self_attention", "smallest_effect"}
 
