@@ -716,12 +716,13 @@ def test_long_names_keep_both_ends():
 # --- pages ------------------------------------------------------------------------
 
 
-def pages_of(n_lines, n_columns, **more):
+def pages_of(n_lines, n_columns, left_out=(), **more):
     seen = []
 
     def fill(axes, line, column):
         seen.append((line, column))
-        axes.plot([0, 1], [0, 1], label="line")
+        if (line, column) not in left_out:
+            axes.plot([0, 1], [0, 1], label="line")
 
     pages = panel_pages(
         list(range(n_lines)),
@@ -731,6 +732,15 @@ def pages_of(n_lines, n_columns, **more):
         **{"y_label": lambda line, _: str(line), "x_label": "x", **more},
     )
     return pages, seen
+
+
+def test_a_cell_that_a_grid_leaves_out_has_an_empty_place():
+    pages, _ = pages_of(2, 2, left_out=[(1, 1)])
+    (page,) = pages
+    titles = {axes.get_title(): axes for axes in page.axes if axes.axison}
+    assert sorted(titles) == ["0/0", "0/1", "1/0"]
+    # x is told below the last panel of a column
+    assert [titles[title].get_xlabel() for title in sorted(titles)] == ["", "x", "x"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from attention_audit.figures.published_page import (
     ends,
     interval,
     listed,
+    means_table,
     number,
     read,
     rendered,
@@ -92,11 +93,18 @@ def pair_table(rows: Sequence[Row], of: Mapping[str, str], most: int) -> str:
     )
 
 
+def _of_attention(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["subject"] == ATTENTION]
+
+
 def attention_table(cells: Sequence[Row], rows: Sequence[Row]) -> str:
     """Tau-b of attention with each method, a row a method and a column a cell."""
-    return _by_subject(
-        cells, [row for row in rows if row["subject"] == ATTENTION], "reference"
-    )
+    return _by_subject(cells, _of_attention(rows), "reference")
+
+
+def agreement_table(cells: Sequence[Row], rows: Sequence[Row]) -> str:
+    """The same of many cells and few methods, a row a cell."""
+    return means_table(cells, _of_attention(rows), "reference")
 
 
 def subject_table(cells: Sequence[Row], rows: Sequence[Row]) -> str:
@@ -152,10 +160,11 @@ def swap_table(
 
 
 def layer_table(cells: Sequence[Row], heads: Sequence[Row]) -> str:
-    """Share of self-attention of exactly 0, a column a layer."""
+    """Share of self-attention of exactly 0, a column a layer, where any is."""
     layers = sorted({row["layer"] for row in heads})
+    sparse = set(by_cell(row for row in heads if row["mean"]))
     return cell_table(
-        cells,
+        [cell for cell in cells if sparse & set(by_cell([cell]))],
         {
             f"layer {layer + 1}": {
                 key: number(row["mean"])
@@ -182,6 +191,7 @@ def page(folder: str | Path, template_path: str | Path) -> str:
         method_table=method_table,
         pair_table=pair_table,
         attention_table=attention_table,
+        agreement_table=agreement_table,
         subject_table=subject_table,
         survival_table=survival_table,
         swap_table=swap_table,

@@ -56,7 +56,8 @@ def panel_pages(
     """Yield pages of panels of one size, a row a line and a column a column.
 
     A page is as wide as a column of a paper in two, or as its text, and panels share that.
-    ``fill(axes, line, column)`` draws one panel. Columns that do not fit side by side
+    ``fill(axes, line, column)`` draws one panel, and nothing where a cell is left out, whose
+    place stays empty. Columns that do not fit side by side
     go on below, lines that do not fit on a page on the next. Of a single column, lines
     with the same label of y stand side by side; elsewhere a panel has its label where the
     one to its left has none or another. Past `MAX_PAGES` no more are drawn, which
@@ -96,7 +97,9 @@ def panel_pages(
         for panels, (row, first) in zip(axes, page, strict=True):
             for panel, (line, column) in zip(panels, row, strict=False):
                 fill(panel, line, column)
-                if first or not title_once:
+                if not (panel.has_data() or panel.texts):
+                    panel.set_axis_off()
+                elif first or not title_once:
                     text = fitted(titles[line, column], width)
                     panel.set_title(text, pad=title_pad)
             for panel in panels[len(row) :]:
@@ -108,7 +111,11 @@ def panel_pages(
                 if own != left:
                     panel.set_ylabel(own)
         for column in range(n_columns):
-            below = [r for r, (row, _) in enumerate(page) if column < len(row)]
+            below = [
+                r
+                for r, (row, _) in enumerate(page)
+                if column < len(row) and axes[r, column].axison
+            ]
             if below:
                 axes[below[-1], column].set_xlabel(x_label)
                 axes[below[-1], column].tick_params(labelbottom=True)

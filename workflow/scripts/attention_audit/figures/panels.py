@@ -253,6 +253,8 @@ def pages_by_sparsity(
 
     def fill(axes: Axes, model: str, dataset: str) -> None:
         part = rows[(rows["dataset"] == dataset) & (rows["model"] == model)]
+        if part.empty:  # a cell that the grid leaves out
+            return
         behind(axes, part)
         lines_by_sparsity(axes, part, x, series, order)
 
@@ -280,8 +282,6 @@ def _names_above(axes: Axes, named: pd.DataFrame) -> None:
 
     ``named`` has two columns: x, within the limits of the axes, and the name.
     """
-    if named.empty:  # a cell that the grid leaves out
-        return
     rows, columns = axes.get_subplotspec().get_gridspec().get_geometry()
     width, height = axes.figure.get_size_inches() / (columns, rows)
     named = named.sort_values(list(named.columns))
