@@ -282,6 +282,8 @@ def _names_above(axes: Axes, named: pd.DataFrame) -> None:
 
     ``named`` has two columns: x, within the limits of the axes, and the name.
     """
+    if named.empty:  # nothing is defined of a cell
+        return
     rows, columns = axes.get_subplotspec().get_gridspec().get_geometry()
     width, height = axes.figure.get_size_inches() / (columns, rows)
     named = named.sort_values(list(named.columns))
