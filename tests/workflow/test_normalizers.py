@@ -163,6 +163,7 @@ def pipeline(data: Path, folder: Path, encoder: str, normalizer: str) -> Path:
         run=run,
         methods=list(METHODS),
         effects={m: EFFECTS[settings["kind"]] for m, settings in METHODS.items()},
+        lexicon=None,
     )
     return out
 

@@ -232,6 +232,12 @@ PRETRAINED_WORD = 5e-4
 EXPECTED = {}
 
 
+def prepared_from(name):
+    """What is declared of a data set, but for its lexicon: that is for `measure`."""
+    declared = config["datasets"][name]
+    return {key: value for key, value in declared.items() if key != "lexicon"}
+
+
 def size(wildcards):
     """How large a job's data set is; before it is prepared, how large it can be.
 
@@ -239,7 +245,7 @@ def size(wildcards):
     """
     card = f"{RESULTS}/data/{wildcards.dataset}/card.json"
     unknown = TYPICAL if wildcards.get("typical") else UNKNOWN
-    return size_of(card, config["datasets"][wildcards.dataset], unknown)
+    return size_of(card, prepared_from(wildcards.dataset), unknown)
 
 
 def rows(wildcards, *splits):

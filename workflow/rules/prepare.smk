@@ -216,12 +216,6 @@ def own_files_of(wildcards):
     return {path: checksum(path) for path in paths}
 
 
-def prepared_from(name):
-    """What is declared of a data set, but for its lexicon: that is for `measure`."""
-    declared = config["datasets"][name]
-    return {key: value for key, value in declared.items() if key != "lexicon"}
-
-
 def check_prepared(name):
     """Raise where a data set that is about to be prepared again could not be.
 

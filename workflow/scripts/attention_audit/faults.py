@@ -290,6 +290,8 @@ RESERVED_METHODS = (
     "hidden_states",
     "prediction",
     "random",
+    # what people feel at words
+    "valence",
     # of alignment: heads, and floors
     "head",
     "mean_head",

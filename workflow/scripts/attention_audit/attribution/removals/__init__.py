@@ -42,7 +42,9 @@ def logits_left(model: DecisionModel, batch: Batch, removal: str) -> Tensor | No
     only way: for short texts, scorers that look at more than a state, and encoders without a
     way of their own.
     """
-    kind = model.settings.encoder["kind"]
+    # a modality of one's own may rebuild its models from other settings
+    settings = getattr(model, "settings", None)
+    kind = None if settings is None else settings.encoder["kind"]
     if (
         # inputs of a line alone, all of this decision, are alike wherever they stand
         any(what is not None for what in (batch.groups, batch.places, batch.times))
