@@ -260,6 +260,9 @@ def test_parameters_are_drawn_anew_from_the_output_down():
         with torch.no_grad():
             assert not torch.equal(stages[stage](batch).logits, model(batch).logits)
     assert (attention(stages["encoder"], batch) - own).abs().max() > 0.01
+    # it reads the same words
+    for other in stages.values():
+        assert torch.equal(other.encoder.pieces, model.encoder.pieces)
     # torch's draw, and not the folder's weights
     weights = fresh.encoder.last.state_dict()
     for name, values in model.encoder.last.state_dict().items():

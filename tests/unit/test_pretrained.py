@@ -25,6 +25,8 @@ from attention_audit.data.sources import Document
 from attention_audit.data.text import TextReader, prepare_dataset
 from attention_audit.data.text_batches import TextExamples
 from attention_audit.data.word_pieces import WordPieces
+from attention_audit.interventions.randomized import new_model as random_model
+from attention_audit.interventions.randomized import randomized
 from attention_audit.models.encoder_kinds import stores_states
 from attention_audit.models.encodings import Head, encoded, stored
 from attention_audit.models.modalities.text import ModelSettings, declare
@@ -531,6 +533,23 @@ def test_training_on_stored_hidden_states_is_training_on_texts(tmp_path):
     first = new_model(model.settings, 0, CPU, model.encoder.pieces).eval()
     moved = (first(batch).logits - kept.model(batch).logits).abs().max()
     assert moved > 0.01
+
+
+@pytest.mark.parametrize("trained", ["none", 1])
+def test_what_is_in_the_folder_is_drawn_anew_too(trained):
+    model, ids = model_of(trained=trained)
+    fresh = random_model(model.settings, 0).double().eval()
+    kept = randomized(model, fresh, "pooling")
+    torch.testing.assert_close(states_of(kept, ids), states_of(model, ids))
+    other = randomized(model, fresh, "encoder")
+    assert torch.equal(other.encoder.pieces, model.encoder.pieces)
+    drawn = dict(other.named_parameters())
+    for name, values in model.named_parameters():
+        assert values.dim() < 2 or not torch.equal(values, drawn[name]), name
+    # words are told apart, and otherwise than before
+    hidden = states_of(other, ids)
+    assert (hidden[0, 0] - hidden[0, 1]).abs().max() > 0.01
+    assert (hidden - states_of(model, ids)).abs().max() > 0.01
 
 
 # --- data sets --------------------------------------------------------------------

@@ -50,7 +50,7 @@ def new_model(settings: ModelSettings, seed: int) -> DecisionModel:
     torch's own generator is left as it was.
     """
     if "drawn" in settings.encoder:
-        # A finished classifier is in its folder, and drawn only where that is asked for.
+        # A pretrained model is in its folder, and drawn only where that is asked for.
         settings = replace(settings, encoder=settings.encoder | {"drawn": True})
     drawn = int(generator(("randomized",), seed).integers(2**63))
     with torch.random.fork_rng(devices=[]):
@@ -61,8 +61,9 @@ def new_model(settings: ModelSettings, seed: int) -> DecisionModel:
 def randomized(model: DecisionModel, fresh: DecisionModel, stage: str) -> DecisionModel:
     """A copy of a model with the parameters of ``fresh`` down to a stage.
 
-    Buffers that are saved with parameters, such as running means, go with them. What two
-    parts share, as tied embeddings and outputs, is random as soon as one of them is.
+    Buffers that are saved with parameters, such as running means, go with them, but for what
+    an encoder was ``told``. What two parts share, as tied embeddings and outputs, is random
+    as soon as one of them is.
     """
     names = list(STAGES)
     random = names[: names.index(stage) + 1]
@@ -70,8 +71,9 @@ def randomized(model: DecisionModel, fresh: DecisionModel, stage: str) -> Decisi
     # Of a pretrained model what is in its folder is no part of its state.
     drawn = {**dict(fresh.named_parameters()), **fresh.state_dict()}
     own = {**dict(found.named_parameters()), **found.state_dict()}
+    told = {f"encoder.{name}" for name in getattr(model.encoder, "told", ())}
     for name, values in own.items():
-        if stage_of(name) in random:
+        if stage_of(name) in random and name not in told:
             values.copy_(drawn[name])
     return found
 

@@ -20,8 +20,7 @@ Shapes: B texts, n words, L pieces and special tokens of a text, nh heads of siz
 hs, H hidden size, K classes.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,7 +33,6 @@ from attention_audit.models.attention import AttentionPooling
 from attention_audit.models.decisions import DecisionModel, ModelSettings
 from attention_audit.models.encoders import build_encoder
 from attention_audit.models.pretrained import (
-    AUDITED,
     PretrainedEncoder,
     between_words,
     load_transformer,
@@ -104,36 +102,12 @@ def _matched(labels: Sequence[str], own: Sequence[str], where: str) -> list[int]
 class FinishedEncoder(PretrainedEncoder):
     """A sequence classifier, whole, and cut where its class token attends in the last layer.
 
-    ``labels`` are those of the data set in its order. Parameters are those in the folder
-    or, where they are to be ``drawn``, what the library begins a training with. Nothing
-    learns.
+    ``labels`` are those of the data set in its order. Nothing learns.
     """
 
-    def __init__(
-        self,
-        input_size: int | None,
-        model: str,
-        folder: str,
-        sha256: str,
-        vocabulary: int,
-        pieces: int,
-        before: Sequence[int],
-        after: Sequence[int],
-        labels: Sequence[str],
-        drawn: bool = False,
-    ):
-        self.drawn = drawn
-        super().__init__(
-            input_size,
-            model,
-            folder,
-            sha256,
-            vocabulary,
-            pieces,
-            before,
-            after,
-            {"kind": "softmax"},
-        )
+    def __init__(self, input_size: int | None, labels: Sequence[str], **declared: Any):
+        softmax = {"kind": "softmax"}
+        super().__init__(input_size, self_attention=softmax, **declared)
         (whole,) = self._whole
         del self._whole
         self._split(whole.eval(), labels)
@@ -145,16 +119,14 @@ class FinishedEncoder(PretrainedEncoder):
         """The model of a run, for it is one and the same with its encoder."""
         return FinishedClassifier(settings)
 
-    def _load(self, folder: str) -> nn.Module:
+    def _load(self, folder: str, drawn: bool) -> nn.Module:
         library = transformers.AutoModelForSequenceClassification
-        whole = load_transformer(folder, library)
+        whole = load_transformer(folder, library, drawn)
         if whole.config.problem_type not in (None, "single_label_classification"):
             raise AuditError(
                 f"{folder}: a model of '{whole.config.problem_type}' does not choose one "
                 "of several classes, as is audited here."
             )
-        if self.drawn:
-            whole = library.from_config(whole.config, attn_implementation=AUDITED)
         # In a list, for its parts are to be registered and not itself.
         self._whole = [whole.requires_grad_(False)]
         return whole.base_model
@@ -209,13 +181,6 @@ class FinishedEncoder(PretrainedEncoder):
             "start of a text, which attends in its last layer. Name a classifier such as "
             "those of BERT, DistilBERT, RoBERTa or ELECTRA, with its own tokenizer."
         )
-
-    @staticmethod
-    def declared(
-        settings: Mapping[str, Any], folder: str | Path, tokens: Sequence[str]
-    ) -> tuple[dict[str, Any], Tensor]:
-        """As of every pretrained encoder; ``settings`` have the labels of the data set."""
-        return PretrainedEncoder.declared({**settings, "drawn": False}, folder, tokens)
 
     def train(self, mode: bool = True) -> "FinishedEncoder":
         """Evaluation mode: nothing learns, and nothing drops out."""

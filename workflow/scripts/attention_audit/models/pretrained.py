@@ -75,12 +75,13 @@ AttentionMaskInterface.register(AUDITED, sdpa_mask)
 
 
 def load_transformer(
-    folder: str | Path, library: type = transformers.AutoModel
+    folder: str | Path, library: type = transformers.AutoModel, drawn: bool = False
 ) -> nn.Module:
     """The encoder in a folder of ours, in single precision and without its pooler.
 
-    Or what else ``library``, one of its classes, makes of the folder, as it is. Never a
-    pickle, never code of the model's own, and nothing from a network. Raises `AuditError`
+    Or what else ``library``, one of its classes, makes of the folder, as it is. Its
+    parameters are those in the folder or, where they are to be ``drawn``, what the library
+    begins a training with. Never a pickle, never code of the model's own, and nothing from a network. Raises `AuditError`
     where transformers does not know it, or weights do not fit it.
     """
     # It tells much that a job's log has no use for.
@@ -103,8 +104,6 @@ def load_transformer(
         ) from error
     if model.config.is_encoder_decoder or getattr(model.config, "is_decoder", False):
         raise AuditError(f"{folder}: a '{model.config.model_type}' is no encoder.")
-    if hasattr(model, "pooler"):
-        model.pooler = None
     lacking = [name for name in found["missing_keys"] if not name.startswith("pooler.")]
     if lacking or found["mismatched_keys"]:
         wrong = [*lacking, *map(str, found["mismatched_keys"])]
@@ -116,6 +115,10 @@ def load_transformer(
         raise AuditError(
             f"{folder}: its weights lack {wrong[0]}, of {len(wrong)} parts.{hint}"
         )
+    if drawn:
+        model = library.from_config(model.config, attn_implementation=AUDITED)
+    if hasattr(model, "pooler"):
+        model.pooler = None
     return model
 
 
@@ -167,11 +170,14 @@ class PretrainedEncoder(nn.Module):
     last layers learn, at ``learning_rate``. The layers in ``swapped``, "all" or numbers from
     0, attend by the normalizer ``self_attention``, and the others by softmax, their own.
 
-    What is not trained is no part of the state of the model: it is in the folder.
+    What is not trained is no part of the state of the model: it is in the folder. Where
+    parameters are to be ``drawn``, none is taken from there; see `load_transformer`.
     """
 
     # An input is several pieces, and one whose numbers are all 0 is not there.
     in_pieces = True
+    # Of its state, what `set_pieces` is told of a vocabulary, and nothing that is learned.
+    told = ("pieces",)
 
     def __init__(
         self,
@@ -187,6 +193,7 @@ class PretrainedEncoder(nn.Module):
         trained: str | int = "none",
         swapped: str | Sequence[int] = "all",
         learning_rate: float = 3e-5,
+        drawn: bool = False,
     ):
         super().__init__()
         weights = Path(folder, "model.safetensors")
@@ -196,7 +203,7 @@ class PretrainedEncoder(nn.Module):
                 f"{sha256}). Put that back, or train the model again."
             )
         self.name = model
-        self.transformer = self._load(folder)
+        self.transformer = self._load(folder, drawn)
         self.transformer.requires_grad_(False)
         self.before, self.after = list(before), list(after)
         empty = torch.full((vocabulary, pieces), -1, dtype=torch.int32)
@@ -222,8 +229,8 @@ class PretrainedEncoder(nn.Module):
         self.register_load_state_dict_pre_hook(_fill_in)
         self.limit = self._longest()
 
-    def _load(self, folder: str) -> nn.Module:
-        return load_transformer(folder)
+    def _load(self, folder: str, drawn: bool) -> nn.Module:
+        return load_transformer(folder, drawn=drawn)
 
     @staticmethod
     def declared(
@@ -244,6 +251,7 @@ class PretrainedEncoder(nn.Module):
             "pieces": table.shape[1],
             "before": tokenizer.before,
             "after": tokenizer.after,
+            "drawn": False,
         }
         return made, table
 
