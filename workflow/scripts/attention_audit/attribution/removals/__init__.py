@@ -16,8 +16,10 @@ Shapes: n words, N of them with markers, R removals, m places of a text, S diffe
 states, E embedding size, H hidden size, K outputs.
 """
 
+import functools
 import importlib
-import pkgutil
+import importlib.util
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -44,26 +46,31 @@ def logits_left(model: DecisionModel, batch: Batch, removal: str) -> Tensor | No
     """
     # a modality of one's own may rebuild its models from other settings
     settings = getattr(model, "settings", None)
-    kind = None if settings is None else settings.encoder["kind"]
+    left = None if settings is None else _way_of(settings.encoder["kind"])
     if (
         # inputs of a line alone, all of this decision, are alike wherever they stand
         any(what is not None for what in (batch.groups, batch.places, batch.times))
         or batch.lengths[0] == 1
         or not getattr(model.pooling.scorer, "pointwise", False)
         or batch.mask.device.type == "mps"  # which knows no double precision
-        or kind not in [module.name for module in pkgutil.iter_modules(__path__)]
+        or left is None
     ):
         return None
     (x,), stand_in = model.embed(batch), None
     if removal != "delete":
         nothing = batch.without(torch.ones_like(batch.mask), removal)
         stand_in = model.embed(nothing)[0, 0]
-    found = importlib.import_module(f"{__name__}.{kind}").left(
-        model.encoder, x, stand_in
-    )
-    return (
-        None if found is None else torch.cat([_logits(model, left) for left in found])
-    )
+    found = left(model.encoder, x, stand_in)
+    return None if found is None else torch.cat([_logits(model, of) for of in found])
+
+
+@functools.cache
+def _way_of(kind: str) -> Callable[..., Iterable[Left] | None] | None:
+    """What the module of a kind of encoder defines; None for one without a module."""
+    module = f"{__name__}.{kind}"
+    if importlib.util.find_spec(module) is None:
+        return None
+    return importlib.import_module(module).left
 
 
 def _logits(model: DecisionModel, left: Left) -> Tensor:
