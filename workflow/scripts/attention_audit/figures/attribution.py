@@ -100,6 +100,7 @@ def _tables(by_role: Mapping[str, Finished]) -> Collected:
     add("erasure", _erasure(attribution), attribution, "explanation_summary")
     found.add_claims(attribution.table("claims"), attribution)
     if (pretrained := by_role.get(PRETRAINED)) is not None:
+        found.add_data(pretrained, _texts, "pretrained_")
         add("pretrained_scores", scores_table(pretrained), pretrained, "task")
         rows = _summary(pretrained, "kendall_tau_b", "sparsity")
         add("pretrained_summary", rows, pretrained, "summary")

@@ -132,6 +132,7 @@ class Collected:
         self,
         one: Finished,
         told: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]],
+        before: str = "",
     ) -> None:
         """Take in the data sets that have runs: sizes, classes, and what is ``told``.
 
@@ -152,7 +153,7 @@ class Collected:
                 {"dataset": name, **sizes} | told(one.config["datasets"][name], card)
             )
         cards = [(one, _CARD.format(name)) for name in names]
-        self.add("data", pd.DataFrame(rows), *cards)
+        self.add(f"{before}data", pd.DataFrame(rows), *cards)
 
 
 @dataclass(frozen=True)
