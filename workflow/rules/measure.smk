@@ -9,25 +9,24 @@ WITH_CONTROLS = one_of(
 
 
 def lexicon_of(wildcards):
-    """Where the lexicon is that rates a data set's words, and which one it is, by checksum."""
+    """The lexicon that rates a data set's words, as it is declared and by its checksum."""
     name = config["datasets"][wildcards.dataset].get("lexicon")
     if name is None:
         return None
     lexicon = config["lexicons"][name]
     if lexicon["kind"] == "file":
-        return {"path": lexicon["path"], "sha256": checksum(lexicon["path"])}
-    archive = lexicon["archive"]
-    return {
-        "path": archive_file(archive),
-        "file": lexicon["file"],
-        "sha256": config["archives"][archive]["sha256"],
-    }
+        return lexicon | {"sha256": checksum(lexicon["path"])}
+    return lexicon | {"sha256": config["archives"][lexicon["archive"]]["sha256"]}
 
 
 def lexicon_file(wildcards):
     """The file of it, as far as it can be an input."""
     lexicon = lexicon_of(wildcards)
-    return [lexicon["path"]] if lexicon and can_be_input(lexicon["path"]) else []
+    if lexicon is None:
+        return []
+    if lexicon["kind"] == "archive":
+        return archive_file(lexicon["archive"])
+    return lexicon["path"] if can_be_input(lexicon["path"]) else []
 
 
 rule measure:

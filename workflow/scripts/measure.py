@@ -12,7 +12,9 @@ with reported(snakemake.log[0]):
     importances = dict(zip(params.methods, snakemake.input.importances, strict=True))
     ratings = None
     if params.lexicon is not None:
-        lexicon = read_lexicon(params.lexicon["path"], params.lexicon.get("file"))
+        # an input is a local copy where results are in a store, and not each file can be one
+        path = snakemake.input.lexicon or params.lexicon["path"]
+        lexicon = read_lexicon(path, params.lexicon.get("file"))
         ratings = ratings_of(snakemake.input.examples, lexicon)
     with open_table(snakemake.output.measures, "measures", provenance) as table:
         for rows in measure_run(
