@@ -15,10 +15,8 @@ ENCODED = f"{RESULTS}/encoded/{{dataset}}/{{encoder}}/{{attention}}"
 
 def encoded_of(wildcards):
     """The hidden states that a run is trained on, of the splits train and dev, if stored."""
-    encoder = config["encoders"].get(getattr(wildcards, "encoder", None))
-    if encoder is None or not stores_states(
-        encoder, config["normalizers"][wildcards.normalizer]
-    ):
+    encoder = config["encoders"][wildcards.encoder]
+    if not stores_states(encoder, config["normalizers"][wildcards.normalizer]):
         return []
     by_run = "run" in inner_normalizers(encoder)
     attention = wildcards.normalizer if by_run else OWN_ATTENTION

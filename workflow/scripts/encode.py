@@ -1,24 +1,15 @@
 """Store what an encoder that learns nothing makes of the texts that models are trained on."""
 
-import sys
-
-import torch
-
-from attention_audit.job import declared_model, split_of
+from attention_audit.job import declared_model, split_of, undertaken
 from attention_audit.models.encodings import encoded
 from attention_audit.models.model import resolve_device
 from attention_audit.models.tensors import write_tensors
 from attention_audit.models.training import be_repeatable, new_model
 from attention_audit.records.errors import reported
-from attention_audit.records.provenance import record
-from attention_audit.records.reuse import take_over
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
-    torch.set_num_threads(snakemake.threads)
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    if take_over(output, provenance):
-        sys.exit()
+    provenance = undertaken(snakemake)
     device = resolve_device(params.device)
     be_repeatable(device)
     settings, vectors, _ = declared_model(snakemake)

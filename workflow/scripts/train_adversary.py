@@ -1,12 +1,8 @@
 """Train a model with the outputs of a run, far from its attention, and compare both."""
 
-import sys
-
-import torch
-
 from attention_audit.data.audit import audited
 from attention_audit.interventions.adversaries import train_adversary, write_adversary
-from attention_audit.job import split_of
+from attention_audit.job import split_of, undertaken
 from attention_audit.models.model import (
     load_model,
     of_models,
@@ -15,16 +11,11 @@ from attention_audit.models.model import (
     settings_json,
 )
 from attention_audit.records.errors import reported
-from attention_audit.records.provenance import record
-from attention_audit.records.reuse import take_over
 from attention_audit.records.tables import open_table, write_json
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
-    torch.set_num_threads(snakemake.threads)
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    if take_over(output, provenance):
-        sys.exit()
+    provenance = undertaken(snakemake)
     device = resolve_device(params.training["device"])
     base = load_model(snakemake.input.model, snakemake.input.settings, device)
     # The words of a pretrained encoder are made of pieces.

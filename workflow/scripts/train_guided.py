@@ -1,23 +1,14 @@
 """Train a model without context on given attention, and score it."""
 
-import sys
-
-import torch
-
 from attention_audit.interventions.guided import train_guided
-from attention_audit.job import declared_model, split_of
+from attention_audit.job import declared_model, split_of, undertaken
 from attention_audit.models.model import load_model, resolve_device
 from attention_audit.records.errors import reported
-from attention_audit.records.provenance import record
-from attention_audit.records.reuse import take_over
 from attention_audit.records.tables import write_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params
-    torch.set_num_threads(snakemake.threads)
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    if take_over(snakemake.output, provenance):
-        sys.exit()
+    provenance = undertaken(snakemake)
     device = resolve_device(params.training["device"])
     settings, vectors, _ = declared_model(snakemake)
     paths = snakemake.input.get("guide")

@@ -1,12 +1,9 @@
 """Train one model of the grid and score it."""
 
 import json
-import sys
 from pathlib import Path
 
-import torch
-
-from attention_audit.job import declared_model, learned_from, split_of
+from attention_audit.job import declared_model, learned_from, split_of, undertaken
 from attention_audit.models.model import (
     learned_alphas,
     resolve_device,
@@ -15,19 +12,17 @@ from attention_audit.models.model import (
 )
 from attention_audit.models.training import evaluate, train
 from attention_audit.records.errors import reported
-from attention_audit.records.provenance import record
-from attention_audit.records.reuse import take_over
 from attention_audit.records.tables import write_json, write_rows
 
 with reported(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output
-    torch.set_num_threads(snakemake.threads)
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    if take_over(output, provenance):
-        sys.exit()
+    provenance = undertaken(snakemake)
     device = resolve_device(params.training["device"])
     settings, vectors, label_names = declared_model(snakemake)
-    (examples, dev), learner_of = learned_from(snakemake)
+    splits = {split: split_of(snakemake, split) for split in ("train", "dev", "test")}
+    (examples, dev), learner_of = learned_from(
+        snakemake, splits["train"], splits["dev"]
+    )
     trained = train(
         settings,
         params.training,
@@ -43,7 +38,7 @@ with reported(snakemake.log[0]):
     )
     batch_size = params.training["batch_size"]
     metrics = {
-        split: evaluate(trained.model, split_of(snakemake, split), batch_size, device)
+        split: evaluate(trained.model, splits[split], batch_size, device)
         for split in ("dev", "test")
     }
     save_model(trained.model, output.model, provenance)

@@ -1,29 +1,24 @@
 """Train one model of the grid on a share of its training texts, and score it."""
 
 import json
-import sys
 from pathlib import Path
 
-import torch
-
-from attention_audit.job import declared_model, learned_from, split_of
+from attention_audit.job import declared_model, learned_from, split_of, undertaken
 from attention_audit.models.learning_curve import on_share
 from attention_audit.models.model import resolve_device
 from attention_audit.models.training import evaluate, train
 from attention_audit.records.errors import reported
-from attention_audit.records.provenance import record
-from attention_audit.records.reuse import take_over
 from attention_audit.records.tables import write_json
 
 with reported(snakemake.log[0]):
     params = snakemake.params
-    torch.set_num_threads(snakemake.threads)
-    provenance = record(snakemake.rule, dict(params.items()), snakemake.input)
-    if take_over(snakemake.output, provenance):
-        sys.exit()
+    provenance = undertaken(snakemake)
     device = resolve_device(params.training["device"])
     settings, vectors, _ = declared_model(snakemake)
-    (examples, dev), learner_of = learned_from(snakemake)
+    splits = {split: split_of(snakemake, split) for split in ("train", "dev", "test")}
+    (examples, dev), learner_of = learned_from(
+        snakemake, splits["train"], splits["dev"]
+    )
     share, n_train = on_share(examples, params.share, params.run["seed"])
     trained = train(
         settings,
@@ -40,7 +35,7 @@ with reported(snakemake.log[0]):
     )
     batch_size = params.training["batch_size"]
     scores = {
-        split: evaluate(trained.model, split_of(snakemake, split), batch_size, device)
+        split: evaluate(trained.model, splits[split], batch_size, device)
         for split in ("dev", "test")
     }
     write_json(

@@ -1,7 +1,8 @@
 """What every job does first that trains a model, or runs one on audited instances."""
 
 import importlib
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from attention_audit.models.decisions import (
 )
 from attention_audit.models.model import load_model, of_models, resolve_device
 from attention_audit.records.provenance import record
+from attention_audit.records.reuse import take_over
 from attention_audit.records.tables import read_json
 
 
@@ -61,21 +63,33 @@ def split_of(snakemake: Any, split: str) -> Examples:
 
 
 def learned_from(
-    snakemake: Any,
-) -> tuple[list[Examples], Callable[[DecisionModel], DecisionModel]]:
-    """The splits train and dev as a rule's model learns from them, and what of it learns.
+    snakemake: Any, *splits: Examples
+) -> tuple[Sequence[Examples], Callable[[DecisionModel], DecisionModel]]:
+    """The ``splits`` train and dev as a rule's model learns from them, and what of it learns.
 
     These are hidden states where the rule has stored ones: ``snakemake`` is what Snakemake
-    gives the rule's script, with inputs ``encoded``, a file of either split or none, and
-    what `split_of` asks for.
+    gives the rule's script, with inputs ``encoded``, a file of either split or none.
     """
-    splits = [split_of(snakemake, split) for split in ("train", "dev")]
     if not (files := snakemake.input.get("encoded")):
         return splits, lambda model: model
     # By name: jobs of encoders that learn do not depend on it.
     encodings = importlib.import_module("attention_audit.models.encodings")
     found = [encodings.stored(*of) for of in zip(splits, files, strict=True)]
     return found, encodings.Head
+
+
+def undertaken(snakemake: Any) -> dict[str, Any]:
+    """The record of a rule whose results another experiment may have, and its threads set.
+
+    The script ends here where it has: the results are taken over. ``snakemake`` is what
+    Snakemake gives the rule's script.
+    """
+    torch.set_num_threads(snakemake.threads)
+    params = dict(snakemake.params.items())
+    provenance = record(snakemake.rule, params, snakemake.input)
+    if take_over(snakemake.output, provenance):
+        sys.exit()
+    return provenance
 
 
 def audited_models(
